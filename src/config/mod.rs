@@ -1,0 +1,1 @@
+//! Configuration: TOML assembled from each module's own, checked, reloaded.

@@ -1,0 +1,1 @@
+//! Compiled facts about FHIR: types, elements, names, codes and search parameters.

@@ -1,0 +1,1 @@
+//! The correspondence language: one description per format, both directions.

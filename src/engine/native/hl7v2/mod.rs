@@ -1,0 +1,1 @@
+//! HL7 v2: messages, segments, fields; the tables of each version.

@@ -1,0 +1,1 @@
+//! JSON documents of providers, kept byte for byte where untouched.

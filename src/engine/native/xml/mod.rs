@@ -1,0 +1,1 @@
+//! XML documents with namespaces, comments, order and white space kept.

@@ -1,0 +1,1 @@
+//! Judging native documents: structure, cardinality, types and tables.

@@ -1,0 +1,1 @@
+//! FHIR packages: archives, canonical resolution, snapshots, and the definitions compiler.

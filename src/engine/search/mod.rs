@@ -1,0 +1,1 @@
+//! Search: parameters compiled to plans, and what a resource answers to.

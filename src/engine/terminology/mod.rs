@@ -1,0 +1,1 @@
+//! Value sets, code systems and concept maps, decided locally.

@@ -1,0 +1,1 @@
+//! Judging FHIR documents against the core definitions and profiles.

@@ -1,0 +1,1 @@
+//! The FHIR interface: listener, interactions, federation, cache, answers.

@@ -1,0 +1,1 @@
+//! Organisations' systems behind one trait: adapters, their registry and their health.

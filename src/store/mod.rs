@@ -1,0 +1,1 @@
+//! What is kept: journal, documents, members, outbox, identity links, audit.

@@ -1,0 +1,1 @@
+//! FHIR documents: parsing, walking, writing.

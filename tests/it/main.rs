@@ -1,0 +1,13 @@
+//! All integration tests, one module an area. They come from outside: the public interface of the engine, and the
+//! gateway through real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test that cannot go on has failed, and says so by panicking"
+)]
+
+mod documents;
+mod support;

@@ -1,0 +1,1 @@
+//! What several areas need: outside data, generators, scripted peers.
