@@ -59,8 +59,12 @@ pub enum Fault {
     MultipleMatches,
     /// Larger than the limit.
     TooLarge,
+    /// The head of a request is larger than the limit.
+    HeadTooLarge,
     /// One value longer than its limit.
     ValueTooLong,
+    /// The caller did not send what it announced in time.
+    CallerSlow,
     /// Too many requests.
     Throttled,
     /// A part of the answer is missing since some providers were silent.
@@ -79,7 +83,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault, in the order of the published table.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::CannotParse,
         Self::RequiredMissing,
         Self::BadValue,
@@ -106,7 +110,9 @@ impl Fault {
         Self::Duplicate,
         Self::MultipleMatches,
         Self::TooLarge,
+        Self::HeadTooLarge,
         Self::ValueTooLong,
+        Self::CallerSlow,
         Self::Throttled,
         Self::Incomplete,
         Self::ProviderDown,
@@ -142,11 +148,11 @@ impl Fault {
             Self::VersionStale | Self::VersionConflict => "conflict",
             Self::Duplicate => "duplicate",
             Self::MultipleMatches => "multiple-matches",
-            Self::TooLarge | Self::ValueTooLong => "too-long",
+            Self::TooLarge | Self::HeadTooLarge | Self::ValueTooLong => "too-long",
             Self::Throttled => "throttled",
             Self::Incomplete => "incomplete",
             Self::ProviderDown => "transient",
-            Self::ProviderSlow => "timeout",
+            Self::ProviderSlow | Self::CallerSlow => "timeout",
             Self::ProviderAnswerUnusable | Self::Internal => "exception",
             Self::StoreUnavailable => "no-store",
         }
