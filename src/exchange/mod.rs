@@ -1,1 +1,4 @@
 //! Messages in and out: receive, workflow, outbox.
+
+pub mod files;
+pub mod mllp;

@@ -1,0 +1,8 @@
+//! Collecting files that providers leave in a folder.
+//!
+//! Only complete files are taken, in order, one at a time a folder; each is handed to a [`Handler`] and then moved to
+//! `done` or `set-aside`. After a crash between the two a file is handed over again: the handler knows it by its bytes.
+
+mod handler;
+
+pub use handler::{CollectedFile, Handler, Verdict};
