@@ -168,3 +168,65 @@ impl Clock {
         }
     }
 }
+
+/// Lengths of time as configuration writes them: a text such as `"250ms"`, `"30s"`, `"5m"`, `"7d"`. For
+/// `#[serde(with = "crate::clock::duration")]`.
+pub mod duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// A unit and how many nanoseconds it has, the largest first.
+    const UNITS: [(&str, u128); 7] = [
+        ("d", 86_400_000_000_000),
+        ("h", 3_600_000_000_000),
+        ("m", 60_000_000_000),
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+        ("us", 1_000),
+        ("ns", 1),
+    ];
+
+    /// The length of time that the text names: a whole number and a unit (d, h, m, s, ms, us, ns).
+    ///
+    /// # Errors
+    /// A sentence saying what is expected.
+    pub fn parse(text: &str) -> Result<Duration, String> {
+        let expected =
+            || format!("`{text}` is not a length of time: a whole number and d, h, m, s or ms, as in \"30s\"");
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at_checked(digits).ok_or_else(expected)?;
+        let number: u128 = number.parse().map_err(|_| expected())?;
+        let (_, nanos) = UNITS.into_iter().find(|(name, _)| *name == unit.trim_start()).ok_or_else(expected)?;
+        let nanos = number.checked_mul(nanos).and_then(|nanos| u64::try_from(nanos).ok()).ok_or_else(expected)?;
+        Ok(Duration::from_nanos(nanos))
+    }
+
+    /// The text of a length of time, in the largest unit that it is a whole number of.
+    #[must_use]
+    pub fn write(duration: Duration) -> String {
+        let nanos = duration.as_nanos();
+        if nanos == 0 {
+            return "0s".to_owned();
+        }
+        let fitting = UNITS.into_iter().find(|(_, unit)| nanos.is_multiple_of(*unit));
+        fitting.map_or_else(|| format!("{nanos}ns"), |(name, unit)| format!("{}{name}", nanos / unit))
+    }
+
+    /// Writes it as text.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&write(*duration))
+    }
+
+    /// Reads it from text.
+    ///
+    /// # Errors
+    /// The deserializer's, and a text that [`parse`] refuses.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(from)?;
+        parse(&text).map_err(D::Error::custom)
+    }
+}

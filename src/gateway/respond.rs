@@ -7,6 +7,8 @@ use hyper::StatusCode;
 use jiff::Timestamp;
 use silta_engine::fault::Fault;
 
+use crate::store::PersonId;
+
 /// A success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
@@ -22,8 +24,10 @@ pub struct Response {
     pub location: Option<String>,
     /// How old the oldest part is (`Age`), where it came from a cache.
     pub age: Option<Duration>,
-    /// Whose data it holds: logical ids of the patients, for the audit.
-    pub patients: Vec<String>,
+    /// Whose data it holds, for the audit.
+    pub persons: Vec<PersonId>,
+    /// The providers that were asked, for the audit.
+    pub providers: Vec<String>,
     /// The audit row was written with the change, in its transaction.
     pub audited: bool,
 }
@@ -61,7 +65,8 @@ impl Response {
             last_modified: None,
             location: None,
             age: None,
-            patients: Vec::new(),
+            persons: Vec::new(),
+            providers: Vec::new(),
             audited: false,
         }
     }
