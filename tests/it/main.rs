@@ -11,3 +11,4 @@
 
 mod documents;
 mod support;
+mod v2_schema;
