@@ -8,11 +8,13 @@
 //! trait), and files for what is peculiar to it. Adding a kind touches its folder and one table in [`registry`].
 
 pub mod adapter;
+pub mod address;
 pub mod error;
 pub mod mllp;
 pub mod random;
 pub mod secret;
 pub mod tls;
+pub mod wait;
 
 pub use adapter::{
     Action, Adapter, Answer, BoxFuture, Capabilities, Delivery, Effect, Identifier, Interactions, Liveness, Mode,

@@ -10,5 +10,6 @@
 )]
 
 mod documents;
+mod mllp;
 mod support;
 mod v2_schema;

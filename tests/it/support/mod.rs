@@ -1,1 +1,5 @@
 //! What several areas need: outside data, generators, scripted peers.
+
+pub(crate) mod mllp;
+pub(crate) mod time;
+pub(crate) mod tls;

@@ -1,0 +1,5 @@
+//! MLLP: the framing on its own, the listener, and the sending adapter, each against scripted peers on real sockets.
+
+mod framing;
+mod listener;
+mod sending;
