@@ -1,5 +1,6 @@
 //! What several areas need: outside data, generators, scripted peers.
 
+pub(crate) mod data;
 pub(crate) mod mllp;
 pub(crate) mod time;
 pub(crate) mod tls;

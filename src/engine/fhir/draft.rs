@@ -1,0 +1,329 @@
+//! Making a resource: elements are set in any order and laid out in the order of their type.
+//!
+//! ```
+//! use silta_engine::definitions::Model;
+//! use silta_engine::fhir::draft::Draft;
+//!
+//! let mut draft = Draft::new(Model::r4(), "ServiceRequest");
+//! let root = draft.root();
+//! draft.set_path(root, "status", "active");
+//! draft.set_path(root, "subject.reference", "Patient/1");
+//! let coding = draft.path(root, "code.coding");
+//! draft.set_path(coding, "system", "http://snomed.info/sct");
+//! let document = draft.finish().unwrap();
+//! assert!(document.json().starts_with(r#"{"resourceType":"ServiceRequest","status":"active""#));
+//! ```
+
+use std::sync::Arc;
+
+use crate::definitions::{Kind, Model, Symbol, TypeId};
+use crate::fault::Fault;
+
+use super::bind::{NO_ELEMENT, NO_TYPE};
+use super::document::{Document, Limits, SyntaxError};
+use super::emit::{self, Order};
+use super::json::offset;
+use super::node::Node;
+
+/// A place in a draft. Only good for the draft that gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct At(pub(super) u32);
+
+pub(super) const NOWHERE: u32 = u32::MAX;
+
+/// One element being made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    pub(super) symbol: Symbol,
+    pub(super) element: u32,
+    pub(super) type_id: u16,
+    /// Span of the lexical value in [`Draft::text`].
+    pub(super) value: Option<(u32, u32)>,
+    /// Span of a name that no type has.
+    pub(super) name: (u32, u32),
+    pub(super) first: u32,
+    pub(super) last: u32,
+    pub(super) next: u32,
+    /// Where it stands in a source that is being read.
+    pub(super) place: u32,
+    pub(super) misplaced: bool,
+    /// An XML attribute or the like that is no element of its own right.
+    pub(super) removed: bool,
+}
+
+/// A resource being made.
+#[derive(Debug)]
+pub struct Draft {
+    pub(super) model: Arc<Model>,
+    pub(super) parts: Vec<Part>,
+    pub(super) text: String,
+    fault: Option<DraftError>,
+}
+
+/// Why a draft is no document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DraftError {
+    /// No type of this name.
+    #[error("there is no resource type {0}")]
+    UnknownType(String),
+    /// The type has no such element.
+    #[error("{type_name} has no element {name}")]
+    UnknownElement {
+        /// The type.
+        type_name: String,
+        /// The element.
+        name: String,
+    },
+    /// Beyond what a document may be.
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
+}
+
+impl DraftError {
+    /// Which answer it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::UnknownType(_) | Self::UnknownElement { .. } => Fault::Internal,
+            Self::Syntax(error) => error.fault(),
+        }
+    }
+}
+
+impl Part {
+    fn new(symbol: Symbol, element: u32, type_id: u16) -> Self {
+        Self {
+            symbol,
+            element,
+            type_id,
+            value: None,
+            name: (0, 0),
+            first: NOWHERE,
+            last: NOWHERE,
+            next: NOWHERE,
+            place: 0,
+            misplaced: false,
+            removed: false,
+        }
+    }
+}
+
+impl Draft {
+    /// An empty resource of this type. An unknown type is told by [`Draft::finish`].
+    #[must_use]
+    pub fn new(model: &Arc<Model>, type_name: &str) -> Self {
+        let type_id = model.type_named(type_name).filter(|id| model.kind(*id) == Kind::Resource);
+        let fault = type_id.is_none().then(|| DraftError::UnknownType(type_name.to_owned()));
+        let mut draft = Self::bare(model, type_id);
+        draft.fault = fault;
+        draft
+    }
+
+    pub(super) fn bare(model: &Arc<Model>, type_id: Option<TypeId>) -> Self {
+        let root = Part::new(Symbol::UNKNOWN, NO_ELEMENT, type_id.map_or(NO_TYPE, |id| id.0));
+        Self { model: Arc::clone(model), parts: vec![root], text: String::new(), fault: None }
+    }
+
+    /// The resource itself.
+    #[must_use]
+    pub fn root(&self) -> At {
+        At(0)
+    }
+
+    pub(super) fn part(&self, at: At) -> Option<&Part> {
+        self.parts.get(at.0 as usize)
+    }
+
+    pub(super) fn part_mut(&mut self, at: At) -> Option<&mut Part> {
+        self.parts.get_mut(at.0 as usize)
+    }
+
+    fn type_of(&self, at: At) -> Option<TypeId> {
+        self.part(at).map(|part| part.type_id).filter(|id| *id != NO_TYPE).map(TypeId)
+    }
+
+    /// The type name of a place; empty where it has none.
+    #[must_use]
+    pub fn type_name(&self, at: At) -> &str {
+        self.type_of(at).map_or("", |id| self.model.type_name(id))
+    }
+
+    /// The first existing child of this name, made when there is none. The name is as written: `valueQuantity`.
+    pub fn child(&mut self, at: At, name: &str) -> At {
+        let symbol = self.model.symbol(name);
+        self.existing(at, symbol).unwrap_or_else(|| self.push(at, name))
+    }
+
+    /// The first existing child of this name.
+    #[must_use]
+    pub fn existing_child(&self, at: At, name: &str) -> Option<At> {
+        self.existing(at, self.model.symbol(name))
+    }
+
+    fn existing(&self, at: At, symbol: Symbol) -> Option<At> {
+        self.children(at).find(|child| self.part(*child).is_some_and(|part| part.symbol == symbol))
+    }
+
+    /// The children of a place in the order they were made.
+    pub fn children(&self, at: At) -> impl Iterator<Item = At> + '_ {
+        let mut next = self.part(at).map_or(NOWHERE, |part| part.first);
+        std::iter::from_fn(move || {
+            let here = At(next);
+            next = self.part(here)?.next;
+            Some(here)
+        })
+        .filter(|child| self.part(*child).is_some_and(|part| !part.removed))
+    }
+
+    /// The name a place is written by; empty for the root.
+    #[must_use]
+    pub fn name(&self, at: At) -> &str {
+        self.part(at).map_or("", |part| self.model.name(part.symbol))
+    }
+
+    /// The lexical value set at a place.
+    #[must_use]
+    pub fn text(&self, at: At) -> Option<&str> {
+        let (start, end) = self.part(at)?.value?;
+        self.text.get(start as usize..end as usize)
+    }
+
+    /// A new repetition of this name.
+    pub fn push(&mut self, at: At, name: &str) -> At {
+        let symbol = self.model.symbol(name);
+        self.push_symbol(at, symbol, name)
+    }
+
+    pub(super) fn push_symbol(&mut self, at: At, symbol: Symbol, name: &str) -> At {
+        let found = self.type_of(at).and_then(|of| self.model.child(of, symbol));
+        if found.is_none() && self.fault.is_none() {
+            self.fault =
+                Some(DraftError::UnknownElement { type_name: self.type_name(at).to_owned(), name: name.to_owned() });
+        }
+        let (element, type_id) = found.map_or((NO_ELEMENT, NO_TYPE), |found| (found.element.0, found.type_id.0));
+        self.append(at, Part::new(symbol, element, type_id))
+    }
+
+    /// A child that the model does not know: kept for validation to speak of.
+    pub(super) fn push_unknown(&mut self, at: At, name: &str) -> At {
+        let start = offset(self.text.len());
+        self.text.push_str(name);
+        let mut part = Part::new(Symbol::UNKNOWN, NO_ELEMENT, NO_TYPE);
+        part.symbol = self.model.symbol(name);
+        part.name = (start, offset(self.text.len()));
+        self.append(at, part)
+    }
+
+    fn append(&mut self, at: At, part: Part) -> At {
+        let new = At(offset(self.parts.len()));
+        self.parts.push(part);
+        let last = self.part(at).map_or(NOWHERE, |holder| holder.last);
+        if let Some(last) = self.part_mut(At(last)) {
+            last.next = new.0;
+        }
+        if let Some(holder) = self.part_mut(at) {
+            if holder.first == NOWHERE {
+                holder.first = new.0;
+            }
+            holder.last = new.0;
+        }
+        new
+    }
+
+    /// Takes an element out again, with all it holds.
+    pub fn remove(&mut self, at: At) {
+        if let Some(part) = self.part_mut(at) {
+            part.removed = true;
+        }
+    }
+
+    /// Sets the lexical value of a primitive; its JSON kind is that of its type.
+    pub fn set(&mut self, at: At, value: &str) {
+        let start = offset(self.text.len());
+        self.text.push_str(value);
+        let end = offset(self.text.len());
+        if let Some(part) = self.part_mut(at) {
+            part.value = Some((start, end));
+        }
+    }
+
+    /// Follows names separated by dots, the first repetition of each, making what is not there.
+    pub fn path(&mut self, at: At, path: &str) -> At {
+        let mut here = at;
+        for name in path.split('.') {
+            here = self.child(here, name);
+        }
+        here
+    }
+
+    /// [`Draft::path`], then [`Draft::set`].
+    pub fn set_path(&mut self, at: At, path: &str, value: &str) {
+        let here = self.path(at, path);
+        self.set(here, value);
+    }
+
+    /// Says which resource stands at a place whose type is any resource (`contained`, `Bundle.entry.resource`).
+    pub fn becomes(&mut self, at: At, type_name: &str) {
+        let type_id = self.model.type_named(type_name).filter(|id| self.model.kind(*id) == Kind::Resource);
+        if type_id.is_none() && self.fault.is_none() {
+            self.fault = Some(DraftError::UnknownType(type_name.to_owned()));
+        }
+        if let (Some(part), Some(type_id)) = (self.part_mut(at), type_id) {
+            part.type_id = type_id.0;
+        }
+    }
+
+    /// A new resource of this type below `contained` or `resource`.
+    pub fn resource_in(&mut self, at: At, name: &str, type_name: &str) -> At {
+        let new = self.push(at, name);
+        self.becomes(new, type_name);
+        new
+    }
+
+    /// Copies the content of a node to a place: value, extensions and children. What is there stays.
+    pub fn graft(&mut self, at: At, from: Node<'_>) {
+        // The depth of a document is bounded when it is read.
+        if let Some(value) = from.text() {
+            self.set(at, value);
+        }
+        if from.is_resource()
+            && let Some(part) = self.part_mut(at)
+        {
+            part.type_id = from.type_id().map_or(NO_TYPE, |id| id.0);
+        }
+        for child in from.children() {
+            let place = if child.element_id().is_some() {
+                self.push_symbol(at, child.symbol(), child.name())
+            } else {
+                self.push_unknown(at, child.name())
+            };
+            self.graft(place, child);
+        }
+    }
+
+    /// Whether nothing is set at or below a place.
+    #[must_use]
+    pub fn is_empty(&self, at: At) -> bool {
+        self.part(at).is_none_or(|part| part.value.is_none()) && self.children(at).next().is_none()
+    }
+
+    /// The resource as JSON, elements in the order of their types, empty ones left out.
+    ///
+    /// # Errors
+    /// See [`DraftError`].
+    pub fn write(&self) -> Result<String, DraftError> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        Ok(emit::write(self, Order::Definition).text)
+    }
+
+    /// The document.
+    ///
+    /// # Errors
+    /// See [`DraftError`].
+    pub fn finish(&self) -> Result<Arc<Document>, DraftError> {
+        let limits = Limits { bytes: u32::MAX, ..Limits::default() };
+        Ok(Document::from_json(&self.model, self.write()?.into_bytes(), &limits)?)
+    }
+}

@@ -1,0 +1,663 @@
+//! From a FHIR package to compiled definitions.
+//!
+//! Definitions are read as plain JSON, since a document needs the model that is made here. The result holds facts
+//! only, sorted, so that equal packages give equal bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::definitions::format::{Section, assemble, count};
+use crate::definitions::tables::{
+    ChoiceRecord, CodeSystemRecord, ConceptRecord, ConstraintRecord, ElementRecord, FilterRecord, IncludeRecord,
+    ListedRecord, NO_TYPE, NONE, SearchRecord, TypeRecord, UNBOUNDED, ValueSetRecord, flag,
+};
+
+use super::archive::File;
+
+const FHIR_TYPE: &str = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type";
+
+/// Why a package could not be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// A file that should be a definition is not JSON.
+    #[error("{file}: {source}")]
+    Json {
+        /// The file.
+        file: String,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// The package defines no types.
+    #[error("the package has no type definitions (StructureDefinition with derivation specialization)")]
+    NoTypes,
+    /// More types or names than the format can number.
+    #[error("more than 65,534 types or names")]
+    TooMany,
+}
+
+/// Strings met while compiling; numbers are given when all are known.
+#[derive(Default)]
+struct Strings(BTreeSet<String>);
+
+impl Strings {
+    fn add(&mut self, text: &str) {
+        if !self.0.contains(text) {
+            self.0.insert(text.to_owned());
+        }
+    }
+}
+
+struct Numbered(BTreeMap<String, u32>);
+
+impl Numbered {
+    fn of(&self, text: &str) -> u32 {
+        self.0.get(text).copied().unwrap_or(NONE)
+    }
+
+    fn optional(&self, text: &str) -> u32 {
+        if text.is_empty() { NONE } else { self.of(text) }
+    }
+}
+
+struct TypeDraft {
+    name: String,
+    url: String,
+    base: String,
+    kind: u16,
+    elements: Vec<ElementDraft>,
+    constraints: Vec<(String, String, u32)>,
+}
+
+struct ElementDraft {
+    path: String,
+    name: String,
+    min: u16,
+    max: u16,
+    flags: u16,
+    types: Vec<ChoiceDraft>,
+    binding: String,
+    strength: u16,
+    constraints: Vec<(String, String, u32)>,
+}
+
+struct ChoiceDraft {
+    type_name: String,
+    written: String,
+    targets: Vec<String>,
+    profiles: Vec<String>,
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value.get(key).and_then(Value::as_str).unwrap_or("")
+}
+
+fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn strings_of(value: &Value, key: &str) -> Vec<String> {
+    list(value, key).iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn bound(text: &str) -> u16 {
+    if text == "*" { UNBOUNDED } else { text.parse().unwrap_or(UNBOUNDED) }
+}
+
+fn constraints_of(element: &Value) -> Vec<(String, String, u32)> {
+    list(element, "constraint")
+        .iter()
+        .filter(|constraint| !text(constraint, "expression").is_empty())
+        .map(|constraint| {
+            (
+                text(constraint, "key").to_owned(),
+                text(constraint, "expression").to_owned(),
+                u32::from(text(constraint, "severity") != "error"),
+            )
+        })
+        .collect()
+}
+
+fn capitalised(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+}
+
+/// The type an element's type code stands for: system types name their FHIR type in an extension.
+fn type_code(kind: &Value, path: &str) -> String {
+    let code = text(kind, "code");
+    let Some(system) = code.strip_prefix("http://hl7.org/fhirpath/System.") else { return code.to_owned() };
+    // R4 calls Resource.id a string in this extension; it is an id.
+    if path.split('.').count() == 2 && path.ends_with(".id") && path.starts_with(char::is_uppercase) {
+        let owner = path.split('.').next().unwrap_or("");
+        if owner == "Resource" {
+            return "id".to_owned();
+        }
+    }
+    list(kind, "extension")
+        .iter()
+        .find(|extension| text(extension, "url") == FHIR_TYPE)
+        .map(|extension| text(extension, "valueUrl"))
+        .filter(|named| !named.is_empty())
+        .map_or_else(|| system.to_ascii_lowercase(), str::to_owned)
+}
+
+fn types_of_definition(definition: &Value, drafts: &mut BTreeMap<String, TypeDraft>) {
+    let elements = definition.get("snapshot").map_or(&[][..], |snapshot| list(snapshot, "element"));
+    let name = text(definition, "type");
+    let is_resource = text(definition, "kind") == "resource";
+    let kind = match text(definition, "kind") {
+        "primitive-type" => 0,
+        "resource" => 2,
+        _ => 1,
+    };
+    let is_abstract = definition.get("abstract").and_then(Value::as_bool).unwrap_or(false);
+    let base = text(definition, "baseDefinition").rsplit('/').next().unwrap_or("");
+    let owners: BTreeSet<&str> =
+        elements.iter().filter_map(|element| text(element, "path").rsplit_once('.')).map(|(owner, _)| owner).collect();
+    for element in elements {
+        let path = text(element, "path");
+        if path == name {
+            drafts.insert(
+                name.to_owned(),
+                TypeDraft {
+                    name: name.to_owned(),
+                    url: text(definition, "url").to_owned(),
+                    base: base.to_owned(),
+                    kind: kind | if is_abstract { 4 } else { 0 },
+                    elements: Vec::new(),
+                    constraints: constraints_of(element),
+                },
+            );
+            continue;
+        }
+        if owners.contains(path) {
+            drafts.insert(
+                path.to_owned(),
+                TypeDraft {
+                    name: path.to_owned(),
+                    url: String::new(),
+                    base: list(element, "type").first().map_or("BackboneElement", |kind| text(kind, "code")).to_owned(),
+                    kind: 3,
+                    elements: Vec::new(),
+                    constraints: Vec::new(),
+                },
+            );
+        }
+        let Some((owner, last)) = path.rsplit_once('.') else { continue };
+        if kind == 0 && last == "value" {
+            // A primitive's value is its text, not a child.
+            continue;
+        }
+        let draft = element_of(element, path, last, owners.contains(path), is_resource);
+        if let Some(holder) = drafts.get_mut(owner) {
+            holder.elements.push(draft);
+        }
+    }
+}
+
+fn element_of(element: &Value, path: &str, last: &str, is_nested: bool, in_resource: bool) -> ElementDraft {
+    let name = last.strip_suffix("[x]").unwrap_or(last);
+    let is_choice = last.ends_with("[x]");
+    let mut types = Vec::new();
+    if is_nested {
+        types.push(ChoiceDraft {
+            type_name: path.to_owned(),
+            written: name.to_owned(),
+            targets: Vec::new(),
+            profiles: Vec::new(),
+        });
+    } else if let Some(target) = element.get("contentReference").and_then(Value::as_str) {
+        let target = target.rsplit('#').next().unwrap_or(target);
+        types.push(ChoiceDraft {
+            type_name: target.to_owned(),
+            written: name.to_owned(),
+            targets: Vec::new(),
+            profiles: Vec::new(),
+        });
+    } else {
+        for kind in list(element, "type") {
+            let mut type_name = type_code(kind, path);
+            if in_resource && name == "id" && path.matches('.').count() == 1 {
+                "id".clone_into(&mut type_name);
+            }
+            let written = if is_choice { name.to_owned() + &capitalised(&type_name) } else { name.to_owned() };
+            types.push(ChoiceDraft {
+                type_name,
+                written,
+                targets: strings_of(kind, "targetProfile"),
+                profiles: strings_of(kind, "profile"),
+            });
+        }
+    }
+    let base_max = element.get("base").map_or("1", |base| text(base, "max"));
+    let mut flags = 0;
+    if is_choice {
+        flags |= flag::CHOICE;
+    }
+    if base_max != "1" && base_max != "0" {
+        flags |= flag::ARRAY;
+    }
+    if element.get("isModifier").and_then(Value::as_bool) == Some(true) {
+        flags |= flag::MODIFIER;
+    }
+    if element.get("isSummary").and_then(Value::as_bool) == Some(true) {
+        flags |= flag::SUMMARY;
+    }
+    if list(element, "representation").iter().any(|way| way == "xmlAttr") {
+        flags |= flag::ATTRIBUTE;
+    }
+    let binding = element.get("binding");
+    let value_set = binding.map_or("", |binding| text(binding, "valueSet"));
+    let strength = match binding.map_or("", |binding| text(binding, "strength")) {
+        "required" => 1,
+        "extensible" => 2,
+        "preferred" => 3,
+        "example" => 4,
+        _ => 0,
+    };
+    ElementDraft {
+        path: path.to_owned(),
+        name: name.to_owned(),
+        min: element.get("min").and_then(Value::as_u64).and_then(|min| u16::try_from(min).ok()).unwrap_or(0),
+        max: bound(text(element, "max")),
+        flags,
+        types,
+        binding: value_set.split('|').next().unwrap_or("").to_owned(),
+        strength: if value_set.is_empty() { 0 } else { strength },
+        constraints: constraints_of(element),
+    }
+}
+
+/// Compiles the definitions of a package.
+///
+/// # Errors
+/// See [`CompileError`].
+pub fn compile(files: &[File]) -> Result<Vec<u8>, CompileError> {
+    let mut resources = Vec::new();
+    let mut digests = BTreeMap::new();
+    for file in files {
+        digests.insert(file.name.as_str(), Sha256::digest(&file.content));
+        let is_json = std::path::Path::new(&file.name).extension().is_some_and(|extension| extension == "json");
+        if !is_json || file.name.contains('/') || file.name.starts_with('.') || file.name == "package.json" {
+            continue;
+        }
+        let value: Value = serde_json::from_slice(&file.content)
+            .map_err(|source| CompileError::Json { file: file.name.clone(), source })?;
+        resources.push(value);
+    }
+    let mut digest = Sha256::new();
+    for (name, hash) in &digests {
+        digest.update(name.as_bytes());
+        digest.update([0]);
+        digest.update(hash);
+    }
+    let mut digested = [0_u8; 32];
+    digested.copy_from_slice(&digest.finalize());
+
+    let mut drafts = BTreeMap::new();
+    let mut fhir_version = String::new();
+    for definition in of_type(&resources, "StructureDefinition") {
+        let specialises = text(definition, "derivation") != "constraint";
+        if specialises && text(definition, "kind") != "logical" {
+            text(definition, "fhirVersion").clone_into(&mut fhir_version);
+            types_of_definition(definition, &mut drafts);
+        }
+    }
+    if drafts.is_empty() {
+        return Err(CompileError::NoTypes);
+    }
+    let terminology = Terminology::of(&resources);
+    let strings = number(&drafts, &terminology, &fhir_version);
+    let mut sections = type_sections(&drafts, &strings)?;
+    sections.extend(terminology.sections(&strings));
+    sections.push((Section::Facts, strings.of(&fhir_version).to_le_bytes().to_vec()));
+    sections.push((Section::Strings, string_section(&strings)));
+    Ok(assemble(sections, digested))
+}
+
+fn of_type<'v>(resources: &'v [Value], name: &str) -> Vec<&'v Value> {
+    let mut found: Vec<&Value> = resources.iter().filter(|resource| text(resource, "resourceType") == name).collect();
+    found.sort_by_key(|resource| (text(resource, "url"), text(resource, "id")));
+    found
+}
+
+fn number(drafts: &BTreeMap<String, TypeDraft>, terminology: &Terminology<'_>, fhir_version: &str) -> Numbered {
+    let mut strings = Strings::default();
+    strings.add(fhir_version);
+    for draft in drafts.values() {
+        strings.add(&draft.name);
+        strings.add(&draft.url);
+        for (key, expression, _) in &draft.constraints {
+            strings.add(key);
+            strings.add(expression);
+        }
+        for element in &draft.elements {
+            strings.add(&element.path);
+            strings.add(&element.name);
+            strings.add(&element.binding);
+            for (key, expression, _) in &element.constraints {
+                strings.add(key);
+                strings.add(expression);
+            }
+            for choice in &element.types {
+                strings.add(&choice.written);
+                for canonical in choice.targets.iter().chain(&choice.profiles) {
+                    strings.add(canonical);
+                }
+            }
+        }
+    }
+    terminology.strings(&mut strings);
+    Numbered(strings.0.into_iter().zip(0_u32..).collect())
+}
+
+fn string_section(strings: &Numbered) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.extend_from_slice(&count(strings.0.len()).to_le_bytes());
+    let mut offset = 0_usize;
+    for text in strings.0.keys() {
+        out.extend_from_slice(&count(offset).to_le_bytes());
+        offset += text.len();
+    }
+    out.extend_from_slice(&count(offset).to_le_bytes());
+    for text in strings.0.keys() {
+        out.extend_from_slice(text.as_bytes());
+    }
+    out
+}
+
+fn type_sections(
+    drafts: &BTreeMap<String, TypeDraft>,
+    strings: &Numbered,
+) -> Result<Vec<(Section, Vec<u8>)>, CompileError> {
+    let mut names = BTreeSet::new();
+    for element in drafts.values().flat_map(|draft| &draft.elements) {
+        names.insert(element.name.as_str());
+        names.extend(element.types.iter().map(|choice| choice.written.as_str()));
+    }
+    names.insert("resourceType");
+    let symbols: BTreeMap<&str, u16> = names.iter().copied().zip(1_u16..).collect();
+    if names.len() >= usize::from(u16::MAX) || drafts.len() >= usize::from(NO_TYPE) {
+        return Err(CompileError::TooMany);
+    }
+    let type_ids: BTreeMap<&str, u16> = drafts.keys().map(String::as_str).zip(0_u16..).collect();
+    let type_of = |name: &str| type_ids.get(name).copied().unwrap_or(NO_TYPE);
+
+    let (mut types, mut elements, mut choices) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut canonicals, mut uses) = (Vec::new(), Vec::new());
+    let mut constraints: BTreeMap<(String, String, u32), u32> = BTreeMap::new();
+    let mut table = Vec::new();
+    let mut constrain = |list: &[(String, String, u32)], uses: &mut Vec<u8>| {
+        let first = count(uses.len() / 4);
+        for constraint in list {
+            let next = count(constraints.len());
+            let index = *constraints.entry(constraint.clone()).or_insert_with(|| {
+                ConstraintRecord {
+                    key: strings.of(&constraint.0),
+                    expression: strings.of(&constraint.1),
+                    severity: constraint.2,
+                }
+                .write(&mut table);
+                next
+            });
+            uses.extend_from_slice(&index.to_le_bytes());
+        }
+        first
+    };
+    let mut element_count = 0;
+    for draft in drafts.values() {
+        let first_constraint = constrain(&draft.constraints, &mut uses);
+        TypeRecord {
+            name: strings.of(&draft.name),
+            url: strings.optional(&draft.url),
+            base: type_of(&draft.base),
+            kind: draft.kind,
+            first_element: element_count,
+            elements: count(draft.elements.len()),
+            first_constraint,
+            constraints: count(draft.constraints.len()),
+        }
+        .write(&mut types);
+        for element in &draft.elements {
+            element_count += 1;
+            let first_type = count(choices.len() / ChoiceRecord::SIZE);
+            for choice in &element.types {
+                let first_target = count(canonicals.len() / 4);
+                for canonical in choice.targets.iter().chain(&choice.profiles) {
+                    canonicals.extend_from_slice(&strings.of(canonical).to_le_bytes());
+                }
+                ChoiceRecord {
+                    type_id: type_of(&choice.type_name),
+                    symbol: symbols.get(choice.written.as_str()).copied().unwrap_or(0),
+                    first_target,
+                    targets: count(choice.targets.len()),
+                    profiles: count(choice.profiles.len()),
+                }
+                .write(&mut choices);
+            }
+            let first_constraint = constrain(&element.constraints, &mut uses);
+            ElementRecord {
+                path: strings.of(&element.path),
+                symbol: symbols.get(element.name.as_str()).copied().unwrap_or(0),
+                owner: type_of(&draft.name),
+                min: element.min,
+                max: element.max,
+                flags: element.flags,
+                types: u16::try_from(element.types.len()).unwrap_or(u16::MAX),
+                first_type,
+                binding: strings.optional(&element.binding),
+                strength: element.strength,
+                constraints: u16::try_from(element.constraints.len()).unwrap_or(u16::MAX),
+                first_constraint,
+            }
+            .write(&mut elements);
+        }
+    }
+    let mut symbol_section = Vec::new();
+    for name in &names {
+        symbol_section.extend_from_slice(&strings.of(name).to_le_bytes());
+    }
+    Ok(vec![
+        (Section::Types, types),
+        (Section::Elements, elements),
+        (Section::ElementTypes, choices),
+        (Section::Constraints, table),
+        (Section::ConstraintUses, uses),
+        (Section::Symbols, symbol_section),
+        (Section::Canonicals, canonicals),
+    ])
+}
+
+/// Code systems, value sets and search parameters of a package.
+struct Terminology<'v> {
+    code_systems: Vec<&'v Value>,
+    value_sets: Vec<&'v Value>,
+    parameters: Vec<(&'v str, &'v Value)>,
+}
+
+fn walk_concepts<'v>(list_of: &'v [Value], parent: u32, out: &mut Vec<(&'v str, &'v str, u32)>) {
+    // Depth is that of a published hierarchy read by serde_json, which bounds nesting to 128.
+    for concept in list_of {
+        let place = count(out.len());
+        out.push((text(concept, "code"), text(concept, "display"), parent));
+        walk_concepts(list(concept, "concept"), place, out);
+    }
+}
+
+const SEARCH_TYPES: [&str; 9] =
+    ["number", "date", "string", "token", "reference", "composite", "quantity", "uri", "special"];
+
+impl<'v> Terminology<'v> {
+    fn of(resources: &'v [Value]) -> Self {
+        let mut parameters = Vec::new();
+        for parameter in of_type(resources, "SearchParameter") {
+            for base in list(parameter, "base").iter().filter_map(Value::as_str) {
+                parameters.push((base, parameter));
+            }
+        }
+        parameters.sort_by_key(|(base, parameter)| (*base, text(parameter, "code"), text(parameter, "url")));
+        Self { code_systems: of_type(resources, "CodeSystem"), value_sets: of_type(resources, "ValueSet"), parameters }
+    }
+
+    fn includes(value_set: &'v Value) -> Vec<(&'v Value, u32)> {
+        let compose = value_set.get("compose");
+        let of = |key| compose.map_or(&[][..], |compose| list(compose, key));
+        of("include").iter().map(|one| (one, 0)).chain(of("exclude").iter().map(|one| (one, 1))).collect()
+    }
+
+    fn strings(&self, strings: &mut Strings) {
+        strings.add("resourceType");
+        for system in &self.code_systems {
+            for key in ["url", "version"] {
+                strings.add(text(system, key));
+            }
+            strings.add(text(system, "valueSet").split('|').next().unwrap_or(""));
+            let mut concepts = Vec::new();
+            walk_concepts(list(system, "concept"), NONE, &mut concepts);
+            for (code, display, _) in concepts {
+                strings.add(code);
+                strings.add(display);
+            }
+        }
+        for value_set in &self.value_sets {
+            strings.add(text(value_set, "url"));
+            strings.add(text(value_set, "version"));
+            for (include, _) in Self::includes(value_set) {
+                strings.add(text(include, "system"));
+                strings.add(text(include, "version"));
+                for concept in list(include, "concept") {
+                    strings.add(text(concept, "code"));
+                    strings.add(text(concept, "display"));
+                }
+                for filter in list(include, "filter") {
+                    for key in ["property", "op", "value"] {
+                        strings.add(text(filter, key));
+                    }
+                }
+                for inner in list(include, "valueSet").iter().filter_map(Value::as_str) {
+                    strings.add(inner.split('|').next().unwrap_or(inner));
+                }
+            }
+        }
+        for (base, parameter) in &self.parameters {
+            strings.add(base);
+            for key in ["code", "url", "expression"] {
+                strings.add(text(parameter, key));
+            }
+            for target in list(parameter, "target").iter().filter_map(Value::as_str) {
+                strings.add(target);
+            }
+        }
+    }
+
+    fn sections(&self, strings: &Numbered) -> Vec<(Section, Vec<u8>)> {
+        let mut out = self.code_system_sections(strings);
+        let (mut sets, mut includes, mut listed, mut filters) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut inner = Vec::new();
+        for value_set in &self.value_sets {
+            let all = Self::includes(value_set);
+            ValueSetRecord {
+                url: strings.of(text(value_set, "url")),
+                version: strings.optional(text(value_set, "version")),
+                first: count(includes.len() / IncludeRecord::SIZE),
+                includes: count(all.len()),
+            }
+            .write(&mut sets);
+            for (include, exclude) in all {
+                let (concepts, filter_list) = (list(include, "concept"), list(include, "filter"));
+                let value_sets = list(include, "valueSet");
+                IncludeRecord {
+                    system: strings.optional(text(include, "system")),
+                    version: strings.optional(text(include, "version")),
+                    exclude,
+                    first_concept: count(listed.len() / ListedRecord::SIZE),
+                    concepts: count(concepts.len()),
+                    first_filter: count(filters.len() / FilterRecord::SIZE),
+                    filters: count(filter_list.len()),
+                    first_value_set: count(inner.len() / 4),
+                    value_sets: count(value_sets.len()),
+                }
+                .write(&mut includes);
+                for concept in concepts {
+                    ListedRecord {
+                        code: strings.of(text(concept, "code")),
+                        display: strings.optional(text(concept, "display")),
+                    }
+                    .write(&mut listed);
+                }
+                for filter in filter_list {
+                    FilterRecord {
+                        property: strings.of(text(filter, "property")),
+                        operation: strings.of(text(filter, "op")),
+                        value: strings.of(text(filter, "value")),
+                    }
+                    .write(&mut filters);
+                }
+                for canonical in value_sets.iter().filter_map(Value::as_str) {
+                    let canonical = canonical.split('|').next().unwrap_or(canonical);
+                    inner.extend_from_slice(&strings.of(canonical).to_le_bytes());
+                }
+            }
+        }
+        let (mut parameters, mut targets) = (Vec::new(), Vec::new());
+        for (base, parameter) in &self.parameters {
+            let target_list = list(parameter, "target");
+            let kind = SEARCH_TYPES.iter().position(|name| *name == text(parameter, "type")).unwrap_or(8);
+            SearchRecord {
+                base: strings.of(base),
+                code: strings.of(text(parameter, "code")),
+                url: strings.of(text(parameter, "url")),
+                expression: strings.optional(text(parameter, "expression")),
+                kind: count(kind),
+                first_target: count(targets.len() / 4),
+                targets: count(target_list.len()),
+            }
+            .write(&mut parameters);
+            for target in target_list.iter().filter_map(Value::as_str) {
+                targets.extend_from_slice(&strings.of(target).to_le_bytes());
+            }
+        }
+        out.extend([
+            (Section::ValueSets, sets),
+            (Section::Includes, includes),
+            (Section::IncludeConcepts, listed),
+            (Section::Filters, filters),
+            (Section::IncludedSets, inner),
+            (Section::SearchParameters, parameters),
+            (Section::SearchTargets, targets),
+        ]);
+        out
+    }
+
+    fn code_system_sections(&self, strings: &Numbered) -> Vec<(Section, Vec<u8>)> {
+        let (mut systems, mut concepts) = (Vec::new(), Vec::new());
+        for system in &self.code_systems {
+            let mut all = Vec::new();
+            walk_concepts(list(system, "concept"), NONE, &mut all);
+            let content = match text(system, "content") {
+                "complete" => 0,
+                "fragment" => 1,
+                "example" => 2,
+                "supplement" => 4,
+                _ => 3,
+            };
+            let sensitive = system.get("caseSensitive").and_then(Value::as_bool).unwrap_or(false);
+            CodeSystemRecord {
+                url: strings.of(text(system, "url")),
+                version: strings.optional(text(system, "version")),
+                content: content | if sensitive { 0x100 } else { 0 },
+                value_set: strings.optional(text(system, "valueSet").split('|').next().unwrap_or("")),
+                first: count(concepts.len() / ConceptRecord::SIZE),
+                concepts: count(all.len()),
+            }
+            .write(&mut systems);
+            for (code, display, parent) in all {
+                ConceptRecord { code: strings.of(code), display: strings.optional(display), parent }
+                    .write(&mut concepts);
+            }
+        }
+        vec![(Section::CodeSystems, systems), (Section::Concepts, concepts)]
+    }
+}

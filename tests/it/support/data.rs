@@ -1,0 +1,42 @@
+//! Data that is not part of the project, found by environment variables.
+//!
+//! `SILTA_TEST_DATA` is a folder of messages and cases, `SILTA_R4_EXAMPLES` the unpacked official R4 examples,
+//! `SILTA_R4_CORE` the official core package (`.tgz`). A test without its data says so and passes; the count of such
+//! tests is in the last line of `tests/run`.
+
+use std::path::PathBuf;
+
+/// The folder or file an environment variable names; says `skipped` when there is none.
+pub(crate) fn outside(variable: &str) -> Option<PathBuf> {
+    let found = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.exists());
+    if found.is_none() {
+        println!("skipped: no test data ({variable})");
+    }
+    found
+}
+
+/// The official R4 examples, as paths of JSON files.
+pub(crate) fn r4_examples() -> Option<Vec<PathBuf>> {
+    let folder = outside("SILTA_R4_EXAMPLES")?;
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter(|path| !matches!(path.file_name().unwrap().to_str(), Some("package.json" | ".index.json")))
+        .collect();
+    files.sort();
+    assert!(files.len() > 2_000, "the examples are all there");
+    Some(files)
+}
+
+/// Runs a check over many items on two threads and gives what each gave, in order.
+pub(crate) fn in_parallel<T: Sync, R: Send>(items: &[T], check: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let middle = items.len() / 2;
+    let (left, right) = items.split_at(middle);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| right.iter().map(&check).collect::<Vec<R>>());
+        let mut all: Vec<R> = left.iter().map(&check).collect();
+        all.extend(other.join().unwrap());
+        all
+    })
+}
