@@ -11,5 +11,6 @@
 
 mod documents;
 mod mllp;
+mod native;
 mod support;
 mod v2_schema;
