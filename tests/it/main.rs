@@ -13,4 +13,5 @@ mod documents;
 mod mllp;
 mod native;
 mod support;
+mod v2_grouping;
 mod v2_schema;

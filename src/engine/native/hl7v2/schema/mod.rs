@@ -10,8 +10,10 @@
 //! assert_eq!(structure.map(|structure| structure.name()), Some("REF_I12"));
 //! ```
 
+mod grouping;
 mod leaves;
 mod load;
+mod search;
 mod structure;
 mod version;
 
@@ -19,6 +21,7 @@ use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
 
+pub use grouping::{Child, Group, GroupId, GroupTree, Insertion, Missing, NoPlace, Place, group};
 pub use leaves::{Leaf, LeafPath};
 pub use structure::{NodeIndex, NodeKind, Structure, StructureNode};
 pub use version::{Declared, Version};
@@ -186,17 +189,14 @@ impl Schema {
         if let Some(name) = events.get(&(message, event)).or_else(|| events.get(&(message, "*"))) {
             return Some(name);
         }
-        let of_message = |name: &&'static str| name.split_once('_').is_some_and(|(of, _)| of == message);
         if event.is_empty() {
+            let of_message = |name: &&'static str| name.split_once('_').is_some_and(|(of, _)| of == message);
             let mut candidates = self.structures().keys().copied().filter(of_message);
             let only = candidates.next()?;
             return candidates.next().is_none().then_some(only);
         }
-        self.structures()
-            .keys()
-            .copied()
-            .filter(of_message)
-            .find(|name| name.split_once('_').is_some_and(|(_, of)| of == event))
+        let own = format!("{message}_{event}");
+        self.structures().get_key_value(own.as_str()).map(|(name, _)| *name)
     }
 
     /// The structure of a message and event, as a message of this version is read.

@@ -1,0 +1,451 @@
+//! Grouping: which group of its structure each segment of a message belongs to.
+//!
+//! Real messages miss segments, swap them and add their own. Grouping never refuses: it is greedy, looks at each
+//! segment once, gives every segment a place, and says which ones the structure does not expect and what it misses.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::search::Search;
+use super::{NodeIndex, NodeKind, Structure};
+
+/// The segments of a message, grouped.
+#[derive(Debug, Clone)]
+pub struct GroupTree<'s> {
+    structure: &'s Structure,
+    groups: Vec<Group>,
+    places: Vec<Place>,
+}
+
+/// The number of a group occurrence in its [`GroupTree`]; 0 is the message.
+pub type GroupId = usize;
+
+/// One occurrence of a group.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Which group of the structure.
+    pub node: NodeIndex,
+    /// The occurrence that holds it; none for the message.
+    pub parent: Option<GroupId>,
+    /// Which occurrence in its parent, from 1.
+    pub occurrence: u32,
+    /// Its segments, those of the groups in it among them: they always follow each other.
+    pub segments: Range<usize>,
+    /// What it holds directly, in order.
+    pub children: Vec<Child>,
+}
+
+/// Something directly in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Child {
+    /// A group occurrence.
+    Group(GroupId),
+    /// A segment, by its index in the message.
+    Segment(usize),
+}
+
+/// Where a segment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The group occurrence that holds it.
+    pub group: GroupId,
+    /// Which node of the structure it is; none if the structure does not expect it there.
+    pub node: Option<NodeIndex>,
+}
+
+/// A required segment or group that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    /// Which node of the structure.
+    pub node: NodeIndex,
+    /// The group occurrence that misses it.
+    pub group: GroupId,
+    /// The segment before which it would stand; the number of segments at the end.
+    pub before: usize,
+}
+
+/// Where a new segment goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Insertion {
+    /// The segment after which it goes; none before the first.
+    pub after: Option<usize>,
+    /// Its node in the structure.
+    pub node: NodeIndex,
+    /// The groups that begin with it, outermost first.
+    pub opens: Vec<NodeIndex>,
+}
+
+/// Why a new segment has no place in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlace {
+    /// The structure has no such segment directly in this group, or at the beginning of a group in it.
+    #[error("the structure has no place for this segment in this group")]
+    NotInStructure,
+    /// It is there and may not be repeated.
+    #[error("the segment is there and may not be repeated")]
+    Full,
+    /// No group occurrence has this number.
+    #[error("there is no such group")]
+    NoSuchGroup,
+}
+
+/// Groups the segments of a message, given their names in order.
+///
+/// A segment goes to the first of these that takes it:
+/// 1. the place of the segment before it, if that repeats;
+/// 2. a new occurrence of the innermost group that began with a segment of its name, if nothing required is left out;
+/// 3. the nearest later place that needs nothing required to be left out, or the beginning of a new occurrence,
+///    from the innermost group outwards;
+/// 4. the place of those that leaves out the fewest required segments; but not one that passes over a single required segment
+///    of the message which is still to come;
+/// 5. where it stands, as unexpected.
+#[must_use]
+pub fn group<'s, N: AsRef<str>>(structure: &'s Structure, names: &[N]) -> GroupTree<'s> {
+    let mut last = HashMap::with_capacity(16);
+    for (index, name) in names.iter().enumerate() {
+        last.insert(name.as_ref(), index);
+    }
+    let mut grouper = Grouper {
+        tree: GroupTree {
+            structure,
+            groups: vec![Group { node: 0, parent: None, occurrence: 1, segments: 0..0, children: Vec::new() }],
+            places: Vec::with_capacity(names.len()),
+        },
+        open: vec![Open::new(0, "")],
+    };
+    for (index, name) in names.iter().enumerate() {
+        let name = name.as_ref();
+        let comes_later = |other: &str| last.get(other).is_some_and(|at| *at > index);
+        grouper.place(index, name, &comes_later);
+    }
+    grouper.tree
+}
+
+/// A group occurrence that is being filled.
+struct Open<'n> {
+    group: GroupId,
+    /// The node directly in it that was filled last; none yet.
+    at: Option<NodeIndex>,
+    /// How often that node was filled in a row.
+    times: u16,
+    /// The segment with which this occurrence began.
+    began: &'n str,
+}
+
+impl<'n> Open<'n> {
+    const fn new(group: GroupId, began: &'n str) -> Self {
+        Self { group, at: None, times: 0, began }
+    }
+}
+
+/// Where a segment is to go: the open groups kept, whether the innermost of them begins anew, and the nodes from
+/// there down to the segment's own.
+struct Target {
+    keep: usize,
+    anew: bool,
+    path: Vec<NodeIndex>,
+}
+
+struct Grouper<'s, 'n> {
+    tree: GroupTree<'s>,
+    /// The open groups, the message first.
+    open: Vec<Open<'n>>,
+}
+
+impl<'n> Grouper<'_, 'n> {
+    fn place(&mut self, index: usize, name: &'n str, comes_later: &dyn Fn(&str) -> bool) {
+        let target = self.same_again(name).or_else(|| self.find(name, comes_later));
+        let node = target.and_then(|target| self.move_to(target, name, index));
+        let Some(innermost) = self.open.last().map(|open| open.group) else {
+            return;
+        };
+        if let Some(group) = self.tree.groups.get_mut(innermost) {
+            group.children.push(Child::Segment(index));
+        }
+        for open in &self.open {
+            if let Some(group) = self.tree.groups.get_mut(open.group) {
+                group.segments.end = index + 1;
+            }
+        }
+        self.tree.places.push(Place { group: innermost, node });
+    }
+
+    fn same_again(&self, name: &str) -> Option<Target> {
+        let open = self.open.last()?;
+        let at = open.at?;
+        let node = self.tree.structure.node(at)?;
+        let again = Search::new(self.tree.structure, name).is(at) && node.max.is_none_or(|max| open.times < max);
+        again.then(|| Target { keep: self.open.len(), anew: false, path: vec![at] })
+    }
+
+    /// A new occurrence of a group that began with this segment, the innermost such group; and how many required
+    /// nodes of the occurrences that this ends are left out.
+    fn begun_again(&self, name: &str) -> Option<(u32, Target)> {
+        let search = Search::new(self.tree.structure, name);
+        let mut left_out = 0;
+        for (level, open) in self.open.iter().enumerate().skip(1).rev() {
+            let node = self.tree.groups.get(open.group)?.node;
+            left_out += search.rest(node, open.at);
+            if open.began == name
+                && self.may_begin_anew(level)
+                && let Some((_, path)) = search.at_start(node, true)
+            {
+                let target = Target { keep: level + 1, anew: true, path };
+                return Some((left_out, target));
+            }
+        }
+        None
+    }
+
+    /// Whether the group at this level may have one more occurrence.
+    fn may_begin_anew(&self, level: usize) -> bool {
+        let group = self.open.get(level).and_then(|open| self.tree.groups.get(open.group));
+        let outer = level.checked_sub(1).and_then(|level| self.open.get(level));
+        let (Some(group), Some(outer)) = (group, outer) else {
+            return false;
+        };
+        self.tree.structure.node(group.node).is_some_and(|node| node.max.is_none_or(|max| outer.times < max))
+    }
+
+    fn find(&self, name: &str, comes_later: &dyn Fn(&str) -> bool) -> Option<Target> {
+        let again = self.begun_again(name);
+        if let Some((0, target)) = again {
+            return Some(target);
+        }
+        self.search(name, false, None, comes_later).or_else(|| self.search(name, true, again, comes_later))
+    }
+
+    /// Looks for a place from the innermost group outwards. Lenient, required nodes may be left out, and the place
+    /// that leaves out the fewest is taken.
+    fn search(
+        &self,
+        name: &str,
+        lenient: bool,
+        mut best: Option<(u32, Target)>,
+        comes_later: &dyn Fn(&str) -> bool,
+    ) -> Option<Target> {
+        let search = Search::new(self.tree.structure, name);
+        let mut left_out = 0;
+        for (level, open) in self.open.iter().enumerate().rev() {
+            let node = self.tree.groups.get(open.group)?.node;
+            let barrier = |at: NodeIndex| level == 0 && self.is_awaited(at, comes_later);
+            let ahead = search.ahead(node, open.at, lenient, &barrier);
+            if let Some((cost, path)) = ahead.found {
+                let target = Target { keep: level + 1, anew: false, path };
+                keep_least(&mut best, left_out + cost, target);
+            }
+            if !lenient && ahead.left_out > 0 {
+                break;
+            }
+            left_out += ahead.left_out;
+            if self.may_begin_anew(level)
+                && let Some((cost, path)) = search.at_start(node, lenient)
+            {
+                let target = Target { keep: level + 1, anew: true, path };
+                keep_least(&mut best, left_out + cost, target);
+            }
+            if !lenient && best.is_some() {
+                break;
+            }
+        }
+        best.map(|(_, target)| target)
+    }
+
+    /// Whether a node of the message is a single required segment that still comes: nothing may pass it by.
+    fn is_awaited(&self, at: NodeIndex, comes_later: &dyn Fn(&str) -> bool) -> bool {
+        let structure = self.tree.structure;
+        structure.node(at).is_some_and(|node| {
+            node.kind == NodeKind::Segment
+                && node.required()
+                && !node.repeats()
+                && comes_later(node.name)
+                && structure.nodes().iter().filter(|other| other.name == node.name).count() == 1
+        })
+    }
+
+    /// Closes and opens groups so that the segment's group is the innermost; gives the segment's node.
+    fn move_to(&mut self, target: Target, name: &'n str, index: usize) -> Option<NodeIndex> {
+        self.open.truncate(target.keep);
+        if target.anew {
+            let closed = self.open.pop()?;
+            let node = self.tree.groups.get(closed.group)?.node;
+            self.open_group(node, name, index)?;
+        }
+        let (segment, groups) = target.path.split_last()?;
+        for node in groups {
+            self.open_group(*node, name, index)?;
+        }
+        let innermost = self.open.last_mut()?;
+        innermost.advance(*segment);
+        Some(*segment)
+    }
+
+    fn open_group(&mut self, node: NodeIndex, name: &'n str, index: usize) -> Option<()> {
+        let id = self.tree.groups.len();
+        let outer = self.open.last_mut()?;
+        outer.advance(node);
+        self.tree.groups.push(Group {
+            node,
+            parent: Some(outer.group),
+            occurrence: u32::from(outer.times),
+            segments: index..index,
+            children: Vec::new(),
+        });
+        let parent = outer.group;
+        self.tree.groups.get_mut(parent)?.children.push(Child::Group(id));
+        self.open.push(Open::new(id, name));
+        Some(())
+    }
+}
+
+impl Open<'_> {
+    fn advance(&mut self, node: NodeIndex) {
+        self.times = if self.at == Some(node) { self.times.saturating_add(1) } else { 1 };
+        self.at = Some(node);
+    }
+}
+
+/// Keeps the cheaper of two targets, the earlier found where they cost the same.
+fn keep_least(best: &mut Option<(u32, Target)>, cost: u32, target: Target) {
+    if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+        *best = Some((cost, target));
+    }
+}
+
+impl<'s> GroupTree<'s> {
+    /// The structure by which it was grouped.
+    #[must_use]
+    pub const fn structure(&self) -> &'s Structure {
+        self.structure
+    }
+
+    /// All group occurrences; the first is the message, each stands before those in it.
+    #[must_use]
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// One group occurrence.
+    #[must_use]
+    pub fn group(&self, id: GroupId) -> Option<&Group> {
+        self.groups.get(id)
+    }
+
+    /// The occurrences of the groups with this name, in order.
+    pub fn named(&self, name: &str) -> impl Iterator<Item = (GroupId, &Group)> {
+        self.groups
+            .iter()
+            .enumerate()
+            .filter(move |(_, group)| self.structure.node(group.node).is_some_and(|node| node.name == name))
+    }
+
+    /// Where each segment stands, in the order of the message.
+    #[must_use]
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// The innermost occurrence of a group with this name around a segment.
+    #[must_use]
+    pub fn around(&self, segment: usize, name: &str) -> Option<GroupId> {
+        let mut at = Some(self.places.get(segment)?.group);
+        while let Some(id) = at {
+            let group = self.groups.get(id)?;
+            if self.structure.node(group.node).is_some_and(|node| node.name == name) {
+                return Some(id);
+            }
+            at = group.parent;
+        }
+        None
+    }
+
+    /// The segments that the structure does not expect where they stand, in order.
+    pub fn unexpected(&self) -> impl Iterator<Item = usize> {
+        self.places.iter().enumerate().filter_map(|(index, place)| place.node.is_none().then_some(index))
+    }
+
+    /// The required segments and groups that are not there, by the group that misses them. What a missing group
+    /// would hold is not listed.
+    #[must_use]
+    pub fn missing(&self) -> Vec<Missing> {
+        let mut missing = Vec::new();
+        for (id, group) in self.groups.iter().enumerate() {
+            let choice = self.structure.node(group.node).is_none_or(|node| node.kind == NodeKind::Choice);
+            if choice {
+                continue;
+            }
+            for node in self.structure.children(group.node) {
+                let required = self.structure.node(node).is_some_and(|node| node.required() && !node.nullable);
+                if required && !group.children.iter().any(|child| self.node_of(*child) == Some(node)) {
+                    let before = self.end_before(group, node);
+                    missing.push(Missing { node, group: id, before });
+                }
+            }
+        }
+        missing
+    }
+
+    /// Where a new segment of this name goes in a group occurrence, by the order of the structure: after the last of
+    /// its kind, else after what comes before it. It may be a segment of the group itself or one that begins a group
+    /// in it.
+    pub fn insertion_point(&self, group: GroupId, name: &str) -> Result<Insertion, NoPlace> {
+        let search = Search::new(self.structure, name);
+        let group = self.groups.get(group).ok_or(NoPlace::NoSuchGroup)?;
+        let all: Vec<Vec<NodeIndex>> = self
+            .structure
+            .children(group.node)
+            .filter_map(|child| search.enter(child, false).map(|(_, path)| path))
+            .collect();
+        // A segment of the group itself comes before one that begins a group in it, and that before one that would
+        // begin a group by leaving out what is optional before it.
+        let rank = |path: &Vec<NodeIndex>| match path.as_slice() {
+            [_] => 0,
+            [first, .., last] if usize::from(last - first) + 1 == path.len() => 1,
+            _ => 2,
+        };
+        let best = all.iter().map(rank).min();
+        let candidates: Vec<&Vec<NodeIndex>> = all.iter().filter(|path| Some(rank(path)) == best).collect();
+        let count = |node: NodeIndex| group.children.iter().filter(|child| self.node_of(**child) == Some(node)).count();
+        let has_room = |node: NodeIndex| {
+            self.structure.node(node).is_some_and(|of| of.max.is_none_or(|max| count(node) < usize::from(max)))
+        };
+        let first = |path: &Vec<NodeIndex>| path.first().copied().unwrap_or_default();
+        let chosen = candidates
+            .iter()
+            .rev()
+            .find(|path| count(first(path)) > 0 && has_room(first(path)))
+            .or_else(|| candidates.iter().find(|path| has_room(first(path))))
+            .copied();
+        let Some(path) = chosen else {
+            return Err(if candidates.is_empty() { NoPlace::NotInStructure } else { NoPlace::Full });
+        };
+        let (node, opens) = path.split_last().ok_or(NoPlace::NotInStructure)?;
+        Ok(Insertion { after: self.end_before(group, first(path)).checked_sub(1), node: *node, opens: opens.to_vec() })
+    }
+
+    /// One past the last segment of what stands in a group up to and with a node of it; unexpected segments that
+    /// follow belong to it.
+    fn end_before(&self, group: &Group, node: NodeIndex) -> usize {
+        let mut end = group.segments.start;
+        let mut counts = false;
+        for child in &group.children {
+            if let Some(of) = self.node_of(*child) {
+                counts = of <= node;
+            }
+            if counts {
+                end = match *child {
+                    Child::Segment(index) => index + 1,
+                    Child::Group(id) => self.groups.get(id).map_or(end, |group| group.segments.end),
+                };
+            }
+        }
+        end
+    }
+
+    fn node_of(&self, child: Child) -> Option<NodeIndex> {
+        match child {
+            Child::Segment(index) => self.places.get(index)?.node,
+            Child::Group(id) => self.groups.get(id).map(|group| group.node),
+        }
+    }
+}
