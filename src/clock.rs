@@ -169,42 +169,44 @@ impl Clock {
     }
 }
 
-/// Lengths of time as configuration writes them: a text such as `"250ms"`, `"30s"`, `"5m"`, `"7d"`. For
+/// Lengths of time as configuration writes them: `"250ms"`, `"30s"`, `"1m 30s"`, `"7d"`. For
 /// `#[serde(with = "crate::clock::duration")]`.
 pub mod duration {
     use std::time::Duration;
 
+    use jiff::SignedDuration;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    /// A unit and how many nanoseconds it has, the largest first.
-    const UNITS: [(&str, u128); 7] = [
-        ("d", 86_400_000_000_000),
-        ("h", 3_600_000_000_000),
-        ("m", 60_000_000_000),
-        ("s", 1_000_000_000),
-        ("ms", 1_000_000),
-        ("us", 1_000),
-        ("ns", 1),
-    ];
+    const DAY: Duration = Duration::from_secs(86_400);
 
-    /// The length of time that the text names: a whole number and a unit (d, h, m, s, ms, us, ns).
+    /// The length of time that the text names, a day having 24 hours.
     ///
     /// # Errors
     /// A sentence saying what is expected.
     pub fn parse(text: &str) -> Result<Duration, String> {
-        let expected =
-            || format!("`{text}` is not a length of time: a whole number and d, h, m, s or ms, as in \"30s\"");
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at_checked(digits).ok_or_else(expected)?;
-        let number: u128 = number.parse().map_err(|_| expected())?;
-        let (_, nanos) = UNITS.into_iter().find(|(name, _)| *name == unit.trim_start()).ok_or_else(expected)?;
-        let nanos = number.checked_mul(nanos).and_then(|nanos| u64::try_from(nanos).ok()).ok_or_else(expected)?;
-        Ok(Duration::from_nanos(nanos))
+        let days =
+            text.strip_suffix('d').and_then(|days| days.trim_end().parse().ok()).and_then(|days| DAY.checked_mul(days));
+        if let Some(days) = days {
+            return Ok(days);
+        }
+        let parsed: Option<SignedDuration> = text.parse().ok();
+        parsed
+            .and_then(|parsed| Duration::try_from(parsed).ok())
+            .ok_or_else(|| format!("`{text}` is not a length of time such as \"250ms\", \"30s\", \"1m 30s\" or \"7d\""))
     }
 
     /// The text of a length of time, in the largest unit that it is a whole number of.
     #[must_use]
     pub fn write(duration: Duration) -> String {
+        const UNITS: [(&str, u128); 7] = [
+            ("d", 86_400_000_000_000),
+            ("h", 3_600_000_000_000),
+            ("m", 60_000_000_000),
+            ("s", 1_000_000_000),
+            ("ms", 1_000_000),
+            ("us", 1_000),
+            ("ns", 1),
+        ];
         let nanos = duration.as_nanos();
         if nanos == 0 {
             return "0s".to_owned();

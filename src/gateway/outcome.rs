@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use silta_engine::fault::Fault;
 
 use crate::access::interaction::ResourceType;
@@ -12,7 +12,7 @@ use crate::access::interaction::ResourceType;
 /// A request not fulfilled: at least one issue, of which the first decides the HTTP status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    first: Issue,
+    first: Box<Issue>,
     others: Vec<Issue>,
     /// When trying again may help; put into `Retry-After`. Throttled and unavailable answers have one without it too.
     pub retry_after: Option<Duration>,
@@ -72,25 +72,12 @@ impl Issue {
         self
     }
 
-    /// The issue as an element of `OperationOutcome.issue`.
-    #[must_use]
-    pub fn json(&self) -> Value {
-        let mut details = Map::new();
-        if let Some((system, code)) = &self.rule {
-            details.insert("coding".to_owned(), json!([{ "system": system, "code": code }]));
+    /// The fault that the caller is told of: what is withheld silently looks like what is not there.
+    const fn told(&self) -> Fault {
+        match self.fault {
+            Fault::WithheldSilently => Fault::NotFound,
+            other => other,
         }
-        details.insert("text".to_owned(), json!(self.text));
-        let mut issue = Map::new();
-        issue.insert("severity".to_owned(), json!(self.severity.unwrap_or(self.fault.severity())));
-        issue.insert("code".to_owned(), json!(self.fault.issue_code()));
-        issue.insert("details".to_owned(), Value::Object(details));
-        if let Some(diagnostics) = &self.diagnostics {
-            issue.insert("diagnostics".to_owned(), json!(diagnostics));
-        }
-        if !self.expression.is_empty() {
-            issue.insert("expression".to_owned(), json!(self.expression));
-        }
-        Value::Object(issue)
     }
 }
 
@@ -103,8 +90,8 @@ impl Refusal {
 
     /// A refusal by this issue.
     #[must_use]
-    pub const fn of(first: Issue) -> Self {
-        Self { first, others: Vec::new(), retry_after: None, allow: Vec::new() }
+    pub fn of(first: Issue) -> Self {
+        Self { first: Box::new(first), others: Vec::new(), retry_after: None, allow: Vec::new() }
     }
 
     /// A refusal by all of these, the first deciding the status; none when there is none.
@@ -140,14 +127,14 @@ impl Refusal {
     /// Says where in the resource, as FHIRPath.
     #[must_use]
     pub fn at(mut self, expression: impl Into<String>) -> Self {
-        self.first = self.first.at(expression);
+        self.first.expression.push(expression.into());
         self
     }
 
     /// Says where in the text: `line:column`, or a native path.
     #[must_use]
     pub fn located(mut self, diagnostics: impl Into<String>) -> Self {
-        self.first = self.first.located(diagnostics);
+        self.first.diagnostics = Some(diagnostics.into());
         self
     }
 
@@ -160,24 +147,71 @@ impl Refusal {
 
     /// What decides the status.
     #[must_use]
-    pub const fn fault(&self) -> Fault {
+    pub fn fault(&self) -> Fault {
         self.first.fault
     }
 
     /// The issues, the deciding one first.
     pub fn issues(&self) -> impl Iterator<Item = &Issue> {
-        std::iter::once(&self.first).chain(&self.others)
+        std::iter::once(&*self.first).chain(&self.others)
     }
 
-    /// The OperationOutcome.
+    /// The OperationOutcome, as JSON text.
     #[must_use]
-    pub fn json(&self) -> Value {
+    pub fn json(&self) -> String {
         outcome(self.issues())
     }
 }
 
-/// An OperationOutcome of these issues.
-pub fn outcome<'a>(issues: impl IntoIterator<Item = &'a Issue>) -> Value {
-    let issues: Vec<Value> = issues.into_iter().map(Issue::json).collect();
-    json!({ "resourceType": "OperationOutcome", "issue": issues })
+/// An OperationOutcome of these issues, as JSON text with its elements in the order of the specification.
+pub fn outcome<'a>(issues: impl IntoIterator<Item = &'a Issue>) -> String {
+    let outcome = OutcomeJson { resource_type: "OperationOutcome", issue: issues.into_iter().map(issue).collect() };
+    // Nothing in it can fail to be written; were it so, an outcome without content would still be right.
+    serde_json::to_string(&outcome).unwrap_or_else(|_| NOTHING.to_owned())
+}
+
+const NOTHING: &str = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","code":"exception"}]}"#;
+
+fn issue(issue: &Issue) -> IssueJson<'_> {
+    IssueJson {
+        severity: issue.severity.unwrap_or(issue.fault.severity()),
+        code: issue.told().issue_code(),
+        details: Details {
+            coding: issue.rule.iter().map(|(system, code)| Coding { system, code }).collect(),
+            text: &issue.text,
+        },
+        diagnostics: issue.diagnostics.as_deref(),
+        expression: &issue.expression,
+    }
+}
+
+#[derive(Serialize)]
+struct OutcomeJson<'a> {
+    #[serde(rename = "resourceType")]
+    resource_type: &'static str,
+    issue: Vec<IssueJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct IssueJson<'a> {
+    severity: &'a str,
+    code: &'a str,
+    details: Details<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnostics: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    expression: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Details<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    coding: Vec<Coding<'a>>,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct Coding<'a> {
+    system: &'a str,
+    code: &'a str,
 }

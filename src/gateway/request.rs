@@ -55,6 +55,11 @@ impl RequestId {
         fits.then(|| Self(text.into()))
     }
 
+    /// An id that is known to be of the form.
+    pub(super) fn made(text: String) -> Self {
+        Self(text.into())
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -42,6 +42,20 @@ pub trait Policy: Send + Sync {
     fn redact<'a>(&'a self, request: &'a Request, response: Response) -> BoxFuture<'a, Result<Response, Refusal>>;
 }
 
+/// No rule beyond the caller's list of interactions.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ListOnly;
+
+impl Policy for ListOnly {
+    fn admit<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn redact<'a>(&'a self, _: &'a Request, response: Response) -> BoxFuture<'a, Result<Response, Refusal>> {
+        Box::pin(std::future::ready(Ok(response)))
+    }
+}
+
 /// What is offered, by type.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Offers {
