@@ -13,5 +13,6 @@ mod documents;
 mod mllp;
 mod native;
 mod support;
+mod v2_acknowledgement;
 mod v2_grouping;
 mod v2_schema;
