@@ -12,6 +12,7 @@
 mod documents;
 mod mllp;
 mod native;
+mod search;
 mod support;
 mod v2_acknowledgement;
 mod v2_grouping;
