@@ -17,3 +17,4 @@ mod support;
 mod v2_acknowledgement;
 mod v2_grouping;
 mod v2_schema;
+mod validation;
