@@ -214,7 +214,9 @@ impl<'a> System<'a> {
                             key.starts_with("value")
                                 && (value.as_str() == Some(wanted)
                                     || value.get("code").and_then(Value::as_str) == Some(wanted)
-                                    || value.to_string() == wanted)
+                                    || value
+                                        .as_bool()
+                                        .is_some_and(|held| wanted == if held { "true" } else { "false" }))
                         })
                     })
             });

@@ -31,9 +31,7 @@ impl<'d> Walk<'_, 'd> {
         match type_name {
             "CodeableConcept" => {
                 let mut worst = None;
-                let mut any = false;
                 for coding in node.child(names.coding) {
-                    any = true;
                     let (system, Some(code)) = pair(coding) else { continue };
                     let answer = match system {
                         Some(system) => set.contains(Some(system), code),
@@ -48,16 +46,12 @@ impl<'d> Walk<'_, 'd> {
                 match worst {
                     Some((Membership::Unknown, ..)) => self.undecided(node, &binding.url),
                     Some((_, system, code)) => self.outside(node, system, code, binding, rule),
-                    None if !any || binding.strength == Strength::Required => {
-                        if binding.strength == Strength::Required {
-                            self.error(
-                                IssueType::CodeInvalid,
-                                rule.clone(),
-                                node.id(),
-                                Detail::Told(format!("expected a code from the value set {}", binding.url).into()),
-                            );
-                        }
-                    }
+                    None if binding.strength == Strength::Required => self.error(
+                        IssueType::CodeInvalid,
+                        rule.clone(),
+                        node.id(),
+                        Detail::Told(format!("expected a code from the value set {}", binding.url).into()),
+                    ),
                     None => {}
                 }
             }

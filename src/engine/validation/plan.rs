@@ -157,38 +157,28 @@ impl ElementPlan {
 #[derive(Debug)]
 pub(super) struct Names {
     pub(super) extension: Symbol,
-    pub(super) modifier_extension: Symbol,
     pub(super) reference: Symbol,
     pub(super) kind: Symbol,
     pub(super) contained: Symbol,
     pub(super) id: Symbol,
-    pub(super) url: Symbol,
     pub(super) system: Symbol,
     pub(super) code: Symbol,
     pub(super) coding: Symbol,
-    pub(super) profile: Symbol,
-    pub(super) meta: Symbol,
     pub(super) value: Symbol,
-    pub(super) display: Symbol,
 }
 
 impl Names {
     pub(super) fn new(model: &Model) -> Self {
         Self {
             extension: model.symbol("extension"),
-            modifier_extension: model.symbol("modifierExtension"),
             reference: model.symbol("reference"),
             kind: model.symbol("type"),
             contained: model.symbol("contained"),
             id: model.symbol("id"),
-            url: model.symbol("url"),
             system: model.symbol("system"),
             code: model.symbol("code"),
             coding: model.symbol("coding"),
-            profile: model.symbol("profile"),
-            meta: model.symbol("meta"),
             value: model.symbol("value"),
-            display: model.symbol("display"),
         }
     }
 }
