@@ -16,5 +16,6 @@ mod search;
 mod support;
 mod v2_acknowledgement;
 mod v2_grouping;
+mod v2_rules;
 mod v2_schema;
 mod validation;
