@@ -2,6 +2,7 @@
 
 use silta_engine::fault::Fault;
 
+use super::faults::DiskFailure;
 use super::id::{JournalSeq, Occurred};
 
 /// Why a commit was not made or a read not answered. A commit that ends in an error has left nothing behind.
@@ -115,6 +116,15 @@ impl StoreError {
             Self::PersonsDiffer => Fault::MultipleMatches,
             Self::Missing(_) => Fault::NotFound,
             Self::Incoherent(_) | Self::Damaged(_) | Self::Database(_) => Fault::Internal,
+        }
+    }
+}
+
+impl From<DiskFailure> for StoreError {
+    fn from(failure: DiskFailure) -> Self {
+        match failure {
+            DiskFailure::Full => Self::Full,
+            DiskFailure::Broken => Self::Closed,
         }
     }
 }

@@ -253,6 +253,8 @@ pub struct Stats {
     pub groups: u64,
     /// Size of the part of the write-ahead log that is in use, in bytes, as last seen.
     pub wal_bytes: u64,
+    /// How often the writer had the log started over since the start.
+    pub wal_restarts: u64,
     /// Size of the database file, in bytes.
     pub database_bytes: u64,
     /// Messages in the outbox that are due or in flight.

@@ -14,7 +14,6 @@ mod emit;
 mod json;
 mod node;
 mod path;
-pub mod physical;
 mod scan;
 mod xml_read;
 mod xml_write;

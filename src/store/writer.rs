@@ -1,0 +1,270 @@
+//! The writer: one thread, one connection, one transaction for whatever was waiting.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::checkpoint::{self, LogKeeper};
+use super::commit::{Outcome, Receipt};
+use super::config::Config;
+use super::error::StoreError;
+use super::faults::Faults;
+use super::prepared::Work;
+use super::queue::Queue;
+use super::reserve::Reserve;
+use super::secret::Secret;
+use super::shared::Shared;
+use super::sqlite::apply::Applying;
+use super::sqlite::{Meaning, audit, meaning, prune};
+use super::stored::{Anchor, Health};
+use super::view::window_start;
+use crate::clock::Clock;
+
+/// A commit and who waits for its answer.
+pub(super) struct Job {
+    pub(super) work: Work,
+    pub(super) answer: oneshot::Sender<Answer>,
+}
+
+/// How long the writer waits for work before it looks by itself whether there is room again.
+const WAIT_FOR_ROOM: Duration = Duration::from_secs(1);
+
+type Answer = Result<Outcome, StoreError>;
+
+/// The writing thread's own.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) queue: Arc<Queue<Job>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) secret: Arc<Secret>,
+    pub(super) clock: Clock,
+    pub(super) faults: Arc<dyn Faults>,
+    pub(super) config: Config,
+    pub(super) reserve: Reserve,
+    pub(super) chain: Anchor,
+    pub(super) log: LogKeeper,
+    /// Commits since messages past the window were last forgotten.
+    pub(super) since_forgetting: usize,
+}
+
+/// A transaction that is on the disk, or that had nothing to write.
+struct Done {
+    answers: Vec<Answer>,
+    chain: Option<Anchor>,
+    outbox_moved: bool,
+}
+
+impl Writer {
+    /// Works until the queue is closed and empty, or the disk fails.
+    pub(super) fn run(mut self) {
+        loop {
+            let patience = (self.shared.health() == Health::Full).then_some(WAIT_FOR_ROOM);
+            let Some(jobs) = self.queue.take(self.config.group_commits, self.config.group_bytes, patience) else {
+                break;
+            };
+            self.admit(jobs);
+            self.look_for_room();
+            if let Err(error) = self.log.keep_short(&self.connection, &self.shared, self.faults.as_ref())
+                && meaning(&error) == Meaning::Disk
+            {
+                self.shared.break_down();
+            }
+            if self.shared.broken() {
+                self.queue.close();
+            }
+        }
+        if !self.shared.broken() {
+            // A clean end leaves everything in the database itself.
+            let _ = checkpoint::run(&self.connection, checkpoint::Kind::Truncate, self.faults.as_ref());
+        }
+    }
+
+    /// Tries what may be tried: while there is no room, audit rows may use what is kept for them, and nothing else may.
+    fn admit(&mut self, jobs: Vec<Job>) {
+        match self.shared.health() {
+            // Closing by the owner still lets through what waits; a broken disk does not.
+            _ if self.shared.broken() => self.refuse(jobs, || StoreError::Closed),
+            Health::Full => {
+                let (audit_only, others): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.work.audit_only);
+                self.transaction(audit_only);
+                self.look_for_room();
+                if self.reserve.held() {
+                    self.transaction(others);
+                } else {
+                    self.refuse(others, || StoreError::Full);
+                }
+            }
+            Health::Open | Health::Closed => self.transaction(jobs),
+        }
+    }
+
+    fn transaction(&mut self, jobs: Vec<Job>) {
+        if jobs.is_empty() {
+            return;
+        }
+        match self.attempt(&jobs) {
+            Ok(done) => self.settle(jobs, done),
+            Err(Meaning::Full) if jobs.len() > 1 => {
+                // One that does not fit must not take the others with it.
+                self.turn_full();
+                for job in jobs {
+                    self.admit(vec![job]);
+                }
+            }
+            Err(Meaning::Full) => {
+                self.turn_full();
+                let audit_only = jobs.iter().all(|job| job.work.audit_only);
+                if !(audit_only && self.reserve.release(&self.connection)) {
+                    return self.refuse(jobs, || StoreError::Full);
+                }
+                match self.attempt(&jobs) {
+                    Ok(done) => self.settle(jobs, done),
+                    Err(Meaning::Disk) => self.break_down(jobs),
+                    Err(Meaning::Full | Meaning::Statement) => self.refuse(jobs, || StoreError::Full),
+                }
+            }
+            Err(Meaning::Disk) => self.break_down(jobs),
+            Err(Meaning::Statement) => self.refuse(jobs, || StoreError::Busy),
+        }
+    }
+
+    /// Makes one transaction of these commits; nothing of it is there when it fails.
+    fn attempt(&mut self, jobs: &[Job]) -> Result<Done, Meaning> {
+        let result = self.group(jobs);
+        if result.is_err() && !self.connection.is_autocommit() && self.execute("ROLLBACK").is_err() {
+            return Err(Meaning::Disk);
+        }
+        result.map_err(|error| meaning(&error))
+    }
+
+    fn group(&mut self, jobs: &[Job]) -> Result<Done, StoreError> {
+        self.execute("BEGIN IMMEDIATE")?;
+        let window_start = window_start(self.clock.now(), self.config.dedup_days);
+        let mut done = Done { answers: Vec::with_capacity(jobs.len()), chain: None, outbox_moved: false };
+        for job in jobs {
+            let (answer, moved) = self.one(&job.work, window_start)?;
+            done.outbox_moved |= moved;
+            done.answers.push(answer);
+        }
+        if !done.answers.iter().any(|answer| matches!(answer, Ok(Outcome::Committed(_)))) {
+            self.execute("ROLLBACK")?;
+            return Ok(done);
+        }
+        self.since_forgetting = self.since_forgetting.saturating_add(jobs.len());
+        if self.since_forgetting >= prune::EVERY {
+            prune::forget(&self.connection, window_start)?;
+            self.since_forgetting = 0;
+        }
+        done.chain = audit::add_link(&self.connection, &self.secret, &self.chain)?;
+        self.faults.at_commit().map_err(StoreError::from)?;
+        self.execute("COMMIT")?;
+        Ok(done)
+    }
+
+    /// One commit in its savepoint. An error is one of the whole transaction; the commit's own is in the answer.
+    fn one(&self, work: &Work, window_start: i64) -> Result<(Answer, bool), StoreError> {
+        self.execute("SAVEPOINT one")?;
+        let applying = Applying {
+            connection: &self.connection,
+            secret: &self.secret,
+            now: self.clock.now(),
+            window_start,
+            receipt: Receipt::default(),
+            outbox_moved: false,
+        };
+        match applying.apply(work) {
+            Ok((Outcome::Committed(receipt), moved)) => {
+                self.execute("RELEASE one")?;
+                Ok((Ok(Outcome::Committed(receipt)), moved))
+            }
+            Err(error) if meaning(&error) != Meaning::Statement || self.connection.is_autocommit() => Err(error),
+            refused => {
+                self.execute("ROLLBACK TO one")?;
+                self.execute("RELEASE one")?;
+                Ok((refused.map(|(outcome, _)| outcome), false))
+            }
+        }
+    }
+
+    /// Looks, now and then, whether there is room again: first for the reserve, then for a write of some size.
+    fn look_for_room(&mut self) {
+        let due = self.shared.health() == Health::Full && self.reserve.may_look(self.clock.instant());
+        if !(due && self.reserve.restore(&self.connection)) {
+            return;
+        }
+        let mut probed = self.execute("BEGIN IMMEDIATE");
+        probed = probed.and_then(|()| {
+            self.execute("INSERT OR REPLACE INTO store (name, value) VALUES ('probe', zeroblob(65536))")?;
+            self.faults.at_commit()?;
+            self.execute("COMMIT")
+        });
+        let undone = self.connection.is_autocommit() || self.execute("ROLLBACK").is_ok();
+        match probed.map_err(|error| meaning(&error)) {
+            _ if !undone => self.shared.break_down(),
+            Ok(()) => self.shared.turn(Health::Open),
+            Err(Meaning::Disk) => self.shared.break_down(),
+            Err(Meaning::Full | Meaning::Statement) => {}
+        }
+    }
+
+    fn settle(&mut self, jobs: Vec<Job>, done: Done) {
+        if let Some(chain) = done.chain {
+            self.chain = chain;
+        }
+        if self.shared.health() == Health::Full && self.reserve.held() {
+            self.shared.turn(Health::Open);
+        }
+        self.shared.groups.fetch_add(1, Ordering::Relaxed);
+        for (job, answer) in jobs.into_iter().zip(done.answers) {
+            let count =
+                if matches!(answer, Ok(Outcome::Committed(_))) { &self.shared.commits } else { &self.shared.refusals };
+            count.fetch_add(1, Ordering::Relaxed);
+            // Who no longer waits has its commit all the same.
+            let _ = job.answer.send(answer);
+        }
+        if done.outbox_moved {
+            self.shared.tell_outbox();
+        }
+    }
+
+    /// A failed write or sync is never tried again: what the system says is on the disk may not be.
+    fn break_down(&self, jobs: Vec<Job>) {
+        self.shared.break_down();
+        self.refuse(jobs, || StoreError::Closed);
+    }
+
+    fn turn_full(&mut self) {
+        self.shared.turn(Health::Full);
+        self.reserve.look_later(self.clock.instant());
+    }
+
+    fn refuse(&self, jobs: Vec<Job>, error: impl Fn() -> StoreError) {
+        for job in jobs {
+            self.shared.refusals.fetch_add(1, Ordering::Relaxed);
+            let _ = job.answer.send(Err(error()));
+        }
+    }
+
+    fn execute(&self, sql: &str) -> Result<(), StoreError> {
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+}
+
+/// Whatever ends the writing thread: nobody is left waiting for it.
+pub(super) struct LastWord {
+    pub(super) queue: Arc<Queue<Job>>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        self.shared.turn(Health::Closed);
+        self.queue.close();
+        while self.queue.take(usize::MAX, usize::MAX, None).is_some() {}
+        self.shared.tell_end();
+    }
+}
