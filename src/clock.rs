@@ -170,12 +170,12 @@ impl Clock {
 }
 
 /// Lengths of time as configuration writes them: `"250ms"`, `"30s"`, `"1m 30s"`, `"7d"`. For
-/// `#[serde(with = "crate::clock::duration")]`.
+/// `#[serde(deserialize_with = "crate::clock::duration::deserialize")]`.
 pub mod duration {
     use std::time::Duration;
 
     use jiff::SignedDuration;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde::{Deserialize, Deserializer, de::Error};
 
     const DAY: Duration = Duration::from_secs(86_400);
 
@@ -193,34 +193,6 @@ pub mod duration {
         parsed
             .and_then(|parsed| Duration::try_from(parsed).ok())
             .ok_or_else(|| format!("`{text}` is not a length of time such as \"250ms\", \"30s\", \"1m 30s\" or \"7d\""))
-    }
-
-    /// The text of a length of time, in the largest unit that it is a whole number of.
-    #[must_use]
-    pub fn write(duration: Duration) -> String {
-        const UNITS: [(&str, u128); 7] = [
-            ("d", 86_400_000_000_000),
-            ("h", 3_600_000_000_000),
-            ("m", 60_000_000_000),
-            ("s", 1_000_000_000),
-            ("ms", 1_000_000),
-            ("us", 1_000),
-            ("ns", 1),
-        ];
-        let nanos = duration.as_nanos();
-        if nanos == 0 {
-            return "0s".to_owned();
-        }
-        let fitting = UNITS.into_iter().find(|(_, unit)| nanos.is_multiple_of(*unit));
-        fitting.map_or_else(|| format!("{nanos}ns"), |(name, unit)| format!("{}{name}", nanos / unit))
-    }
-
-    /// Writes it as text.
-    ///
-    /// # Errors
-    /// The serializer's.
-    pub fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&write(*duration))
     }
 
     /// Reads it from text.

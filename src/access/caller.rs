@@ -24,7 +24,7 @@ impl Caller {
 }
 
 /// Test data never leaves for a production system, and real data never for a test system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Synthetic persons only.

@@ -32,38 +32,54 @@ struct Certificates {
     subjects: Vec<String>,
 }
 
-/// What is wrong with the configuration of the callers. Each names the caller and the key.
+/// What is wrong with the configuration of the callers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallersError {
     /// The name has other characters, is empty or too long.
-    #[error("access.caller.{0}: a name has letters, digits, `-` and `_`, at most 64")]
+    #[error("a caller's name has letters, digits, `-` and `_`, at most 64")]
     Name(String),
     /// There is nothing by which it could be known.
-    #[error("access.caller.{0}: has neither `secret_hash` nor a `certificate_…` key, so nobody can be it")]
+    #[error("has neither `secret_hash` nor a `certificate_…` key, so nobody can be it")]
     NoCredential(String),
     /// A hash is not one.
-    #[error("access.caller.{0}.secret_hash: {1}")]
+    #[error("{1}")]
     Hash(String, NotAHash),
     /// A fingerprint is not one.
-    #[error("access.caller.{0}.certificate_fingerprint: SHA-256 has 64 hexadecimal digits")]
+    #[error("a SHA-256 fingerprint has 64 hexadecimal digits")]
     Fingerprint(String),
     /// An entry of the interactions is none.
-    #[error("access.caller.{0}.interactions: {1}")]
+    #[error("{1}")]
     Interactions(String, GrantError),
     /// It may do nothing.
-    #[error("access.caller.{0}.interactions: is empty, so it may do nothing")]
+    #[error("is empty, so it may do nothing")]
     NoInteractions(String),
     /// Two callers would be known by the same thing.
-    #[error("access.caller.{0} and access.caller.{1} have the same {2}")]
+    #[error("caller {1} has the same {2}: nobody could tell them apart")]
     Shared(String, String, &'static str),
     /// Nobody may call.
     #[error(
-        "no caller is configured: add [access.caller.NAME], or `access.open = true` on a loopback address to try things out"
+        "no caller is configured: add [access.caller.NAME], or `open = true` on a loopback address to try things out"
     )]
     Nobody,
     /// Anybody may call, from anywhere.
-    #[error("access.open = true is only for loopback addresses, and {0} is not one")]
+    #[error("open = true is only for loopback addresses, and {0} is not one")]
     OpenToTheWorld(std::net::SocketAddr),
+}
+
+impl CallersError {
+    /// The key at fault.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::Name(name) | Self::NoCredential(name) => format!("access.caller.{name}"),
+            Self::Hash(name, _) => format!("access.caller.{name}.secret_hash"),
+            Self::Fingerprint(name) => format!("access.caller.{name}.certificate_fingerprint"),
+            Self::Interactions(name, _) | Self::NoInteractions(name) => format!("access.caller.{name}.interactions"),
+            Self::Shared(name, _, key) => format!("access.caller.{name}.{key}"),
+            Self::Nobody => "access".to_owned(),
+            Self::OpenToTheWorld(_) => "access.open".to_owned(),
+        }
+    }
 }
 
 /// Why a caller is not known.

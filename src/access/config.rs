@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::caller::Mode;
 
 /// Callers and what they may do.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Lets a caller without credentials do everything. Refused unless every listener is on a loopback address: it is
@@ -19,7 +19,7 @@ pub struct Config {
 
 /// One caller. It shows a certificate that one of the `certificate_…` keys names, or a bearer secret whose hash is
 /// listed; where both are configured, both on every request.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CallerConfig {
     /// Hashes of bearer secrets as `silta secret` prints them. Two are valid at once while a secret is being changed.

@@ -12,13 +12,13 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::authority::{Authority, AuthorityError};
 use crate::clock::Clock;
 
 /// `[tls]`: how callers' connections are secured. Relative paths start at the configuration's folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// PEM file with our certificate and what links it to an authority. Without it, a development authority in the state
@@ -38,7 +38,7 @@ pub struct Config {
 }
 
 /// A version of TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 pub enum Version {
     /// TLS 1.2, with forward secrecy and AEAD.
     #[default]
@@ -75,7 +75,7 @@ pub struct Tls {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read or does not hold what it should.
-    #[error("tls.{key}: {} cannot be used: {error}", path.display())]
+    #[error("{} cannot be used: {error}", path.display())]
     File {
         /// The key that names it.
         key: &'static str,
@@ -85,7 +85,7 @@ pub enum TlsError {
         error: PemError,
     },
     /// A file holds nothing of what it should.
-    #[error("tls.{key}: {} holds no {expected}", path.display())]
+    #[error("{} holds no {expected}", path.display())]
     Nothing {
         /// The key that names it.
         key: &'static str,
@@ -95,17 +95,31 @@ pub enum TlsError {
         expected: &'static str,
     },
     /// One of certificate and key is configured without the other.
-    #[error("tls.certificate and tls.key are needed together")]
+    #[error("certificate and key are needed together")]
     Half,
     /// Certificate and key do not belong together, or cannot be used.
-    #[error("tls.certificate: {0}")]
+    #[error("certificate and key cannot be used: {0}")]
     Unusable(rustls::Error),
     /// The callers' authorities or revocation lists cannot be used.
-    #[error("tls.client_ca: {0}")]
+    #[error("the authorities or revocation lists cannot be used: {0}")]
     ClientAuthority(String),
     /// The development authority cannot be made or used.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+}
+
+impl TlsError {
+    /// The key at fault.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::File { key, .. } | Self::Nothing { key, .. } => format!("tls.{key}"),
+            Self::Half => "tls".to_owned(),
+            Self::Unusable(_) => "tls.certificate".to_owned(),
+            Self::ClientAuthority(_) => "tls.client_ca".to_owned(),
+            Self::Authority(_) => "state".to_owned(),
+        }
+    }
 }
 
 impl Tls {

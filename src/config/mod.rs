@@ -1,1 +1,118 @@
 //! Configuration: TOML assembled from each module's own, checked, reloaded.
+//!
+//! Each module says what its keys mean and which defaults they have; here they become one file. `deploy/silta.toml` shows
+//! every key.
+
+mod error;
+mod locate;
+pub mod watch;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub use self::error::ConfigError;
+use crate::access::callers::Callers;
+use crate::{access, gateway, telemetry};
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The folder for what the program keeps: development certificates, and the store where it has no folder of its own.
+    /// Made at the first start. A relative path starts at the configuration's folder.
+    pub state: PathBuf,
+    /// The FHIR interface.
+    pub server: gateway::config::Config,
+    /// How its connections are secured.
+    pub tls: access::tls::Config,
+    /// Who may call it.
+    pub access: access::config::Config,
+    /// The administrators' port.
+    pub admin: gateway::admin::Config,
+    /// Logging.
+    pub log: telemetry::logs::Config,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            state: PathBuf::from("state"),
+            server: gateway::config::Config::default(),
+            tls: access::tls::Config::default(),
+            access: access::config::Config::default(),
+            admin: gateway::admin::Config::default(),
+            log: telemetry::logs::Config::default(),
+        }
+    }
+}
+
+/// A configuration that was read from a file.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
+    /// The file.
+    pub file: PathBuf,
+    /// The folder at which relative paths in it start.
+    pub base: PathBuf,
+    text: String,
+}
+
+impl Loaded {
+    /// Reads a file and checks what can be checked without opening anything that it names.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place in the file.
+    pub fn read(file: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(file).map_err(|error| ConfigError::Unreadable { file: file.to_owned(), error })?;
+        Self::parse(file, text)
+    }
+
+    /// Reads the text of a file, as [`Loaded::read`] does.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place in the text.
+    pub fn parse(file: &Path, text: String) -> Result<Self, ConfigError> {
+        let config = toml::from_str(&text).map_err(|error| ConfigError::of_toml(file, &text, &error))?;
+        let base = file.parent().filter(|base| !base.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        let loaded = Self { config, file: file.to_owned(), base, text };
+        loaded.check()?;
+        Ok(loaded)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let config = &self.config;
+        config.server.check().map_err(|error| self.wrong(&error.key(), &error))?;
+        config.log.check().map_err(|error| self.wrong("log.level", &error))?;
+        let callers = Callers::new(&config.access).map_err(|error| self.wrong(&error.key(), &error))?;
+        callers.allow_listening_on(config.server.listen).map_err(|error| self.wrong(&error.key(), &error))
+    }
+
+    /// Something is wrong with the value of a key, given as its dotted path.
+    #[must_use]
+    pub fn wrong(&self, key: &str, what: &impl std::fmt::Display) -> ConfigError {
+        ConfigError::of_value(&self.file, &self.text, key, what.to_string())
+    }
+
+    /// The folder for what the program keeps.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.base.join(&self.config.state)
+    }
+
+    /// Keys that differ from `running` and are read at start only.
+    #[must_use]
+    pub fn needing_restart(&self, running: &Config) -> Vec<&'static str> {
+        let new = &self.config;
+        let differ = [
+            ("state", new.state != running.state),
+            ("server.listen", new.server.listen != running.server.listen),
+            ("server.bodies_bytes", new.server.bodies_bytes != running.server.bodies_bytes),
+            ("admin", new.admin != running.admin),
+            ("log", new.log != running.log),
+        ];
+        differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}

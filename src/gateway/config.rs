@@ -3,10 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+
+use crate::clock::duration;
 
 /// Address, limits and rules of the FHIR interface.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Address and port to listen on. Read at start only.
@@ -31,19 +33,19 @@ pub struct Config {
     /// Requests that an HTTP/2 connection may reset before they are taken up, before it is closed.
     pub resets: usize,
     /// Time for the TLS handshake.
-    #[serde(with = "crate::clock::duration")]
+    #[serde(deserialize_with = "duration::deserialize")]
     pub handshake_time: Duration,
     /// Time for a request's head to arrive; an HTTP/1.1 connection that waits longer for one is closed.
-    #[serde(with = "crate::clock::duration")]
+    #[serde(deserialize_with = "duration::deserialize")]
     pub head_time: Duration,
     /// Time for a request from its head to its answer.
-    #[serde(with = "crate::clock::duration")]
+    #[serde(deserialize_with = "duration::deserialize")]
     pub request_time: Duration,
     /// Time without a request after which a connection is closed.
-    #[serde(with = "crate::clock::duration")]
+    #[serde(deserialize_with = "duration::deserialize")]
     pub idle_time: Duration,
     /// Time that is given to what is in flight when the program is told to stop.
-    #[serde(with = "crate::clock::duration")]
+    #[serde(deserialize_with = "duration::deserialize")]
     pub stop_time: Duration,
     /// Lets personal identity codes stand in URLs, where proxies and logs keep them.
     pub identity_codes_in_urls: bool,
@@ -88,14 +90,26 @@ impl Default for Config {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The base URL is not one.
-    #[error("server.base_url: an https URL without query and without a final `/`, as in https://fhir.example.org/r4")]
+    #[error("expected an https URL without query and without a final `/`, as in https://fhir.example.org/r4")]
     BaseUrl,
     /// A limit that would let nothing through.
-    #[error("server.{0}: must be more than 0")]
+    #[error("must be more than 0")]
     Zero(&'static str),
     /// A limit on one thing that is larger than the limit on all of them.
-    #[error("server.bodies_bytes: must not be less than server.body_bytes")]
+    #[error("must not be less than server.body_bytes")]
     Bodies,
+}
+
+impl ConfigError {
+    /// The key at fault.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::BaseUrl => "server.base_url".to_owned(),
+            Self::Zero(name) => format!("server.{name}"),
+            Self::Bodies => "server.bodies_bytes".to_owned(),
+        }
+    }
 }
 
 impl Config {

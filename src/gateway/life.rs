@@ -106,8 +106,7 @@ impl Life {
         }
         let caller = self.authenticate(arrival);
         told.caller = caller.as_ref().ok().cloned();
-        let head = understand(arrival);
-        told.interaction = head.as_ref().ok().map(|head| head.interaction.clone());
+        let head = understand(arrival, told);
         if let (Ok(head), Ok(_) | Err(Denied::NoCredentials)) = (&head, &caller)
             && head.interaction == Interaction::Capabilities
         {
@@ -281,7 +280,7 @@ impl Life {
 }
 
 /// What is asked, as far as the head says it.
-fn understand(arrival: &Arrival<'_>) -> Result<Head, Refusal> {
+fn understand(arrival: &Arrival<'_>, told: &mut Told) -> Result<Head, Refusal> {
     let (settings, parts) = (arrival.settings, arrival.parts);
     let config = &settings.config;
     let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
@@ -294,7 +293,9 @@ fn understand(arrival: &Arrival<'_>) -> Result<Head, Refusal> {
             format!("URL and header fields are more than {} bytes or {} fields", config.head_bytes, config.headers),
         ));
     }
-    parse::head(parts, settings.base.path(), config.parameters, &settings.identity_codes)
+    let interaction = parse::interaction(parts, settings.base.path())?;
+    told.interaction = Some(interaction.clone());
+    parse::head(parts, interaction, config.parameters, &settings.identity_codes)
 }
 
 /// The secret shown, if one is.

@@ -44,3 +44,14 @@ impl Settings {
         Ok(Self { config, callers, tls, base, identity_codes, since, generation: 0 })
     }
 }
+
+impl SettingsError {
+    /// The key at fault.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::Config(error) => error.key(),
+            Self::Callers(error) => error.key(),
+        }
+    }
+}

@@ -173,10 +173,12 @@ pub struct Search {
 }
 
 /// What a search found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Answer {
     /// The documents, in the provider's order.
     pub documents: Vec<NativeDocument>,
+    /// What the provider gave beside them that cannot be used: the rest of the answer stands, but is not all.
+    pub unusable: Vec<AdapterError>,
     /// Types that were asked for and cannot be searched here.
     pub not_searched: Vec<String>,
     /// False when a limit of pages or documents was reached and the provider has more.

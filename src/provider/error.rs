@@ -340,6 +340,21 @@ impl AdapterError {
         }
     }
 
+    /// Whether this came about here, without a word from the provider.
+    #[must_use]
+    pub fn local(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy
+                | Self::CircuitOpen { .. }
+                | Self::OutboundSchema { .. }
+                | Self::NotSupported { .. }
+                | Self::Unsendable { .. }
+                | Self::WrongMode
+                | Self::Internal { .. }
+        )
+    }
+
     /// Whether the provider may have acted on the request.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
@@ -435,7 +450,7 @@ impl AdapterError {
     }
 
     /// Every word that [`AdapterError::label`] gives, and `ok`.
-    pub const LABELS: [&'static str; 21] = [
+    pub const LABELS: [&'static str; 22] = [
         "ok",
         "unreachable",
         "interrupted",
@@ -457,6 +472,7 @@ impl AdapterError {
         "unsendable",
         "wrong_mode",
         "folder",
+        "internal",
     ];
 }
 

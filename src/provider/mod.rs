@@ -10,11 +10,18 @@
 pub mod adapter;
 pub mod address;
 pub mod error;
+pub mod fhir;
+pub mod files;
+pub mod health;
+pub mod http;
+pub mod metrics;
 pub mod mllp;
 pub mod random;
+pub mod registry;
 pub mod secret;
 pub mod tls;
 pub mod wait;
+pub mod web;
 
 pub use adapter::{
     Action, Adapter, Answer, BoxFuture, Capabilities, Delivery, Effect, Identifier, Interactions, Liveness, Mode,
@@ -22,3 +29,4 @@ pub use adapter::{
 };
 pub use error::{AdapterError, Outcome, Party, Refusal, SetupError};
 pub use random::Random;
+pub use registry::{Connection, Recipient, Registry, Setup};

@@ -5,6 +5,7 @@
 //! `requester` (references) and `status` (token).
 
 use jiff::Timestamp;
+use silta_engine::search;
 
 /// One value of one search parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,5 +58,29 @@ impl Facet {
     /// An interval of time.
     pub fn interval(name: impl Into<String>, from: Timestamp, to: Timestamp) -> Self {
         Self { name: name.into(), value: FacetValue::Interval { from, to } }
+    }
+}
+
+impl From<search::Facet> for Facet {
+    fn from(facet: search::Facet) -> Self {
+        let value = match facet.value {
+            search::FacetValue::Token { system, code } => FacetValue::Token { system, code },
+            search::FacetValue::Reference(target) => FacetValue::Reference(target),
+            search::FacetValue::Interval(search::Interval { from, to }) => FacetValue::Interval { from, to },
+            search::FacetValue::Text(text) => FacetValue::Text(text),
+        };
+        Self { name: facet.name.into_owned(), value }
+    }
+}
+
+impl From<Facet> for search::Facet {
+    fn from(facet: Facet) -> Self {
+        let value = match facet.value {
+            FacetValue::Token { system, code } => search::FacetValue::Token { system, code },
+            FacetValue::Reference(target) => search::FacetValue::Reference(target),
+            FacetValue::Interval { from, to } => search::FacetValue::Interval(search::Interval { from, to }),
+            FacetValue::Text(text) => search::FacetValue::Text(text),
+        };
+        Self { name: facet.name.into(), value }
     }
 }

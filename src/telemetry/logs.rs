@@ -6,14 +6,14 @@
 use std::io::IsTerminal;
 use std::panic;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// `[log]`: what is logged and how. Read at start only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// `text` or `json`, one line an event.
@@ -30,7 +30,7 @@ impl Default for Config {
 }
 
 /// How a log line is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// For people.
@@ -43,7 +43,7 @@ pub enum Format {
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The level cannot be read.
-    #[error("log.level: {0}")]
+    #[error("{0}")]
     Level(String),
     /// Something else in this process logs already.
     #[error("logging was started before")]

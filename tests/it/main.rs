@@ -12,7 +12,11 @@
 mod documents;
 mod mllp;
 mod native;
+mod search;
 mod store;
 mod support;
+mod v2_acknowledgement;
 mod v2_grouping;
+mod v2_rules;
 mod v2_schema;
+mod validation;

@@ -14,6 +14,7 @@ mod emit;
 mod json;
 mod node;
 mod path;
+pub mod physical;
 mod scan;
 mod xml_read;
 mod xml_write;

@@ -83,7 +83,9 @@ impl fmt::Display for Path<'_> {
                 if element.is_choice() {
                     write!(f, ".ofType({})", node.type_name())?;
                 }
-                if element.is_array() {
+                // An array itself, which only a rule on its shape points at, has no index.
+                let is_array = self.document.slot(*step).is_some_and(|slot| slot.shape == Shape::Array);
+                if element.is_array() && !is_array {
                     write!(f, "[{}]", node.index())?;
                 }
             } else if self

@@ -1,4 +1,5 @@
-//! FHIR packages: archives, canonical resolution, snapshots, and the definitions compiler.
+//! FHIR packages: archives, canonical resolution, and the definitions compiler.
 
 pub mod archive;
 pub mod compiler;
+pub mod library;

@@ -1,1 +1,103 @@
-//! Value sets, code systems and concept maps, decided locally.
+//! Value sets and code systems, decided locally.
+//!
+//! A value set is compiled on first use: the codes it lists, the whole systems it takes in, the built-in systems (BCP-13,
+//! BCP-47, UCUM, ISO 3166, ISO 4217). What cannot be decided without a system that is not at hand is
+//! [`Membership::Unknown`], never a guess.
+
+mod builtin;
+mod compose;
+mod set;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustc_hash::FxHashMap;
+
+use crate::definitions::Model;
+use crate::package::library::Library;
+
+pub use builtin::is_ucum;
+pub use set::{Membership, Set};
+
+use compose::{Composed, System};
+
+/// Value sets and code systems of the core and of the packages loaded.
+#[derive(Debug)]
+pub struct Terminology {
+    model: Arc<Model>,
+    library: Arc<Library>,
+    sets: RwLock<FxHashMap<Box<str>, Option<Arc<Set>>>>,
+}
+
+/// What is known of a code in its system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// The system has it, with this display (empty: none given).
+    Code {
+        /// The preferred display.
+        display: String,
+    },
+    /// The system is complete here and does not have it.
+    NoCode,
+    /// The system is not at hand, or only in part.
+    NoSystem,
+}
+
+impl Terminology {
+    /// Over the core and these packages.
+    #[must_use]
+    pub fn new(model: &Arc<Model>, library: &Arc<Library>) -> Self {
+        Self { model: Arc::clone(model), library: Arc::clone(library), sets: RwLock::new(FxHashMap::default()) }
+    }
+
+    /// The compiled value set of a canonical (`url` or `url|version`); nothing when it is not at hand.
+    #[must_use]
+    pub fn value_set(&self, canonical: &str) -> Option<Arc<Set>> {
+        if let Some(held) = self.sets.read().unwrap_or_else(PoisonError::into_inner).get(canonical) {
+            return held.clone();
+        }
+        let made = self.compile(canonical, &mut Vec::new());
+        let mut sets = self.sets.write().unwrap_or_else(PoisonError::into_inner);
+        sets.entry(Box::from(canonical)).or_insert(made).clone()
+    }
+
+    /// Whether a code is in a value set. Without a system any system of the set will do (elements of type code).
+    #[must_use]
+    pub fn contains(&self, canonical: &str, system: Option<&str>, code: &str) -> Membership {
+        self.value_set(canonical).map_or(Membership::Unknown, |set| set.contains(system, code))
+    }
+
+    /// What is known of a code.
+    #[must_use]
+    pub fn code(&self, system: &str, code: &str) -> Known {
+        if let Some(predicate) = builtin::predicate(system) {
+            return if predicate(code) { Known::Code { display: String::new() } } else { Known::NoCode };
+        }
+        let Some(system) = System::find(&self.model, &self.library, system) else { return Known::NoSystem };
+        if let Some(display) = system.display(code) {
+            return Known::Code { display };
+        }
+        if builtin::is_pattern_code(system.url(), code) {
+            return Known::Code { display: String::new() };
+        }
+        if system.is_complete() { Known::NoCode } else { Known::NoSystem }
+    }
+
+    /// Whether `code` is `ancestor` or below it in the system's hierarchy; nothing when the system is not at hand.
+    #[must_use]
+    pub fn subsumes(&self, system: &str, ancestor: &str, code: &str) -> Option<bool> {
+        let system = System::find(&self.model, &self.library, system)?;
+        Some(system.below(ancestor, true)?.contains(&Box::from(code)))
+    }
+
+    fn compile(&self, canonical: &str, open: &mut Vec<String>) -> Option<Arc<Set>> {
+        if open.iter().any(|one| one == canonical) || open.len() > 32 {
+            // A value set that takes itself in adds nothing by it.
+            return None;
+        }
+        let composed = Composed::find(&self.model, &self.library, canonical)?;
+        open.push(canonical.to_owned());
+        let set = Set::compile(&composed, &self.model, &self.library, &mut |inner| self.compile(inner, open));
+        open.pop();
+        Some(Arc::new(set))
+    }
+}

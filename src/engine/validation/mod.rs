@@ -1,1 +1,110 @@
 //! Judging FHIR documents against the core definitions and profiles.
+//!
+//! A [`Validator`] holds what is compiled; [`Validator::validate`] walks a document once and gives [`Finding`]s.
+//! Findings are numbers and names; paths, positions and sentences are made when they are read:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use silta_engine::definitions::Model;
+//! use silta_engine::fhir::document::{Document, Limits};
+//! use silta_engine::validation::Validator;
+//!
+//! let validator = Validator::built_in();
+//! let text = br#"{"resourceType":"Patient","gender":"F"}"#.to_vec();
+//! let document = Document::from_json(Model::r4(), text, &Limits::default())?;
+//! let findings = validator.validate(&document, &[]);
+//! assert_eq!(findings[0].path(&document), "Patient.gender");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod binding;
+mod constraint;
+mod finding;
+mod outcome;
+mod plan;
+mod reference;
+mod walk;
+
+use std::sync::Arc;
+
+use crate::definitions::Model;
+use crate::fhir::document::{Document, Part};
+use crate::package::library::Library;
+use crate::terminology::Terminology;
+
+pub use finding::{Detail, Finding, IssueType, RULE_SYSTEM, Rule, Severity};
+pub use outcome::{issue, outcome, syntax_outcome};
+
+/// What is checked beyond what every document must hold to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Rules of best practice as well, as warnings.
+    pub best_practice: bool,
+}
+
+/// Compiled rules. Made once, shared by threads; plans are made as documents need them.
+#[derive(Debug)]
+pub struct Validator {
+    model: Arc<Model>,
+    library: Arc<Library>,
+    terminology: Arc<Terminology>,
+    plans: plan::Plans,
+    names: plan::Names,
+    options: Options,
+}
+
+impl Validator {
+    /// Over R4 and these packages.
+    #[must_use]
+    pub fn new(library: Library) -> Self {
+        let model = Model::r4();
+        let library = Arc::new(library);
+        Self {
+            model: Arc::clone(model),
+            terminology: Arc::new(Terminology::new(model, &library)),
+            plans: plan::Plans::new(model),
+            names: plan::Names::new(model),
+            library,
+            options: Options::default(),
+        }
+    }
+
+    /// Over R4 and the profiles that are part of the program.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self::new(Library::built_in())
+    }
+
+    /// With other options.
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The value sets and code systems it decides by.
+    #[must_use]
+    pub fn terminology(&self) -> &Arc<Terminology> {
+        &self.terminology
+    }
+
+    /// The definitions it was made over.
+    #[must_use]
+    pub fn library(&self) -> &Arc<Library> {
+        &self.library
+    }
+
+    /// Judges a document: the core rules, the profiles that it claims in `meta.profile`, and `profiles` (canonicals)
+    /// for its root. Findings are in document order.
+    #[must_use]
+    pub fn validate(&self, document: &Document, profiles: &[&str]) -> Vec<Finding> {
+        walk::validate(self, document.root(), profiles)
+    }
+
+    /// Judges a part of a document, an entry's resource, as a resource of its own whose references may be resolved in
+    /// the whole.
+    #[must_use]
+    pub fn validate_part(&self, part: &Part, profiles: &[&str]) -> Vec<Finding> {
+        walk::validate(self, part.node(), profiles)
+    }
+}

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use silta_engine::fault::Fault;
 
-use crate::access::interaction::ResourceType;
 use crate::gateway::outcome::Refusal;
+use crate::gateway::request::Interaction;
 
 /// Finds personal identity codes: values of the systems configured, and texts of the form of a Finnish one.
 #[derive(Debug, Clone, Default)]
@@ -24,20 +24,17 @@ impl IdentityCodes {
     }
 
     /// Refuses a URL that has one in its path or query, and names the form that does not.
-    pub(super) fn refuse_in_url(
-        &self,
-        path: &[String],
-        query: &[(String, String)],
-        kind: Option<ResourceType>,
-    ) -> Result<(), Refusal> {
-        let found = path.iter().any(|segment| holds_finnish_code(segment))
+    pub(super) fn refuse_in_url(&self, query: &[(String, String)], interaction: &Interaction) -> Result<(), Refusal> {
+        let found = interaction.id().is_some_and(|id| holds_finnish_code(id.as_str()))
             || query.iter().any(|(name, value)| {
                 holds_finnish_code(name) || holds_finnish_code(value) || self.names_a_person(value)
             });
         if self.allowed || !found {
             return Ok(());
         }
-        let form = kind.map_or_else(|| "POST [base]/_search".to_owned(), |kind| format!("POST [base]/{kind}/_search"));
+        let form = interaction
+            .resource_type()
+            .map_or_else(|| "POST [base]/_search".to_owned(), |kind| format!("POST [base]/{kind}/_search"));
         Err(Refusal::new(
             Fault::BadValue,
             format!(

@@ -32,12 +32,20 @@ pub(super) struct Head {
     pub(super) format: Result<Format, Refusal>,
 }
 
-/// Reads method, path and query. `prefix` is the path of the base URL, without a final `/`.
-pub(super) fn head(parts: &Parts, prefix: &str, limit: usize, codes: &IdentityCodes) -> Result<Head, Refusal> {
-    let segments = route::segments(parts.uri.path(), prefix)?;
+/// Reads method and path. `prefix` is the path of the base URL, without a final `/`.
+pub(super) fn interaction(parts: &Parts, prefix: &str) -> Result<Interaction, Refusal> {
+    route::interaction(&parts.method, &route::segments(parts.uri.path(), prefix)?)
+}
+
+/// Reads the query, and refuses a URL that tells what a URL must not.
+pub(super) fn head(
+    parts: &Parts,
+    interaction: Interaction,
+    limit: usize,
+    codes: &IdentityCodes,
+) -> Result<Head, Refusal> {
     let mut parameters = pairs(parts.uri.query().unwrap_or_default(), limit)?;
-    let interaction = route::interaction(&parts.method, &segments)?;
-    codes.refuse_in_url(&segments, &parameters, interaction.resource_type())?;
+    codes.refuse_in_url(&parameters, &interaction)?;
     let format = accepted(&parts.headers, take(&mut parameters, "_format").as_deref());
     take(&mut parameters, "_pretty");
     Ok(Head { interaction, parameters, format })

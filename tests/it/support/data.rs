@@ -29,6 +29,31 @@ pub(crate) fn r4_examples() -> Option<Vec<PathBuf>> {
     Some(files)
 }
 
+/// The files of an archive (`.tgz`) in the folder of messages and cases whose names end so: name and content, sorted.
+pub(crate) fn archived(archive: &str, extension: &str) -> Option<Vec<(String, Vec<u8>)>> {
+    let packed = std::fs::File::open(outside("SILTA_TEST_DATA")?.join(archive)).unwrap();
+    let mut unpacked = tar::Archive::new(flate2::read::GzDecoder::new(packed));
+    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    for entry in unpacked.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().to_str().unwrap().to_owned();
+        if name.ends_with(extension) {
+            let mut content = Vec::new();
+            std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
+            files.push((name, content));
+        }
+    }
+    files.sort();
+    Some(files)
+}
+
+/// The sample HL7 v2 messages.
+pub(crate) fn hl7v2_samples() -> Option<Vec<(String, Vec<u8>)>> {
+    let samples = archived("hl7v2-samples.tgz", ".hl7")?;
+    assert_eq!(samples.len(), 17, "the samples are all there");
+    Some(samples)
+}
+
 /// Runs a check over many items on two threads and gives what each gave, in order.
 pub(crate) fn in_parallel<T: Sync, R: Send>(items: &[T], check: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let middle = items.len() / 2;

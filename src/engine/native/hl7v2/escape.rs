@@ -161,7 +161,7 @@ fn character(
     c: char,
     separators: &Separators,
     charset: Charset,
-    replace: &mut impl FnMut(char) -> Option<&'static str>,
+    replace: &mut dyn FnMut(char) -> Option<&'static str>,
     out: &mut Vec<u8>,
 ) -> Result<(), Unwritable> {
     let Ok(byte) = u8::try_from(u32::from(c)).map_err(|_| ()).and_then(|b| if b.is_ascii() { Ok(b) } else { Err(()) })

@@ -5,6 +5,7 @@
 //! mark are kept and mean nothing. The character set is MSH-18's; where that is empty, that of a UTF-8 byte order
 //! mark, else the one in [`Options`].
 
+pub mod acknowledgement;
 mod batch;
 mod escape;
 mod header;

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::search::Search;
+use super::search::{Manner, Presence, Search};
 use super::{NodeIndex, NodeKind, Structure};
 
 /// The segments of a message, grouped.
@@ -96,14 +96,15 @@ pub enum NoPlace {
 /// 2. a new occurrence of the innermost group that began with a segment of its name, if nothing required is left out;
 /// 3. the nearest later place that needs nothing required to be left out, or the beginning of a new occurrence,
 ///    from the innermost group outwards;
-/// 4. the place of those that leaves out the fewest required segments; but not one that passes over a single required segment
-///    of the message which is still to come;
+/// 4. the place of those that leaves out the fewest required segments. None goes past the place of a required segment
+///    that is still to come for the first time, and no group begins without its required segments where others have
+///    them, unless with something else that it requires;
 /// 5. where it stands, as unexpected.
 #[must_use]
 pub fn group<'s, N: AsRef<str>>(structure: &'s Structure, names: &[N]) -> GroupTree<'s> {
-    let mut last = HashMap::with_capacity(16);
+    let mut first = HashMap::with_capacity(16);
     for (index, name) in names.iter().enumerate() {
-        last.insert(name.as_ref(), index);
+        first.entry(name.as_ref()).or_insert(index);
     }
     let mut grouper = Grouper {
         tree: GroupTree {
@@ -115,8 +116,12 @@ pub fn group<'s, N: AsRef<str>>(structure: &'s Structure, names: &[N]) -> GroupT
     };
     for (index, name) in names.iter().enumerate() {
         let name = name.as_ref();
-        let comes_later = |other: &str| last.get(other).is_some_and(|at| *at > index);
-        grouper.place(index, name, &comes_later);
+        let presence = |other: &str| match first.get(other) {
+            None => Presence::Absent,
+            Some(at) if *at > index => Presence::Awaited,
+            Some(_) => Presence::Seen,
+        };
+        grouper.place(index, name, &presence);
     }
     grouper.tree
 }
@@ -153,8 +158,8 @@ struct Grouper<'s, 'n> {
 }
 
 impl<'n> Grouper<'_, 'n> {
-    fn place(&mut self, index: usize, name: &'n str, comes_later: &dyn Fn(&str) -> bool) {
-        let target = self.same_again(name).or_else(|| self.find(name, comes_later));
+    fn place(&mut self, index: usize, name: &'n str, presence: &dyn Fn(&str) -> Presence) {
+        let target = self.same_again(name).or_else(|| self.find(name, presence));
         let node = target.and_then(|target| self.move_to(target, name, index));
         let Some(innermost) = self.open.last().map(|open| open.group) else {
             return;
@@ -188,7 +193,7 @@ impl<'n> Grouper<'_, 'n> {
             left_out += search.rest(node, open.at);
             if open.began == name
                 && self.may_begin_anew(level)
-                && let Some((_, path)) = search.at_start(node, true)
+                && let Some((_, path)) = search.anew(node, Manner::Lenient(&|_| Presence::Absent))
             {
                 let target = Target { keep: level + 1, anew: true, path };
                 return Some((left_out, target));
@@ -207,60 +212,41 @@ impl<'n> Grouper<'_, 'n> {
         self.tree.structure.node(group.node).is_some_and(|node| node.max.is_none_or(|max| outer.times < max))
     }
 
-    fn find(&self, name: &str, comes_later: &dyn Fn(&str) -> bool) -> Option<Target> {
+    fn find(&self, name: &str, presence: &dyn Fn(&str) -> Presence) -> Option<Target> {
         let again = self.begun_again(name);
         if let Some((0, target)) = again {
             return Some(target);
         }
-        self.search(name, false, None, comes_later).or_else(|| self.search(name, true, again, comes_later))
+        self.search(name, Manner::Strict, None).or_else(|| self.search(name, Manner::Lenient(presence), again))
     }
 
-    /// Looks for a place from the innermost group outwards. Lenient, required nodes may be left out, and the place
-    /// that leaves out the fewest is taken.
-    fn search(
-        &self,
-        name: &str,
-        lenient: bool,
-        mut best: Option<(u32, Target)>,
-        comes_later: &dyn Fn(&str) -> bool,
-    ) -> Option<Target> {
+    /// Looks for a place from the innermost group outwards; the one that leaves out the fewest required nodes.
+    fn search(&self, name: &str, manner: Manner<'_>, mut best: Option<(u32, Target)>) -> Option<Target> {
         let search = Search::new(self.tree.structure, name);
+        let strict = matches!(manner, Manner::Strict);
         let mut left_out = 0;
         for (level, open) in self.open.iter().enumerate().rev() {
             let node = self.tree.groups.get(open.group)?.node;
-            let barrier = |at: NodeIndex| level == 0 && self.is_awaited(at, comes_later);
-            let ahead = search.ahead(node, open.at, lenient, &barrier);
+            let ahead = search.ahead(node, open.at, manner);
             if let Some((cost, path)) = ahead.found {
                 let target = Target { keep: level + 1, anew: false, path };
                 keep_least(&mut best, left_out + cost, target);
             }
-            if !lenient && ahead.left_out > 0 {
+            if ahead.blocked || strict && best.is_some() {
                 break;
             }
             left_out += ahead.left_out;
             if self.may_begin_anew(level)
-                && let Some((cost, path)) = search.at_start(node, lenient)
+                && let Some((cost, path)) = search.anew(node, manner)
             {
                 let target = Target { keep: level + 1, anew: true, path };
                 keep_least(&mut best, left_out + cost, target);
             }
-            if !lenient && best.is_some() {
+            if strict && best.is_some() {
                 break;
             }
         }
         best.map(|(_, target)| target)
-    }
-
-    /// Whether a node of the message is a single required segment that still comes: nothing may pass it by.
-    fn is_awaited(&self, at: NodeIndex, comes_later: &dyn Fn(&str) -> bool) -> bool {
-        let structure = self.tree.structure;
-        structure.node(at).is_some_and(|node| {
-            node.kind == NodeKind::Segment
-                && node.required()
-                && !node.repeats()
-                && comes_later(node.name)
-                && structure.nodes().iter().filter(|other| other.name == node.name).count() == 1
-        })
     }
 
     /// Closes and opens groups so that the segment's group is the innermost; gives the segment's node.
@@ -394,7 +380,7 @@ impl<'s> GroupTree<'s> {
         let all: Vec<Vec<NodeIndex>> = self
             .structure
             .children(group.node)
-            .filter_map(|child| search.enter(child, false).map(|(_, path)| path))
+            .filter_map(|child| search.enter(child, Manner::Strict).map(|(_, path)| path))
             .collect();
         // A segment of the group itself comes before one that begins a group in it, and that before one that would
         // begin a group by leaving out what is optional before it.

@@ -13,12 +13,34 @@ pub(super) struct Search<'s> {
 /// The nodes from where the search began down to the segment's, and how many required ones are left out before it.
 pub(super) type Found = (u32, Vec<NodeIndex>);
 
+/// Whether required nodes may be left out before the segment.
+#[derive(Clone, Copy)]
+pub(super) enum Manner<'a> {
+    /// None may.
+    Strict,
+    /// Those whose segment does not come, or not here: see [`Presence`].
+    Lenient(&'a dyn Fn(&str) -> Presence),
+}
+
+/// Where else in the message the segments of a name are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Nowhere: the sender leaves it out.
+    Absent,
+    /// There were some: a group without it begins here only with something that the group requires too.
+    Seen,
+    /// None yet, but they come: nothing goes past their place.
+    Awaited,
+}
+
 /// What lies ahead in a group.
 pub(super) struct Ahead {
     /// The place with the fewest left out, the first of several.
     pub(super) found: Option<Found>,
     /// How many required nodes are left out if the rest of the group is.
     pub(super) left_out: u32,
+    /// Whether the rest of the group cannot be left out.
+    pub(super) blocked: bool,
 }
 
 impl<'s> Search<'s> {
@@ -34,84 +56,95 @@ impl<'s> Search<'s> {
         match node.kind {
             NodeKind::Segment => node.name == self.name,
             NodeKind::AnySegment => {
-                let among_others = node
-                    .parent
-                    .and_then(|parent| self.structure.node(parent))
-                    .is_some_and(|parent| parent.kind == NodeKind::Choice);
                 // "OBR or another order detail segment" means HL7's own; a place of its own takes a site's too.
+                let among_others = node.parent.is_some_and(|parent| self.is_choice(parent));
                 !(self.named || among_others && self.name.starts_with('Z'))
             }
             NodeKind::Group | NodeKind::Choice => false,
         }
     }
 
-    /// Looks in a node: the segment itself, or in a group from its start. Strict, nothing required may come before it.
-    pub(super) fn enter(&self, at: NodeIndex, lenient: bool) -> Option<Found> {
+    /// Looks in a node: the segment itself, or in a new occurrence of a group.
+    pub(super) fn enter(&self, at: NodeIndex, manner: Manner<'_>) -> Option<Found> {
         if self.is(at) {
             return Some((0, vec![at]));
         }
         if !self.structure.node(at)?.is_group() {
             return None;
         }
-        let (cost, mut path) = self.at_start(at, lenient)?;
+        let (cost, mut path) = self.anew(at, manner)?;
         path.insert(0, at);
         Some((cost, path))
     }
 
-    /// Looks in a group from its start; the path does not have the group itself.
-    pub(super) fn at_start(&self, group: NodeIndex, lenient: bool) -> Option<Found> {
-        self.ahead(group, None, lenient, &|_| false).found
+    /// Looks in a new occurrence of a group; the path does not have the group itself.
+    pub(super) fn anew(&self, group: NodeIndex, manner: Manner<'_>) -> Option<Found> {
+        self.walk(group, None, manner, true).found
     }
 
-    /// Looks in a group after a node of it, or from its start. `barrier` says which nodes nothing may pass.
-    pub(super) fn ahead(
-        &self,
-        group: NodeIndex,
-        after: Option<NodeIndex>,
-        lenient: bool,
-        barrier: &dyn Fn(NodeIndex) -> bool,
-    ) -> Ahead {
-        let mut ahead = Ahead { found: None, left_out: 0 };
-        let choice = self.structure.node(group).is_some_and(|node| node.kind == NodeKind::Choice);
-        if choice && after.is_some() {
-            return ahead;
-        }
-        let children = self.structure.children(group).skip_while(|child| after.is_some_and(|after| *child <= after));
-        for child in children {
-            if !choice && !lenient && ahead.left_out > 0 {
-                // The rest cannot be reached; what is left out before it is known to be something.
-                return ahead;
-            }
-            if let Some((cost, path)) = self.enter(child, lenient) {
-                let cost = cost + if choice { 0 } else { ahead.left_out };
-                if ahead.found.as_ref().is_none_or(|(least, _)| cost < *least) {
-                    ahead.found = Some((cost, path));
-                }
-                if !lenient {
-                    return ahead;
-                }
-            }
-            if barrier(child) {
-                return ahead;
-            }
-            let needed = self.structure.node(child).is_some_and(|node| node.required() && !node.nullable);
-            ahead.left_out += u32::from(needed && !choice);
-        }
-        if choice {
-            ahead.left_out = 1;
-        }
-        ahead
+    /// Looks in a group that has begun, after a node of it or from its start.
+    pub(super) fn ahead(&self, group: NodeIndex, after: Option<NodeIndex>, manner: Manner<'_>) -> Ahead {
+        self.walk(group, after, manner, false)
     }
 
     /// How many required nodes stand in a group after a node of it.
     pub(super) fn rest(&self, group: NodeIndex, after: Option<NodeIndex>) -> u32 {
-        let needed = self
-            .structure
-            .children(group)
-            .filter(|child| after.is_none_or(|after| *child > after))
-            .filter(|child| self.structure.node(*child).is_some_and(|node| node.required() && !node.nullable))
-            .count();
-        let choice = self.structure.node(group).is_some_and(|node| node.kind == NodeKind::Choice);
-        if choice { u32::from(after.is_none()) } else { u32::try_from(needed).unwrap_or(u32::MAX) }
+        if self.is_choice(group) {
+            return u32::from(after.is_none());
+        }
+        let rest = self.structure.children(group).filter(|child| after.is_none_or(|after| *child > after));
+        u32::try_from(rest.filter(|child| self.is_needed(*child)).count()).unwrap_or(u32::MAX)
+    }
+
+    fn walk(&self, group: NodeIndex, after: Option<NodeIndex>, manner: Manner<'_>, new: bool) -> Ahead {
+        let mut ahead = Ahead { found: None, left_out: 0, blocked: false };
+        let choice = self.is_choice(group);
+        if choice && after.is_some() {
+            return ahead;
+        }
+        let mut only_required = false;
+        let children = self.structure.children(group).skip_while(|child| after.is_some_and(|after| *child <= after));
+        for child in children {
+            let needed = self.is_needed(child);
+            if (needed || !only_required)
+                && let Some((cost, path)) = self.enter(child, manner)
+            {
+                let cost = cost + ahead.left_out;
+                if ahead.found.as_ref().is_none_or(|(least, _)| cost < *least) {
+                    ahead.found = Some((cost, path));
+                }
+                if matches!(manner, Manner::Strict) {
+                    return ahead;
+                }
+            }
+            if choice || !needed {
+                continue;
+            }
+            match manner {
+                Manner::Strict => ahead.blocked = true,
+                Manner::Lenient(presence) => match self.structure.leading_segment(child).map(presence) {
+                    Some(Presence::Awaited) => ahead.blocked = true,
+                    Some(Presence::Seen) => only_required |= new,
+                    Some(Presence::Absent) | None => {}
+                },
+            }
+            ahead.left_out += 1;
+            if ahead.blocked {
+                return ahead;
+            }
+        }
+        if choice {
+            ahead.left_out = 1;
+            ahead.blocked = matches!(manner, Manner::Strict);
+        }
+        ahead
+    }
+
+    fn is_choice(&self, at: NodeIndex) -> bool {
+        self.structure.node(at).is_some_and(|node| node.kind == NodeKind::Choice)
+    }
+
+    fn is_needed(&self, at: NodeIndex) -> bool {
+        self.structure.node(at).is_some_and(|node| node.required() && !node.nullable)
     }
 }

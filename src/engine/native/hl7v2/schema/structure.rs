@@ -133,6 +133,19 @@ impl Structure {
         names
     }
 
+    /// The first segment that a node requires: its own, or that of the group.
+    #[must_use]
+    pub fn leading_segment(&self, node: NodeIndex) -> Option<&'static str> {
+        let of = self.node(node)?;
+        if of.kind == NodeKind::Segment {
+            return Some(of.name);
+        }
+        let choice = of.kind == NodeKind::Choice;
+        let required = |child: &NodeIndex| self.node(*child).is_some_and(|child| child.required() && !child.nullable);
+        let child = self.children(node).find(|child| choice || required(child))?;
+        self.leading_segment(child)
+    }
+
     /// Reads a line of structures.tsv. None if it is not well formed.
     pub(super) fn parse(
         name: &'static str,

@@ -1,0 +1,237 @@
+//! Value sets and code systems as they are published, from the compiled core or from a package.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+use serde_json::Value;
+
+use crate::definitions::{CodeSystem, Model};
+use crate::package::library::{Canonical, Library};
+
+/// The codes of a set.
+pub(super) type Codes = FxHashSet<Box<str>>;
+
+/// One include or exclude.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    pub(super) exclude: bool,
+    pub(super) system: String,
+    pub(super) codes: Vec<String>,
+    /// Property, operation, value.
+    pub(super) filters: Vec<(String, String, String)>,
+    pub(super) value_sets: Vec<String>,
+}
+
+/// A value set as published.
+#[derive(Debug, Default)]
+pub(super) struct Composed {
+    pub(super) url: String,
+    pub(super) parts: Vec<Part>,
+    /// An expansion that is given and whole: system and code.
+    pub(super) expansion: Option<Vec<(String, String)>>,
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value.get(key).and_then(Value::as_str).unwrap_or("").to_owned()
+}
+
+fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+impl Composed {
+    pub(super) fn find(model: &Model, library: &Library, canonical: &str) -> Option<Self> {
+        if let Some(found) = library.find("ValueSet", canonical) {
+            return Some(Self::of_package(found));
+        }
+        let url = canonical.split('|').next().unwrap_or(canonical);
+        let set = model.value_set(url)?;
+        let parts = set
+            .includes()
+            .map(|include| Part {
+                exclude: include.is_exclude(),
+                system: include.system().to_owned(),
+                codes: include.concepts().map(|(code, _)| code.to_owned()).collect(),
+                filters: include
+                    .filters()
+                    .map(|(property, operation, value)| (property.to_owned(), operation.to_owned(), value.to_owned()))
+                    .collect(),
+                value_sets: include.value_sets().map(str::to_owned).collect(),
+            })
+            .collect();
+        Some(Self { url: url.to_owned(), parts, expansion: None })
+    }
+
+    fn of_package(found: &Canonical) -> Self {
+        let compose = found.content.get("compose").unwrap_or(&Value::Null);
+        let part = |include: &Value, exclude| Part {
+            exclude,
+            system: text(include, "system"),
+            codes: list(include, "concept").iter().map(|concept| text(concept, "code")).collect(),
+            filters: list(include, "filter")
+                .iter()
+                .map(|filter| (text(filter, "property"), text(filter, "op"), text(filter, "value")))
+                .collect(),
+            value_sets: list(include, "valueSet").iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        };
+        let parts: Vec<Part> = list(compose, "include")
+            .iter()
+            .map(|include| part(include, false))
+            .chain(list(compose, "exclude").iter().map(|exclude| part(exclude, true)))
+            .collect();
+        let expansion = found.content.get("expansion").filter(|expansion| is_whole(expansion)).map(|expansion| {
+            let mut codes = Vec::new();
+            contained(list(expansion, "contains"), &mut codes);
+            codes
+        });
+        Self { url: found.url.clone(), parts, expansion }
+    }
+}
+
+/// Whether an expansion has all of its codes: no paging, no limit.
+fn is_whole(expansion: &Value) -> bool {
+    let total = expansion.get("total").and_then(Value::as_u64);
+    let mut codes = Vec::new();
+    contained(list(expansion, "contains"), &mut codes);
+    expansion.get("offset").is_none_or(|offset| offset == 0)
+        && total.is_none_or(|total| total <= codes.len() as u64)
+        && !list(expansion, "parameter").iter().any(|parameter| text(parameter, "name") == "limitedExpansion")
+}
+
+fn contained(from: &[Value], codes: &mut Vec<(String, String)>) {
+    for one in from {
+        let is_abstract = one.get("abstract").and_then(Value::as_bool) == Some(true);
+        if !is_abstract && one.get("code").is_some() {
+            codes.push((text(one, "system"), text(one, "code")));
+        }
+        contained(list(one, "contains"), codes);
+    }
+}
+
+/// A code system at hand.
+#[derive(Debug)]
+pub(super) enum System<'a> {
+    Core(CodeSystem<'a>),
+    Package(&'a Arc<Canonical>),
+}
+
+impl<'a> System<'a> {
+    pub(super) fn find(model: &'a Model, library: &'a Library, url: &str) -> Option<Self> {
+        if let Some(found) = library.find("CodeSystem", url)
+            && text(&found.content, "content") != "supplement"
+        {
+            return Some(Self::Package(found));
+        }
+        model.code_system(url.split('|').next().unwrap_or(url)).map(Self::Core)
+    }
+
+    pub(super) fn url(&self) -> &str {
+        match self {
+            Self::Core(system) => system.url(),
+            Self::Package(found) => &found.url,
+        }
+    }
+
+    /// Whether a code that is not here is wrong. A core system that lists nothing is one that is kept elsewhere.
+    pub(super) fn is_complete(&self) -> bool {
+        match self {
+            Self::Core(system) => system.is_complete() && system.concepts().next().is_some(),
+            Self::Package(found) => {
+                text(&found.content, "content") == "complete" && !list(&found.content, "concept").is_empty()
+            }
+        }
+    }
+
+    pub(super) fn is_case_sensitive(&self) -> bool {
+        match self {
+            Self::Core(system) => system.is_case_sensitive(),
+            Self::Package(found) => found.content.get("caseSensitive").and_then(Value::as_bool).unwrap_or(true),
+        }
+    }
+
+    /// Code, display, place of the parent.
+    fn concepts(&self) -> Vec<(String, String, Option<usize>)> {
+        match self {
+            Self::Core(system) => system
+                .concepts()
+                .map(|concept| {
+                    (concept.code.to_owned(), concept.display.to_owned(), concept.parent.map(|parent| parent as usize))
+                })
+                .collect(),
+            Self::Package(found) => {
+                let mut all = Vec::new();
+                nested(list(&found.content, "concept"), None, &mut all);
+                all
+            }
+        }
+    }
+
+    pub(super) fn codes(&self) -> Codes {
+        self.concepts().into_iter().map(|(code, ..)| code.into_boxed_str()).collect()
+    }
+
+    pub(super) fn display(&self, code: &str) -> Option<String> {
+        let same = |held: &str| held == code || (!self.is_case_sensitive() && held.eq_ignore_ascii_case(code));
+        match self {
+            Self::Core(system) => {
+                system.concepts().find(|concept| same(concept.code)).map(|concept| concept.display.to_owned())
+            }
+            Self::Package(_) => {
+                self.concepts().into_iter().find(|(held, ..)| same(held)).map(|(_, display, _)| display)
+            }
+        }
+    }
+
+    /// The codes below a code; nothing when the system does not have it.
+    pub(super) fn below(&self, ancestor: &str, with_itself: bool) -> Option<Codes> {
+        let concepts = self.concepts();
+        let root = concepts.iter().position(|(code, ..)| code == ancestor)?;
+        let mut inside = vec![false; concepts.len()];
+        let mut codes = Codes::default();
+        for (place, (code, _, parent)) in concepts.iter().enumerate() {
+            let is_in = place == root || parent.is_some_and(|parent| inside.get(parent).copied().unwrap_or(false));
+            if let Some(held) = inside.get_mut(place) {
+                *held = is_in;
+            }
+            if is_in && (place != root || with_itself) {
+                codes.insert(Box::from(code.as_str()));
+            }
+        }
+        Some(codes)
+    }
+
+    /// The codes whose property has a value; nothing when the properties are not held here.
+    pub(super) fn with_property(&self, property: &str, wanted: &str) -> Option<Codes> {
+        let Self::Package(found) = self else { return None };
+        let mut codes = Codes::default();
+        let mut open: Vec<&Value> = list(&found.content, "concept").iter().collect();
+        while let Some(concept) = open.pop() {
+            open.extend(list(concept, "concept"));
+            let has = list(concept, "property").iter().any(|held| {
+                text(held, "code") == property
+                    && held.as_object().is_some_and(|held| {
+                        held.iter().any(|(key, value)| {
+                            key.starts_with("value")
+                                && (value.as_str() == Some(wanted)
+                                    || value.get("code").and_then(Value::as_str) == Some(wanted)
+                                    || value
+                                        .as_bool()
+                                        .is_some_and(|held| wanted == if held { "true" } else { "false" }))
+                        })
+                    })
+            });
+            if has {
+                codes.insert(text(concept, "code").into_boxed_str());
+            }
+        }
+        Some(codes)
+    }
+}
+
+fn nested(from: &[Value], parent: Option<usize>, out: &mut Vec<(String, String, Option<usize>)>) {
+    for concept in from {
+        let place = out.len();
+        out.push((text(concept, "code"), text(concept, "display"), parent));
+        nested(list(concept, "concept"), Some(place), out);
+    }
+}

@@ -1,0 +1,218 @@
+//! A value set compiled: a few parts, each a set of codes or a predicate on them.
+
+use std::sync::Arc;
+
+use crate::definitions::Model;
+use crate::package::library::Library;
+
+use super::builtin;
+use super::compose::{Codes, Composed, Part, System};
+
+/// Whether a code is in a value set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// It is.
+    In,
+    /// It is not.
+    Out,
+    /// It cannot be decided with what is at hand.
+    Unknown,
+}
+
+/// A compiled value set.
+#[derive(Debug)]
+pub struct Set {
+    url: String,
+    includes: Vec<Compiled>,
+    excludes: Vec<Compiled>,
+    expansion: Option<Vec<(String, String)>>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    /// Empty: any, since it only takes in value sets.
+    system: String,
+    codes: Decider,
+    /// Sets in all of which the code must be as well.
+    within: Vec<Option<Arc<Set>>>,
+}
+
+#[derive(Debug)]
+enum Decider {
+    Any,
+    Listed {
+        codes: Codes,
+        fold_case: bool,
+    },
+    /// The codes known; others may be in it.
+    Partly(Codes),
+    Predicate(fn(&str) -> bool),
+}
+
+impl Set {
+    pub(super) fn compile(
+        composed: &Composed,
+        model: &Model,
+        library: &Library,
+        inner: &mut dyn FnMut(&str) -> Option<Arc<Self>>,
+    ) -> Self {
+        let (mut includes, mut excludes) = (Vec::new(), Vec::new());
+        for part in &composed.parts {
+            let within = part.value_sets.iter().map(|canonical| inner(canonical)).collect();
+            let compiled = Compiled { system: part.system.clone(), codes: decider(part, model, library), within };
+            if part.exclude { &mut excludes } else { &mut includes }.push(compiled);
+        }
+        Self { url: composed.url.clone(), includes, excludes, expansion: composed.expansion.clone() }
+    }
+
+    /// Its canonical.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Whether a code is in it. Without a system any of its systems will do.
+    #[must_use]
+    pub fn contains(&self, system: Option<&str>, code: &str) -> Membership {
+        if let Some(expansion) = &self.expansion {
+            let found = expansion
+                .iter()
+                .any(|(held, held_code)| held_code == code && system.is_none_or(|system| same_system(held, system)));
+            return if found { Membership::In } else { Membership::Out };
+        }
+        let included = any(&self.includes, system, code);
+        if included == Membership::Out {
+            return included;
+        }
+        match (any(&self.excludes, system, code), included) {
+            (Membership::In, _) => Membership::Out,
+            (Membership::Unknown, _) => Membership::Unknown,
+            (Membership::Out, included) => included,
+        }
+    }
+
+    /// Whether it takes codes from a system.
+    #[must_use]
+    pub fn has_system(&self, system: &str) -> bool {
+        self.includes.iter().any(|part| {
+            same_system(&part.system, system)
+                || (part.system.is_empty()
+                    && part.within.iter().all(|set| set.as_ref().is_none_or(|set| set.has_system(system))))
+        })
+    }
+
+    /// The systems of its codes for which a code is in it, when that is exactly one: what `code` means by it.
+    #[must_use]
+    pub fn system_of(&self, code: &str) -> Option<&str> {
+        if let Some(expansion) = &self.expansion {
+            return expansion.iter().find(|(_, held)| held == code).map(|(system, _)| system.as_str());
+        }
+        self.includes.iter().find_map(|part| {
+            if part.system.is_empty() {
+                return part.within.iter().flatten().find_map(|set| set.system_of(code));
+            }
+            (part.contains(None, code) == Membership::In).then_some(part.system.as_str())
+        })
+    }
+}
+
+fn same_system(held: &str, wanted: &str) -> bool {
+    held.split('|').next() == wanted.split('|').next()
+}
+
+fn any(parts: &[Compiled], system: Option<&str>, code: &str) -> Membership {
+    let mut answer = Membership::Out;
+    for part in parts {
+        match part.contains(system, code) {
+            Membership::In => return Membership::In,
+            Membership::Unknown => answer = Membership::Unknown,
+            Membership::Out => {}
+        }
+    }
+    answer
+}
+
+impl Compiled {
+    fn contains(&self, system: Option<&str>, code: &str) -> Membership {
+        if !self.system.is_empty() && system.is_some_and(|system| !same_system(&self.system, system)) {
+            return Membership::Out;
+        }
+        let mut answer = match &self.codes {
+            Decider::Any => Membership::In,
+            Decider::Predicate(holds) => {
+                if holds(code) {
+                    Membership::In
+                } else {
+                    Membership::Out
+                }
+            }
+            Decider::Listed { codes, fold_case } => {
+                let found = codes.contains(code)
+                    || (*fold_case && codes.iter().any(|held| held.eq_ignore_ascii_case(code)))
+                    || builtin::is_pattern_code(&self.system, code);
+                if found { Membership::In } else { Membership::Out }
+            }
+            Decider::Partly(codes) if codes.contains(code) => Membership::In,
+            Decider::Partly(_) => Membership::Unknown,
+        };
+        for set in &self.within {
+            let inner = set.as_ref().map_or(Membership::Unknown, |set| set.contains(system, code));
+            answer = match (answer, inner) {
+                (Membership::Out, _) | (_, Membership::Out) => return Membership::Out,
+                (Membership::Unknown, _) | (_, Membership::Unknown) => Membership::Unknown,
+                (Membership::In, Membership::In) => Membership::In,
+            };
+        }
+        answer
+    }
+}
+
+fn decider(part: &Part, model: &Model, library: &Library) -> Decider {
+    if part.system.is_empty() {
+        return Decider::Any;
+    }
+    if !part.codes.is_empty() {
+        let codes = part.codes.iter().map(|code| Box::from(code.as_str())).collect();
+        return Decider::Listed { codes, fold_case: false };
+    }
+    if part.filters.is_empty()
+        && let Some(predicate) = builtin::predicate(&part.system)
+    {
+        return Decider::Predicate(predicate);
+    }
+    let Some(system) = System::find(model, library, &part.system) else { return Decider::Partly(Codes::default()) };
+    let mut codes: Option<Codes> = None;
+    for (property, operation, value) in &part.filters {
+        let Some(found) = filtered(&system, property, operation, value) else {
+            return Decider::Partly(Codes::default());
+        };
+        codes = Some(match codes {
+            None => found,
+            Some(held) => held.intersection(&found).cloned().collect(),
+        });
+    }
+    let fold_case = !system.is_case_sensitive();
+    let codes = codes.unwrap_or_else(|| system.codes());
+    if system.is_complete() { Decider::Listed { codes, fold_case } } else { Decider::Partly(codes) }
+}
+
+fn filtered(system: &System<'_>, property: &str, operation: &str, value: &str) -> Option<Codes> {
+    let on_code = matches!(property, "concept" | "code");
+    match operation {
+        "is-a" if on_code => system.below(value, true),
+        "descendent-of" if on_code => system.below(value, false),
+        "is-not-a" if on_code => {
+            let below = system.below(value, true)?;
+            Some(system.codes().difference(&below).cloned().collect())
+        }
+        "=" if on_code => Some(system.codes().into_iter().filter(|code| **code == *value).collect()),
+        "in" if on_code => {
+            Some(system.codes().into_iter().filter(|code| value.split(',').any(|one| one.trim() == &**code)).collect())
+        }
+        "not-in" if on_code => {
+            Some(system.codes().into_iter().filter(|code| value.split(',').all(|one| one.trim() != &**code)).collect())
+        }
+        "=" => system.with_property(property, value),
+        _ => None,
+    }
+}

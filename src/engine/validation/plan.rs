@@ -1,0 +1,184 @@
+//! What is checked on the elements of a core type, compiled from the model on first use.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::definitions::{ElementId, Kind, Model, Strength, Symbol, TypeId};
+use crate::terminology::{Set, Terminology};
+
+/// The plans of all types, made one by one as documents need them.
+#[derive(Debug)]
+pub(super) struct Plans {
+    model: Arc<Model>,
+    types: Vec<OnceLock<TypePlan>>,
+}
+
+/// One type.
+#[derive(Debug)]
+pub(super) struct TypePlan {
+    pub(super) kind: Kind,
+    pub(super) is_abstract: bool,
+    pub(super) first: ElementId,
+    pub(super) elements: Vec<ElementPlan>,
+    pub(super) constraints: Vec<super::constraint::Constraint>,
+    pub(super) special: Special,
+    pub(super) lexical: Lexical,
+}
+
+/// Types with rules of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Special {
+    None,
+    Reference,
+    Extension,
+    Bundle,
+    Narrative,
+}
+
+/// How JSON writes a primitive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lexical {
+    None,
+    Boolean,
+    Number,
+    Text,
+    Xhtml,
+}
+
+/// One element.
+#[derive(Debug)]
+pub(super) struct ElementPlan {
+    pub(super) id: ElementId,
+    pub(super) min: u32,
+    pub(super) max: Option<u32>,
+    pub(super) is_array: bool,
+    pub(super) binding: Option<Binding>,
+    pub(super) constraints: Vec<super::constraint::Constraint>,
+    /// The types a reference may be to; none: any.
+    pub(super) targets: Vec<TypeId>,
+}
+
+/// A value set that codes of an element are bound to, compiled on first use.
+#[derive(Debug)]
+pub(super) struct Binding {
+    pub(super) strength: Strength,
+    pub(super) url: Arc<str>,
+    set: OnceLock<Option<Arc<Set>>>,
+}
+
+impl Binding {
+    pub(super) fn new(strength: Strength, url: &str) -> Self {
+        Self { strength, url: Arc::from(url), set: OnceLock::new() }
+    }
+
+    pub(super) fn set(&self, terminology: &Terminology) -> Option<&Arc<Set>> {
+        self.set.get_or_init(|| terminology.value_set(&self.url)).as_ref()
+    }
+}
+
+impl Plans {
+    pub(super) fn new(model: &Arc<Model>) -> Self {
+        let types = model.types().map(|_| OnceLock::new()).collect();
+        Self { model: Arc::clone(model), types }
+    }
+
+    pub(super) fn of(&self, id: TypeId) -> Option<&TypePlan> {
+        self.types.get(usize::from(id.0)).map(|held| held.get_or_init(|| TypePlan::compile(&self.model, id)))
+    }
+}
+
+impl TypePlan {
+    fn compile(model: &Arc<Model>, id: TypeId) -> Self {
+        let name = model.type_name(id);
+        let elements: Vec<ElementPlan> =
+            model.elements(id).map(|element| ElementPlan::compile(model, element)).collect();
+        let kind = model.kind(id);
+        Self {
+            kind,
+            is_abstract: model.is_abstract(id),
+            first: elements.first().map_or(ElementId(0), |element| element.id),
+            elements,
+            constraints: super::constraint::of_type(model, id),
+            special: match name {
+                "Reference" => Special::Reference,
+                "Extension" => Special::Extension,
+                "Bundle" => Special::Bundle,
+                "Narrative" => Special::Narrative,
+                _ => Special::None,
+            },
+            lexical: match name {
+                _ if kind != Kind::Primitive => Lexical::None,
+                "boolean" => Lexical::Boolean,
+                "integer" | "positiveInt" | "unsignedInt" | "decimal" => Lexical::Number,
+                "xhtml" => Lexical::Xhtml,
+                _ => Lexical::Text,
+            },
+        }
+    }
+
+    pub(super) fn element(&self, id: ElementId) -> Option<(usize, &ElementPlan)> {
+        let place = id.0.checked_sub(self.first.0)? as usize;
+        self.elements.get(place).map(|element| (place, element))
+    }
+}
+
+impl ElementPlan {
+    fn compile(model: &Arc<Model>, element: crate::definitions::Element<'_>) -> Self {
+        let mut targets = Vec::new();
+        let mut any = false;
+        for choice in element.types() {
+            for target in choice.targets() {
+                let name = target.rsplit('/').next().unwrap_or(target);
+                match model.type_named(name) {
+                    Some(id) if name != "Resource" => targets.push(id),
+                    _ => any = true,
+                }
+            }
+        }
+        if any {
+            targets.clear();
+        }
+        let binding = element
+            .binding()
+            .filter(|(strength, _)| matches!(strength, Strength::Required | Strength::Extensible))
+            .map(|(strength, url)| Binding::new(strength, url));
+        Self {
+            id: element.id(),
+            min: u32::from(element.min()),
+            max: element.max().map(u32::from),
+            is_array: element.is_array(),
+            binding,
+            constraints: super::constraint::of_element(model, element),
+            targets,
+        }
+    }
+}
+
+/// Names that the walk asks for.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub(super) extension: Symbol,
+    pub(super) reference: Symbol,
+    pub(super) kind: Symbol,
+    pub(super) contained: Symbol,
+    pub(super) id: Symbol,
+    pub(super) system: Symbol,
+    pub(super) code: Symbol,
+    pub(super) coding: Symbol,
+    pub(super) value: Symbol,
+}
+
+impl Names {
+    pub(super) fn new(model: &Model) -> Self {
+        Self {
+            extension: model.symbol("extension"),
+            reference: model.symbol("reference"),
+            kind: model.symbol("type"),
+            contained: model.symbol("contained"),
+            id: model.symbol("id"),
+            system: model.symbol("system"),
+            code: model.symbol("code"),
+            coding: model.symbol("coding"),
+            value: model.symbol("value"),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! References, contained resources, and the entries of a Bundle.
+
+use crate::definitions::{Kind, Symbol, TypeId};
+use crate::fhir::datatypes::is_id;
+use crate::fhir::document::Node;
+
+use super::finding::{Detail, IssueType, Rule};
+use super::plan::ElementPlan;
+use super::walk::Walk;
+
+/// What a reference says of its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Literal<'d> {
+    /// `Type/id`, without base and version.
+    pub(super) relative: &'d str,
+    pub(super) type_name: &'d str,
+    pub(super) is_absolute: bool,
+}
+
+/// `[base/]Type/id[/_history/version]`.
+pub(super) fn literal(reference: &str) -> Option<Literal<'_>> {
+    let plain = reference.split(['#', '?']).next().unwrap_or(reference);
+    let plain = plain.split_once("/_history/").map_or(plain, |(before, _)| before);
+    let is_absolute = plain.contains("://");
+    let id_at = plain.rfind('/')? + 1;
+    let (before, id) = plain.split_at_checked(id_at)?;
+    let before = before.strip_suffix('/')?;
+    let type_at = before.rfind('/').map_or(0, |slash| slash + 1);
+    if !is_absolute && type_at != 0 {
+        return None;
+    }
+    let type_name = before.get(type_at..)?;
+    let is_type = type_name.starts_with(|first: char| first.is_ascii_uppercase())
+        && type_name.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if !is_type || !is_id(id) {
+        return None;
+    }
+    Some(Literal { relative: plain.get(type_at..)?, type_name, is_absolute })
+}
+
+impl<'d> Walk<'_, 'd> {
+    pub(super) fn reference(&mut self, node: Node<'d>, holder: Option<&ElementPlan>) {
+        let names = &self.validator.names;
+        let reference = node.child(names.reference).next();
+        let said = node.child(names.kind).next().and_then(Node::text);
+        let Some((at, text)) = reference.and_then(|at| at.text().map(|text| (at, text))) else {
+            if let (Some(holder), Some(said)) = (holder, said) {
+                self.target_type(node, said, holder);
+            }
+            return;
+        };
+        let found = if let Some(id) = text.strip_prefix('#') {
+            let Some(container) = self.resources.first().copied() else { return };
+            // In a Bundle, the container is the entry's resource.
+            let container = self.container().unwrap_or(container);
+            if id.is_empty() {
+                Some(container.type_name())
+            } else {
+                let target = container
+                    .child(names.contained)
+                    .find(|one| one.child(names.id).next().and_then(Node::text) == Some(id));
+                let Some(target) = target else {
+                    self.error(
+                        IssueType::Structure,
+                        Rule::Constraint("ref-1".into()),
+                        at.id(),
+                        Detail::Dangling { within: "contained" },
+                    );
+                    return;
+                };
+                Some(target.type_name())
+            }
+        } else if let Some(entry) = self.document.bundle().by_url(text) {
+            Some(self.document.node(entry).type_name())
+        } else {
+            literal(text).map(|literal| literal.type_name)
+        };
+        if let (Some(holder), Some(found)) = (holder, found.or(said).filter(|found| !found.is_empty())) {
+            self.target_type(node, found, holder);
+        }
+        if let (Some(said), Some(found)) = (said, found)
+            && self.model.type_named(said).is_some()
+            && said != found
+            && !found.is_empty()
+        {
+            self.error(
+                IssueType::Value,
+                Rule::Format("reference-type"),
+                node.id(),
+                Detail::Told(format!("type says {said}, the reference is to {found}").into()),
+            );
+        }
+    }
+
+    /// The resource whose contained resources are meant by `#id`: the outermost that is not a Bundle or its like.
+    pub(super) fn container(&self) -> Option<Node<'d>> {
+        self.resources
+            .iter()
+            .rev()
+            .find(|resource| resource.parent().is_none_or(|_| !resource.element_name().eq("contained")))
+            .copied()
+    }
+
+    fn target_type(&mut self, node: Node<'d>, found: &str, holder: &ElementPlan) {
+        if holder.targets.is_empty() {
+            return;
+        }
+        let Some(target) = self.model.type_named(found).filter(|id| self.model.kind(*id) == Kind::Resource) else {
+            if !found.starts_with(|first: char| first.is_ascii_uppercase()) {
+                return;
+            }
+            let allowed = self.allowed(&holder.targets);
+            let detail = Detail::TargetType { found: Box::from(found), allowed };
+            self.error(IssueType::Value, Rule::Element(holder.id), node.id(), detail);
+            return;
+        };
+        if holder.targets.iter().any(|allowed| self.model.is_a(target, *allowed)) {
+            return;
+        }
+        let detail = Detail::TargetType { found: Box::from(found), allowed: self.allowed(&holder.targets) };
+        self.error(IssueType::Value, Rule::Element(holder.id), node.id(), detail);
+    }
+
+    fn allowed(&self, targets: &[TypeId]) -> Box<str> {
+        let names: Vec<&str> = targets.iter().map(|id| self.model.type_name(*id)).collect();
+        names.join(" or ").into_boxed_str()
+    }
+
+    /// What holds for contained resources: each has an id, and the ids differ.
+    pub(super) fn contained(&mut self, resource: Node<'d>) {
+        let names = &self.validator.names;
+        let (contained, id) = (names.contained, names.id);
+        if contained == Symbol::UNKNOWN {
+            return;
+        }
+        let mut seen: Vec<&str> = Vec::new();
+        for one in resource.child(contained) {
+            match one.child(id).next().and_then(Node::text) {
+                None => self.error(
+                    IssueType::Required,
+                    Rule::Format("contained-id"),
+                    one.id(),
+                    Detail::Says("a contained resource needs an id to be referred to by"),
+                ),
+                Some(held) if seen.contains(&held) => self.error(
+                    IssueType::Structure,
+                    Rule::Format("contained-id"),
+                    one.id(),
+                    Detail::Says("another contained resource has the same id"),
+                ),
+                Some(held) => seen.push(held),
+            }
+        }
+    }
+
+    /// What holds for the entries of a Bundle.
+    pub(super) fn bundle(&mut self, bundle: Node<'d>) {
+        for entry in bundle.named("entry") {
+            let Some(url) = entry.first("fullUrl") else { continue };
+            let Some(text) = url.text() else { continue };
+            let is_absolute = text.contains(':');
+            if !is_absolute {
+                self.error(
+                    IssueType::Value,
+                    Rule::Format("full-url"),
+                    url.id(),
+                    Detail::Says("a fullUrl is absolute, or urn:uuid: or urn:oid:"),
+                );
+                continue;
+            }
+            let id = entry.at("resource.id").and_then(Node::text);
+            if let (Some(id), Some(literal)) = (id, literal(text))
+                && literal.is_absolute
+                && literal.relative.rsplit('/').next() != Some(id)
+            {
+                self.error(
+                    IssueType::Value,
+                    Rule::Format("full-url"),
+                    url.id(),
+                    Detail::Says("the fullUrl ends with another id than the resource has"),
+                );
+            }
+        }
+    }
+}

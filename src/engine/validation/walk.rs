@@ -1,0 +1,386 @@
+//! The one walk over a document by the core definitions: structure, cardinality, primitives, and for every element the
+//! checks that hang on it.
+
+use crate::definitions::{Kind, Model, Symbol, TypeId};
+use crate::fhir::datatypes::is_lexical;
+use crate::fhir::document::{Document, Node, NodeId, Shape};
+use crate::fhir::physical::Physical;
+
+use super::Validator;
+use super::constraint::{Check, Constraint};
+use super::finding::{Detail, Finding, IssueType, Rule, Severity};
+use super::plan::{ElementPlan, Lexical, Special, TypePlan};
+
+/// Deeper than any document within its limits: recursion ends here whatever the limits were.
+const DEEPEST: usize = 160;
+
+/// Findings after which a document is not looked at further.
+const MOST_FINDINGS: usize = 10_000;
+
+/// One validation under way.
+pub(super) struct Walk<'v, 'd> {
+    pub(super) validator: &'v Validator,
+    pub(super) model: &'v Model,
+    pub(super) document: &'d Document,
+    pub(super) findings: Vec<Finding>,
+    /// The resources around the current place, outermost first.
+    pub(super) resources: Vec<Node<'d>>,
+    /// Counts of the elements of the objects that are open.
+    counts: Vec<(u32, Symbol)>,
+    depth: usize,
+    /// Systems for which it was said that they are not at hand.
+    pub(super) told_systems: Vec<String>,
+}
+
+pub(super) fn validate(validator: &Validator, node: Node<'_>, profiles: &[&str]) -> Vec<Finding> {
+    let mut walk = Walk {
+        validator,
+        model: &validator.model,
+        document: node.document(),
+        findings: Vec::new(),
+        resources: Vec::new(),
+        counts: Vec::new(),
+        depth: 0,
+        told_systems: Vec::new(),
+    };
+    walk.resource(Physical::of(node), None);
+    for misplaced in node.document().misplaced() {
+        walk.error(
+            IssueType::Structure,
+            Rule::Format("xml-order"),
+            misplaced.id(),
+            Detail::Says("the elements do not stand in the order of their type"),
+        );
+    }
+    let _ = profiles;
+    let mut findings = walk.findings;
+    findings.sort_by_key(|finding| finding.at);
+    findings
+}
+
+fn shape_name(shape: Shape) -> &'static str {
+    match shape {
+        Shape::Object => "an object",
+        Shape::Array => "an array",
+        Shape::String => "a string",
+        Shape::Number => "a number",
+        Shape::Boolean => "true or false",
+        Shape::Null => "null",
+    }
+}
+
+impl<'d> Walk<'_, 'd> {
+    pub(super) fn push(&mut self, finding: Finding) {
+        if self.findings.len() < MOST_FINDINGS {
+            self.findings.push(finding);
+        }
+    }
+
+    pub(super) fn error(&mut self, issue: IssueType, rule: Rule, at: NodeId, detail: Detail) {
+        self.push(Finding { severity: Severity::Error, issue, rule, at, detail });
+    }
+
+    pub(super) fn warning(&mut self, issue: IssueType, rule: Rule, at: NodeId, detail: Detail) {
+        self.push(Finding { severity: Severity::Warning, issue, rule, at, detail });
+    }
+
+    /// A resource: the root, one that is contained, an entry's.
+    fn resource(&mut self, at: Physical<'d>, holder: Option<&ElementPlan>) {
+        let Some(type_id) = at.type_id() else {
+            let says = at.members().find(|member| !member.is_twin() && member.name() == "resourceType");
+            let detail = match says.map(|member| (member.shape(), member.text())) {
+                Some((Shape::String, Some(_))) => Detail::UnknownType,
+                _ => Detail::NoResourceType,
+            };
+            self.error(IssueType::Structure, Rule::Format("resource-type"), at.id(), detail);
+            return;
+        };
+        let Some(plan) = self.validator.plans.of(type_id) else { return };
+        if plan.is_abstract {
+            // An object without a type of its own in a place for any resource stays of the abstract type.
+            let says = at.members().any(|member| !member.is_twin() && member.name() == "resourceType");
+            let detail = if says { Detail::AbstractType } else { Detail::NoResourceType };
+            self.error(IssueType::Structure, Rule::Format("resource-type"), at.id(), detail);
+            return;
+        }
+        self.resources.push(at.object_node());
+        self.object(at, type_id, plan, holder);
+        self.contained(at.object_node());
+        self.resources.pop();
+    }
+
+    fn object(&mut self, at: Physical<'d>, type_id: TypeId, plan: &TypePlan, holder: Option<&ElementPlan>) {
+        if self.depth >= DEEPEST {
+            self.error(
+                IssueType::TooCostly,
+                Rule::Format("depth"),
+                at.id(),
+                Detail::Says("nested deeper than is looked at"),
+            );
+            return;
+        }
+        self.depth += 1;
+        let base = self.counts.len();
+        self.counts.resize(base + plan.elements.len(), (0, Symbol::UNKNOWN));
+        let mut has_content = false;
+        for member in at.members() {
+            if member.is_resource_type() {
+                continue;
+            }
+            has_content = true;
+            self.member(member, type_id, plan, base);
+        }
+        if !has_content {
+            self.error(IssueType::Structure, Rule::Format("empty"), at.id(), Detail::Empty("object"));
+        } else {
+            for (place, element) in plan.elements.iter().enumerate() {
+                let count = self.counts.get(base + place).map_or(0, |(count, _)| *count);
+                self.cardinality(at.id(), element, count);
+            }
+            let node = at.object_node();
+            match plan.special {
+                Special::Reference => self.reference(node, holder),
+                Special::Bundle => self.bundle(node),
+                Special::Extension | Special::None | Special::Narrative => {}
+            }
+            self.constraints(node, &plan.constraints);
+        }
+        self.counts.truncate(base);
+        self.depth -= 1;
+    }
+
+    fn cardinality(&mut self, at: NodeId, element: &ElementPlan, count: u32) {
+        let name = || Box::from(self.model.element(element.id).name());
+        if count < element.min {
+            let detail = Detail::Missing { name: name(), min: element.min, found: count };
+            self.error(IssueType::Required, Rule::Element(element.id), at, detail);
+        } else if let Some(max) = element.max.filter(|max| count > *max) {
+            let detail = Detail::TooMany { name: name(), max, found: count };
+            self.error(IssueType::Structure, Rule::Element(element.id), at, detail);
+        }
+    }
+
+    fn member(&mut self, member: Physical<'d>, of: TypeId, plan: &TypePlan, base: usize) {
+        let found = member.element_id().and_then(|id| plan.element(id));
+        let (Some((place, element)), Some(type_id)) = (found, member.type_id()) else {
+            let name = if member.is_twin() { format!("_{}", member.name()) } else { member.name().to_owned() };
+            // The items of an unknown array are not looked at either.
+            self.error(
+                IssueType::Structure,
+                Rule::Type(of),
+                member.id(),
+                Detail::UnknownElement(name.into_boxed_str()),
+            );
+            return;
+        };
+        let Some(type_plan) = self.validator.plans.of(type_id) else { return };
+        let is_primitive = type_plan.kind == Kind::Primitive;
+        if member.is_twin() && !is_primitive {
+            let name = format!("_{}", member.name()).into_boxed_str();
+            self.error(IssueType::Structure, Rule::Type(of), member.id(), Detail::UnknownElement(name));
+            return;
+        }
+        let count = self.repetitions(member, element);
+        let mut two = false;
+        if let Some(seen) = self.counts.get_mut(base + place) {
+            two = seen.1 != Symbol::UNKNOWN && seen.1 != member.symbol();
+            *seen = (seen.0.max(count), member.symbol());
+        }
+        if two {
+            let name = Box::from(self.model.element(element.id).name());
+            self.error(IssueType::Structure, Rule::Element(element.id), member.id(), Detail::TwoChoices(name));
+        }
+        if is_primitive {
+            self.primitives(member, type_id, type_plan, element);
+        } else if member.shape() == Shape::Array {
+            for item in member.members() {
+                self.complex(item, type_id, type_plan, element);
+            }
+        } else {
+            self.complex(member, type_id, type_plan, element);
+        }
+    }
+
+    /// The number of repetitions of a member; tells when it is an array where it must not be, or the other way round.
+    fn repetitions(&mut self, member: Physical<'d>, element: &ElementPlan) -> u32 {
+        let is_array = member.shape() == Shape::Array;
+        if is_array != element.is_array && member.shape() != Shape::Null {
+            let detail = if element.is_array {
+                Detail::Shape { expected: "an array", found: shape_name(member.shape()) }
+            } else {
+                Detail::Shape { expected: "a single value", found: "an array" }
+            };
+            self.error(IssueType::Structure, Rule::Format("json-array"), member.id(), detail);
+        }
+        if !is_array {
+            return 1;
+        }
+        let count = u32::try_from(member.members().count()).unwrap_or(u32::MAX);
+        if count == 0 {
+            self.error(IssueType::Structure, Rule::Format("empty"), member.id(), Detail::Empty("array"));
+        }
+        if element.is_array { count } else { count.min(1) }
+    }
+
+    fn complex(&mut self, at: Physical<'d>, type_id: TypeId, plan: &TypePlan, element: &ElementPlan) {
+        match at.shape() {
+            Shape::Object => {}
+            Shape::Null => {
+                self.error(IssueType::Structure, Rule::Format("null"), at.id(), Detail::Null);
+                return;
+            }
+            found => {
+                let detail = Detail::Shape { expected: "an object", found: shape_name(found) };
+                self.error(IssueType::Structure, Rule::Format("json-type"), at.id(), detail);
+                return;
+            }
+        }
+        if plan.kind == Kind::Resource {
+            // An item's own type may differ from its array's.
+            self.resource(at, Some(element));
+        } else {
+            self.object(at, type_id, plan, Some(element));
+        }
+        let node = at.object_node();
+        self.binding(node, type_id, element);
+        self.constraints(node, &element.constraints);
+    }
+
+    /// A member of a primitive type: the value or values, paired with their twins.
+    fn primitives(&mut self, member: Physical<'d>, type_id: TypeId, plan: &TypePlan, element: &ElementPlan) {
+        if member.is_twin() && member.is_paired() {
+            // Looked at with its primary.
+            return;
+        }
+        if member.shape() != Shape::Array {
+            if member.is_twin() {
+                self.twin(member, type_id, plan);
+                self.valueless(member);
+            } else {
+                let twin = member.twin().filter(|twin| twin.shape() != Shape::Array);
+                self.primitive(member, twin, type_id, plan, element);
+            }
+            return;
+        }
+        if member.is_twin() {
+            for item in member.members() {
+                if item.shape() == Shape::Null {
+                    self.error(IssueType::Structure, Rule::Format("null"), item.id(), Detail::Null);
+                } else {
+                    self.twin(item, type_id, plan);
+                    self.valueless(item);
+                }
+            }
+            return;
+        }
+        let mut twins = member.twin().filter(|twin| twin.shape() == Shape::Array).map(Physical::members);
+        for item in member.members() {
+            let twin = twins.as_mut().and_then(Iterator::next).filter(|twin| twin.shape() != Shape::Null);
+            if item.shape() == Shape::Null {
+                match twin {
+                    Some(twin) => {
+                        self.twin(twin, type_id, plan);
+                        self.valueless(twin);
+                    }
+                    None => self.error(IssueType::Structure, Rule::Format("null"), item.id(), Detail::Null),
+                }
+            } else {
+                self.primitive(item, twin, type_id, plan, element);
+            }
+        }
+        for rest in twins.into_iter().flatten().filter(|twin| twin.shape() != Shape::Null) {
+            self.twin(rest, type_id, plan);
+            self.valueless(rest);
+        }
+    }
+
+    /// A primitive without a value must at least have extensions.
+    fn valueless(&mut self, twin: Physical<'d>) {
+        if twin.shape() == Shape::Object
+            && !twin.members().any(|member| member.symbol() == self.validator.names.extension)
+        {
+            self.error(
+                IssueType::Structure,
+                Rule::Constraint("ele-1".into()),
+                twin.id(),
+                Detail::Says("a primitive has a value or extensions; found neither"),
+            );
+        }
+    }
+
+    fn twin(&mut self, twin: Physical<'d>, type_id: TypeId, plan: &TypePlan) {
+        match twin.shape() {
+            Shape::Object => self.object(twin, type_id, plan, None),
+            found => {
+                let detail = Detail::Shape { expected: "an object", found: shape_name(found) };
+                self.error(IssueType::Structure, Rule::Format("json-type"), twin.id(), detail);
+            }
+        }
+    }
+
+    fn primitive(
+        &mut self,
+        at: Physical<'d>,
+        twin: Option<Physical<'d>>,
+        type_id: TypeId,
+        plan: &TypePlan,
+        element: &ElementPlan,
+    ) {
+        if let Some(twin) = twin {
+            self.twin(twin, type_id, plan);
+        }
+        let expected = match (plan.lexical, at.shape()) {
+            (_, Shape::Null) => {
+                self.error(IssueType::Structure, Rule::Format("null"), at.id(), Detail::Null);
+                return;
+            }
+            (Lexical::Boolean, Shape::Boolean)
+            | (Lexical::Number, Shape::Number)
+            | (Lexical::Text | Lexical::Xhtml, Shape::String) => None,
+            (Lexical::Boolean, _) => Some("true or false"),
+            (Lexical::Number, _) => Some("a number"),
+            _ => Some("a string"),
+        };
+        if let Some(expected) = expected {
+            let detail = Detail::Shape { expected, found: shape_name(at.shape()) };
+            self.error(IssueType::Structure, Rule::Format("json-type"), at.id(), detail);
+            return;
+        }
+        let text = at.text().unwrap_or("");
+        if text.is_empty() {
+            self.error(IssueType::Structure, Rule::Format("empty"), at.id(), Detail::Empty("string"));
+            return;
+        }
+        let type_name = self.model.type_name(type_id);
+        if !is_lexical(type_name, text) {
+            let detail = Detail::Form { type_name: Box::from(type_name) };
+            self.error(IssueType::Value, Rule::Type(type_id), at.id(), detail);
+            return;
+        }
+        if element.binding.is_some() || !element.constraints.is_empty() {
+            let node = at.with_twin(twin);
+            self.binding(node, type_id, element);
+            self.constraints(node, &element.constraints);
+        }
+    }
+
+    fn constraints(&mut self, node: Node<'d>, constraints: &[Constraint]) {
+        for constraint in constraints {
+            let holds = match constraint.check {
+                Check::ExtensionOrValue => {
+                    let names = &self.validator.names;
+                    node.child(names.extension).next().is_some() != node.child(names.value).next().is_some()
+                }
+            };
+            if !holds {
+                self.push(Finding {
+                    severity: if constraint.is_error { Severity::Error } else { Severity::Warning },
+                    issue: IssueType::Invariant,
+                    rule: Rule::Constraint(constraint.key.clone()),
+                    at: node.id(),
+                    detail: Detail::Constraint { expression: constraint.expression.clone(), human: None },
+                });
+            }
+        }
+    }
+}

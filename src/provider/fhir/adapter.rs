@@ -1,0 +1,362 @@
+//! The adapter: FHIR's own interactions over HTTP.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use reqwest::Method;
+use reqwest::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+
+use super::bundle::{Bundle, Head};
+use super::{Config, MEDIA_TYPE, Type};
+use crate::clock::{Clock, Instant};
+use crate::provider::web::{Reply, Request, Site, Web, encode};
+use crate::provider::{
+    Action, Adapter, AdapterError, Answer, BoxFuture, Capabilities, Delivery, Effect, Identifier, Interactions,
+    Liveness, NativeDocument, Payload, Read, Receipt, Search, SetupError,
+};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+
+/// A provider's FHIR R4 server.
+pub struct Fhir {
+    config: Config,
+    capabilities: Capabilities,
+    web: Web,
+    clock: Clock,
+}
+
+impl Fhir {
+    /// The adapter of one server. Nothing is connected before the first request.
+    ///
+    /// # Errors
+    /// When the address, a file or a secret is not usable.
+    pub fn new(config: Config, folder: &Path, clock: Clock) -> Result<Self, SetupError> {
+        if let Some(name) = config.types.keys().find(|name| !is_type(name)) {
+            return Err(SetupError::new(format!("types.{name}"), "not the name of a resource type"));
+        }
+        if config.count == 0 || config.pages == 0 {
+            let key = if config.count == 0 { "count" } else { "pages" };
+            return Err(SetupError::new(key, "must be at least 1"));
+        }
+        let Config { base, tls, plaintext, credentials, answer_limit, .. } = &config;
+        let site = Site { base, tls, plaintext: *plaintext, credentials, answer_limit: *answer_limit };
+        let web = Web::new(&site, folder, clock.clone())?;
+        let interactions =
+            |of: &Type| Interactions { read: of.read, search: of.search, create: of.create, update: of.update };
+        let types: std::collections::BTreeMap<_, _> =
+            config.types.iter().map(|(name, of)| (name.clone(), interactions(of))).collect();
+        let live = types.values().any(|of| of.read || of.search);
+        let liveness = if live { Liveness::Live } else { Liveness::PushOnly };
+        Ok(Self { capabilities: Capabilities { liveness, types }, config, web, clock })
+    }
+
+    async fn get(&self, read: &Read) -> Result<NativeDocument, AdapterError> {
+        let url = self.web.under(&format!("{}/{}", read.resource_type, read.native_id))?;
+        let mut request = Request::new(Method::GET, url, MEDIA_TYPE);
+        if let Some(version) = &read.if_none_match {
+            request = request.header(IF_NONE_MATCH, &format!("W/\"{version}\""))?;
+        }
+        let reply = json(self.web.send(request).await?.success()?)?;
+        let text = text(&reply)?;
+        let head = Head::of(text).ok_or_else(|| reply.unusable("expected a FHIR resource as JSON", false))?;
+        if head.resource_type != read.resource_type.as_str() || head.id.as_deref() != Some(read.native_id.as_str()) {
+            return Err(reply.unusable("the answer is not the resource that was asked for", false));
+        }
+        Ok(self.resource(&reply, reply.body.clone().into(), &head, None))
+    }
+
+    /// All pages of one type's search.
+    async fn pages(
+        &self,
+        resource_type: &str,
+        of: &Type,
+        patient: &str,
+        search: &Search,
+    ) -> Result<Found, AdapterError> {
+        let mut form = vec![(parameter(resource_type, of), patient.to_owned())];
+        form.extend(search.since.map(|since| ("_lastUpdated", format!("ge{since}"))));
+        form.push(("_count", self.config.count.to_string()));
+        form.extend(of.include.iter().map(|include| ("_include", include.clone())));
+        form.extend(of.revinclude.iter().map(|include| ("_revinclude", include.clone())));
+        let body: Vec<String> =
+            form.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+        // A server that passes over a parameter it does not know would answer with everyone's resources.
+        let request = Request::new(Method::POST, self.web.under(&format!("{resource_type}/_search"))?, MEDIA_TYPE)
+            .body(body.join("&").into(), FORM)
+            .header(PREFER, "handling=strict")?;
+        let mut found = Found { documents: Vec::new(), unusable: Vec::new(), complete: true };
+        let mut request = Some(request);
+        let mut seen = BTreeSet::new();
+        for _ in 0..self.config.pages {
+            let Some(next) = request.take() else { return Ok(found) };
+            let reply = json(self.web.send(next).await?.success()?)?;
+            let bundle: Bundle<'_> = serde_json::from_str(text(&reply)?)
+                .map_err(|error| reply.unusable(format!("expected a Bundle as JSON ({})", place(&error)), false))?;
+            if bundle.resource_type != "Bundle" {
+                return Err(reply.unusable("expected a Bundle", false));
+            }
+            self.entries(&reply, &bundle, &mut found)?;
+            if let Some(link) = bundle.next() {
+                let url = self.web.link(link).map_err(|what| reply.unusable(what, false))?;
+                if !seen.insert(url.clone()) {
+                    return Err(reply.unusable("the links of the pages run in a circle", false));
+                }
+                request = Some(Request::new(Method::GET, url, MEDIA_TYPE));
+            }
+        }
+        found.complete = request.is_none();
+        Ok(found)
+    }
+
+    fn entries(&self, reply: &Reply, bundle: &Bundle<'_>, found: &mut Found) -> Result<(), AdapterError> {
+        for entry in &bundle.entry {
+            let Some(resource) = entry.resource else { continue };
+            let head = Head::of(resource.get())
+                .ok_or_else(|| reply.unusable("an entry of the Bundle is not a FHIR resource", false))?;
+            if entry.is_outcome() || head.resource_type == "OperationOutcome" {
+                if head.complains() {
+                    found.unusable.push(reply.unusable("the server reports an error beside its answer", false));
+                }
+                continue;
+            }
+            let bytes = within(&reply.body, resource.get());
+            found.documents.push(self.resource(reply, bytes, &head, entry.full_url.as_deref()));
+        }
+        Ok(())
+    }
+
+    fn resource(&self, reply: &Reply, bytes: Payload, head: &Head<'_>, url: Option<&str>) -> NativeDocument {
+        let meta = head.meta.as_ref();
+        let version = meta.and_then(|meta| meta.version_id.as_deref()).map(str::to_owned);
+        let changed = meta.and_then(|meta| meta.last_updated.as_deref()).and_then(|text| text.parse().ok());
+        let own_address = || {
+            let id = head.id.as_deref()?;
+            self.web.under(&format!("{}/{id}", head.resource_type)).ok().map(String::from)
+        };
+        NativeDocument {
+            bytes,
+            media_type: MEDIA_TYPE.to_owned(),
+            kind: Some(head.resource_type.clone().into_owned()),
+            native_id: head.id.as_deref().map(str::to_owned),
+            url: url.map(str::to_owned).or_else(own_address),
+            version: version.or_else(|| if url.is_none() { reply.version() } else { None }),
+            last_modified: changed.or_else(|| if url.is_none() { reply.last_modified() } else { None }),
+            fetched_at: reply.fetched_at,
+        }
+    }
+
+    async fn put(&self, delivery: &Delivery) -> Result<Receipt, AdapterError> {
+        let kind = &delivery.resource_type;
+        let bytes = delivery.bytes.0.clone();
+        let request = match &delivery.action {
+            Action::Create => {
+                let request = Request::new(Method::POST, self.web.under(kind)?, MEDIA_TYPE).body(bytes, MEDIA_TYPE);
+                match &delivery.identifier {
+                    Some(identifier) if self.config.conditional_create => {
+                        request.header(IF_NONE_EXIST, &format!("identifier={}", encode(&token(identifier))))?
+                    }
+                    _ => request,
+                }
+            }
+            Action::Update { native_id, version } => {
+                let native_id = id(native_id).ok_or(AdapterError::NotFound)?;
+                let url = self.web.under(&format!("{kind}/{native_id}"))?;
+                let request = Request::new(Method::PUT, url, MEDIA_TYPE).body(bytes, MEDIA_TYPE);
+                match version {
+                    Some(version) => request.header(IF_MATCH, &format!("W/\"{version}\""))?,
+                    None => request,
+                }
+            }
+        };
+        let conditional = request.headers.contains_key(IF_NONE_EXIST);
+        let reply =
+            self.web.send(request.header(PREFER, "return=representation")?).await?.success().map_err(|error| {
+                if conditional && matches!(error, AdapterError::VersionStale) {
+                    AdapterError::MultipleMatches
+                } else {
+                    error
+                }
+            })?;
+        Ok(self.receipt(delivery, &reply))
+    }
+
+    /// The server has acted: whatever its answer lacks is left out, never an error.
+    fn receipt(&self, delivery: &Delivery, reply: &Reply) -> Receipt {
+        let head = text(reply).ok().and_then(Head::of);
+        let returned = head
+            .as_ref()
+            .filter(|head| head.resource_type == delivery.resource_type.as_str())
+            .map(|head| self.resource(reply, reply.body.clone().into(), head, None));
+        let located = reply.location().and_then(|location| located(location, &delivery.resource_type));
+        let known = match &delivery.action {
+            Action::Update { native_id, .. } => Some(native_id.clone()),
+            Action::Create => None,
+        };
+        let answered = returned.as_ref().and_then(|document| document.native_id.clone());
+        let version = returned.as_ref().and_then(|document| document.version.clone()).or_else(|| reply.version());
+        Receipt {
+            effect: if reply.status.as_u16() == 202 { Effect::Committed } else { Effect::Applied },
+            native_id: known.or(answered).or(located),
+            version,
+            answer: (returned.is_none() && !reply.body.is_empty()).then(|| reply.document()),
+            returned,
+        }
+    }
+
+    async fn find(&self, search: &Search) -> Result<Answer, AdapterError> {
+        let (asked, not_searched): (Vec<&String>, Vec<&String>) =
+            search.types.iter().partition(|name| self.capabilities.of(name).search);
+        if asked.is_empty() {
+            return Err(AdapterError::NotSupported { what: "search of any of the types".to_owned() });
+        }
+        let not_searched = not_searched.into_iter().cloned().collect();
+        let wanted = &self.config.patient_identifiers;
+        let known = search.patient.iter().filter(|one| wanted.is_empty() || wanted.contains(&one.system));
+        let patient: Vec<String> = known.map(token).collect();
+        if patient.is_empty() {
+            let not_searched = search.types.clone();
+            return Ok(Answer { documents: Vec::new(), unusable: Vec::new(), not_searched, complete: true });
+        }
+        let patient = patient.join(",");
+        let searches = asked.iter().filter_map(|name| {
+            let of = self.config.types.get(*name)?;
+            Some(Box::pin(self.pages(name, of, &patient, search)))
+        });
+        let mut answer = Answer { documents: Vec::new(), unusable: Vec::new(), not_searched, complete: true };
+        let mut seen = BTreeSet::new();
+        for found in try_join_all(searches).await? {
+            answer.complete &= found.complete;
+            answer.unusable.extend(found.unusable);
+            // What two searches include is the same resource.
+            answer.documents.extend(found.documents.into_iter().filter(|document| {
+                document.native_id.is_none() || seen.insert((document.kind.clone(), document.native_id.clone()))
+            }));
+        }
+        Ok(answer)
+    }
+
+    async fn within<T>(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, AdapterError>>,
+    ) -> Result<T, AdapterError> {
+        self.clock.deadline(deadline, work).await.unwrap_or(Err(AdapterError::TimedOut { sent: true }))
+    }
+}
+
+struct Found {
+    documents: Vec<NativeDocument>,
+    unusable: Vec<AdapterError>,
+    complete: bool,
+}
+
+/// The part of `body` that `text`, a slice of it, covers, without copying.
+fn within(body: &Bytes, text: &str) -> Payload {
+    Payload(body.slice_ref(text.as_bytes()))
+}
+
+fn json(reply: Reply) -> Result<Reply, AdapterError> {
+    if reply.is_json() { Ok(reply) } else { Err(reply.unusable("expected FHIR JSON", false)) }
+}
+
+fn text(reply: &Reply) -> Result<&str, AdapterError> {
+    std::str::from_utf8(&reply.body).map_err(|_| reply.unusable("the answer is not UTF-8", false))
+}
+
+fn place(error: &serde_json::Error) -> String {
+    format!("line {}, column {}", error.line(), error.column())
+}
+
+fn parameter<'a>(resource_type: &str, of: &'a Type) -> &'a str {
+    let usual = if resource_type == "Patient" { "identifier" } else { "patient.identifier" };
+    of.patient.as_deref().unwrap_or(usual)
+}
+
+/// `system|value` with FHIR's own escapes (<http://hl7.org/fhir/R4/search.html#escaping>).
+fn token(identifier: &Identifier) -> String {
+    let escape = |text: &str| {
+        let mut out = String::with_capacity(text.len());
+        for c in text.chars() {
+            if matches!(c, '\\' | ',' | '$' | '|') {
+                out.push('\\');
+            }
+            out.push(c);
+        }
+        out
+    };
+    format!("{}|{}", escape(&identifier.system), escape(&identifier.value))
+}
+
+fn is_type(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
+/// The id where it is one (`[A-Za-z0-9\-.]{1,64}`) and does not change the path.
+fn id(text: &str) -> Option<&str> {
+    let fits =
+        (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+    (fits && text != "." && text != "..").then_some(text)
+}
+
+/// The id in `[base]/[type]/[id]` or `[base]/[type]/[id]/_history/[vid]`.
+fn located(location: &str, resource_type: &str) -> Option<String> {
+    let path = location.split(['?', '#']).next()?;
+    let mut steps = path.split('/').rev().skip_while(|step| step.is_empty());
+    let last = steps.next()?;
+    let mut before = steps.next()?;
+    let mut found = last;
+    if before == "_history" {
+        found = steps.next()?;
+        before = steps.next()?;
+    }
+    (before == resource_type).then(|| id(found)).flatten().map(str::to_owned)
+}
+
+impl Adapter for Fhir {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn read<'a>(&'a self, read: &'a Read, deadline: Instant) -> BoxFuture<'a, Result<NativeDocument, AdapterError>> {
+        Box::pin(async move {
+            if !self.capabilities.of(&read.resource_type).read {
+                return Err(AdapterError::NotSupported { what: format!("read of {}", read.resource_type) });
+            }
+            if id(&read.native_id).is_none() {
+                return Err(AdapterError::NotFound);
+            }
+            self.within(deadline, self.get(read)).await
+        })
+    }
+
+    fn search<'a>(&'a self, search: &'a Search, deadline: Instant) -> BoxFuture<'a, Result<Answer, AdapterError>> {
+        Box::pin(self.within(deadline, self.find(search)))
+    }
+
+    fn submit<'a>(&'a self, delivery: &'a Delivery, deadline: Instant) -> BoxFuture<'a, Result<Receipt, AdapterError>> {
+        Box::pin(async move {
+            let Interactions { create, update, .. } = self.capabilities.of(&delivery.resource_type);
+            let (offered, what) = match delivery.action {
+                Action::Create => (create, "create"),
+                Action::Update { .. } => (update, "update"),
+            };
+            if !offered {
+                return Err(AdapterError::NotSupported { what: format!("{what} of {}", delivery.resource_type) });
+            }
+            self.within(deadline, self.put(delivery)).await
+        })
+    }
+
+    /// An update without a version replaces the whole, and a conditional create finds what it made; an update with a
+    /// version would find its own work in the way.
+    fn repeatable(&self, delivery: &Delivery) -> bool {
+        match &delivery.action {
+            Action::Create => self.config.conditional_create && delivery.identifier.is_some(),
+            Action::Update { version, .. } => version.is_none(),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! `[providers.NAME.fhir]`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::provider::tls;
+use crate::provider::web::Credentials;
+
+/// A FHIR R4 server.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The server's base address: `"https://fhir.association.example/r4/"`.
+    pub base: String,
+    /// TLS towards it; a client certificate is given here.
+    pub tls: Option<tls::Config>,
+    /// Speak http to a host that is not this machine.
+    #[serde(default)]
+    pub plaintext: bool,
+    /// How the server knows us, if not by a client certificate.
+    pub credentials: Option<Credentials>,
+    /// The resource types that it is asked for: `[providers.NAME.fhir.types.CarePlan]`.
+    pub types: BTreeMap<String, Type>,
+    /// The identifier systems that the server knows patients by; only these are sent. Empty: all that are known.
+    #[serde(default)]
+    pub patient_identifiers: Vec<String>,
+    /// How many resources are asked for a page (`_count`).
+    #[serde(default = "hundred")]
+    pub count: u32,
+    /// How many pages of one search are fetched at most; what is left is said to be missing.
+    #[serde(default = "twenty")]
+    pub pages: usize,
+    /// The largest answer, in bytes.
+    #[serde(default = "limit")]
+    pub answer_limit: usize,
+    /// Create with `If-None-Exist: identifier=…`. Only where the server honours it may a create be repeated after an
+    /// unknown outcome.
+    #[serde(default)]
+    pub conditional_create: bool,
+}
+
+/// What is asked of the server for one resource type.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Type {
+    /// `GET [type]/[id]`.
+    pub read: bool,
+    /// `POST [type]/_search`.
+    pub search: bool,
+    /// `POST [type]`.
+    pub create: bool,
+    /// `PUT [type]/[id]`.
+    pub update: bool,
+    /// The search parameter that takes the patient's identifier. Default: `identifier` for Patient, else
+    /// `patient.identifier`.
+    pub patient: Option<String>,
+    /// `_include` with each search, such as `CarePlan:care-team`.
+    pub include: Vec<String>,
+    /// `_revinclude` with each search, such as `Task:focus`.
+    pub revinclude: Vec<String>,
+}
+
+const fn hundred() -> u32 {
+    100
+}
+const fn twenty() -> usize {
+    20
+}
+const fn limit() -> usize {
+    16 << 20
+}

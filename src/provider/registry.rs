@@ -1,0 +1,319 @@
+//! The providers by name: how each is reached, what is told about it, and which one an order goes to.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::health::{self, Guarded};
+use super::metrics::Metrics;
+use super::wait::Wait;
+use super::{
+    Adapter, AdapterError, Answer, BoxFuture, Capabilities, Delivery, Identifier, Liveness, Mode, NativeDocument,
+    Random, Read, Receipt, Search, SetupError, fhir, files, http, mllp,
+};
+use crate::clock::{Clock, Instant};
+
+/// `[providers.NAME]`: one organisation's system. A name is lower-case letters, digits and `-`, at most 24 characters.
+///
+/// Exactly one of the tables `fhir`, `http`, `mllp`, `files` says how it is reached; none: it only sends to us.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `"test"` or `"production"`: made-up persons or real ones. Messages of the other mode are refused.
+    pub mode: Mode,
+    /// The organisation, by each of its identifiers: `"urn:oid:1.2.246.537.6.202|1234567-8"`. An order's performer is
+    /// routed by these.
+    #[serde(default)]
+    pub organisations: Vec<String>,
+    /// Which orders come here when no recipient is named.
+    #[serde(default)]
+    pub routing: Routing,
+    /// Settings for the maps (assigning authorities, time zone, character set, default code systems, table extensions).
+    #[serde(default)]
+    pub map: toml::Table,
+    /// What happens to a resource from this provider that breaks its profile.
+    #[serde(default)]
+    pub validation: Validation,
+    /// Serve what was fetched before, labelled as stale and at most so old, while the provider fails.
+    pub stale_if_error: Option<Wait>,
+    /// Deadline, retries, circuit breaker, bulkhead.
+    #[serde(default)]
+    pub health: health::Config,
+    /// A FHIR R4 server.
+    pub fhir: Option<fhir::Config>,
+    /// A JSON REST service.
+    pub http: Option<http::Config>,
+    /// An HL7 v2 listener.
+    pub mllp: Option<mllp::Config>,
+    /// A drop folder.
+    pub files: Option<files::Config>,
+}
+
+/// `[providers.NAME.routing]`: an order fits when it fits every list that is not empty; with all lists empty none fits.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Routing {
+    /// Codes of the patient's municipality.
+    pub municipalities: Vec<String>,
+    /// Codes of the service that is ordered, as `system|code` or the code alone.
+    pub services: Vec<String>,
+}
+
+/// What happens to a resource that breaks its profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Validation {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// It is taken, with warnings.
+    Warn,
+}
+
+/// What connections are made with.
+pub struct Setup<'a> {
+    /// The folder at which relative paths start.
+    pub folder: &'a Path,
+    /// Time.
+    pub clock: Clock,
+    /// Jitter.
+    pub random: Random,
+    /// Where requests are counted.
+    pub metrics: &'a Metrics,
+    /// JSON Schemas that come with the maps, by name.
+    pub schema: &'a dyn Fn(&str) -> Option<Vec<u8>>,
+}
+
+/// One provider, ready to be used.
+pub struct Connection {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whether it carries real people's data.
+    pub mode: Mode,
+    /// The way to it, guarded.
+    pub adapter: Guarded,
+    /// The organisation's identifiers.
+    pub organisations: Vec<Identifier>,
+    /// Which orders come here when no recipient is named.
+    pub routing: Routing,
+    /// Settings for the maps.
+    pub map: toml::Table,
+    /// What happens to a resource that breaks its profile.
+    pub validation: Validation,
+    /// How old a stale answer may be that is served while the provider fails.
+    pub stale_if_error: Option<std::time::Duration>,
+}
+
+/// Every provider.
+#[derive(Default)]
+pub struct Registry(BTreeMap<Arc<str>, Arc<Connection>>);
+
+/// Where an order goes.
+#[derive(Clone)]
+pub enum Recipient<'a> {
+    /// Nobody fits.
+    None,
+    /// This provider.
+    One(&'a Arc<Connection>),
+    /// Several fit; nobody chooses among them.
+    Several(Vec<&'a Arc<Connection>>),
+}
+
+impl Registry {
+    /// Makes every connection; nothing is connected yet.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with keys such as `providers.county.http.tls.ca`.
+    pub fn build(config: &BTreeMap<String, Config>, setup: &Setup<'_>) -> Result<Self, Vec<SetupError>> {
+        let (mut made, mut wrong) = (BTreeMap::new(), Vec::new());
+        for (name, config) in config {
+            match connect(name, config, setup) {
+                Ok(connection) => {
+                    made.insert(Arc::clone(&connection.name), Arc::new(connection));
+                }
+                Err(error) => wrong.push(error.under(&format!("providers.{name}"))),
+            }
+        }
+        let registry = Self(made);
+        wrong.extend(registry.claimed_twice());
+        if wrong.is_empty() { Ok(registry) } else { Err(wrong) }
+    }
+
+    /// One provider.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Arc<Connection>> {
+        self.0.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Connection>> {
+        self.0.values()
+    }
+
+    /// Those that can be asked for a type.
+    pub fn searchable<'a>(&'a self, resource_type: &'a str) -> impl Iterator<Item = &'a Arc<Connection>> {
+        self.iter().filter(move |connection| connection.adapter.capabilities().of(resource_type).search)
+    }
+
+    /// The provider of an organisation, by any of the identifiers it is known by.
+    #[must_use]
+    pub fn of_organisation(&self, identifiers: &[Identifier]) -> Recipient<'_> {
+        Recipient::of(self.iter().filter(|one| identifiers.iter().any(|id| one.organisations.contains(id))))
+    }
+
+    /// The provider that takes orders of a service (`system|code` or code, any of them) for a municipality.
+    #[must_use]
+    pub fn of_rules(&self, municipality: Option<&str>, services: &[&str]) -> Recipient<'_> {
+        Recipient::of(self.iter().filter(|one| one.routing.fits(municipality, services)))
+    }
+
+    /// Gives back every connection at shutdown.
+    pub async fn close(&self) {
+        futures_util::future::join_all(self.iter().map(|connection| connection.adapter.close())).await;
+    }
+
+    fn claimed_twice(&self) -> Vec<SetupError> {
+        let mut owners: BTreeMap<&Identifier, &str> = BTreeMap::new();
+        let mut wrong = Vec::new();
+        for connection in self.iter() {
+            for identifier in &connection.organisations {
+                if let Some(other) = owners.insert(identifier, &connection.name) {
+                    let key = format!("providers.{}.organisations", connection.name);
+                    let what = format!("{}|{} belongs to {other} too", identifier.system, identifier.value);
+                    wrong.push(SetupError::new(key, what));
+                }
+            }
+        }
+        wrong
+    }
+}
+
+impl<'a> Recipient<'a> {
+    fn of(found: impl Iterator<Item = &'a Arc<Connection>>) -> Self {
+        let mut found: Vec<_> = found.collect();
+        match (found.pop(), found.is_empty()) {
+            (None, _) => Self::None,
+            (Some(one), true) => Self::One(one),
+            (Some(last), false) => {
+                found.push(last);
+                Self::Several(found)
+            }
+        }
+    }
+}
+
+impl Routing {
+    fn fits(&self, municipality: Option<&str>, services: &[&str]) -> bool {
+        if self.municipalities.is_empty() && self.services.is_empty() {
+            return false;
+        }
+        let here = self.municipalities.is_empty()
+            || municipality.is_some_and(|code| self.municipalities.iter().any(|known| known == code));
+        let same = |known: &str, asked: &str| {
+            known == asked || (!known.contains('|') && asked.rsplit_once('|').is_some_and(|(_, code)| code == known))
+        };
+        let offered = self.services.is_empty()
+            || self.services.iter().any(|known| services.iter().any(|asked| same(known, asked)));
+        here && offered
+    }
+}
+
+impl Config {
+    /// What works and is not wise: the key (relative to the provider's table) and why.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<SetupError> {
+        self.http.iter().flat_map(|http| http.warnings()).map(|warning| warning.under("http")).collect()
+    }
+
+    /// The adapter that is configured. This is the one place that knows every kind.
+    fn adapter(&self, setup: &Setup<'_>) -> Result<Arc<dyn Adapter>, SetupError> {
+        let (folder, clock) = (setup.folder, || setup.clock.clone());
+        match (&self.fhir, &self.http, &self.mllp, &self.files) {
+            (None, None, None, None) => Ok(Arc::new(ReceiveOnly::default())),
+            (Some(config), None, None, None) => fhir::Fhir::new(config.clone(), folder, clock())
+                .map(|made| Arc::new(made) as Arc<dyn Adapter>)
+                .map_err(|error| error.under("fhir")),
+            (None, Some(config), None, None) => http::Http::new(config.clone(), folder, setup.schema, clock())
+                .map(|made| Arc::new(made) as Arc<dyn Adapter>)
+                .map_err(|error| error.under("http")),
+            (None, None, Some(config), None) => mllp::Mllp::new(config.clone(), folder, clock())
+                .map(|made| Arc::new(made) as Arc<dyn Adapter>)
+                .map_err(|error| error.under("mllp")),
+            (None, None, None, Some(config)) => files::Files::new(config.clone(), folder, clock())
+                .map(|made| Arc::new(made) as Arc<dyn Adapter>)
+                .map_err(|error| error.under("files")),
+            _ => Err(SetupError::new("", "has more than one of the tables fhir, http, mllp, files")),
+        }
+    }
+}
+
+fn connect(name: &str, config: &Config, setup: &Setup<'_>) -> Result<Connection, SetupError> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !(1..=24).contains(&name.len()) || !name.chars().all(legal) {
+        return Err(SetupError::new("", "a provider's name is 1 to 24 lower-case letters, digits and hyphens"));
+    }
+    let organisation = |text: &String| match text.split_once('|') {
+        Some((system, value)) if !value.is_empty() => {
+            Ok(Identifier { system: system.to_owned(), value: value.to_owned() })
+        }
+        _ => Err(SetupError::new("organisations", "expected \"system|value\"")),
+    };
+    let organisations = config.organisations.iter().map(organisation).collect::<Result<_, _>>()?;
+    let adapter = Guarded::new(
+        config.adapter(setup)?,
+        name,
+        config.mode,
+        config.health.clone(),
+        setup.clock.clone(),
+        setup.random.clone(),
+        setup.metrics.of(name),
+    )
+    .map_err(|error| error.under("health"))?;
+    Ok(Connection {
+        name: Arc::from(name),
+        mode: config.mode,
+        adapter,
+        organisations,
+        routing: config.routing.clone(),
+        map: config.map.clone(),
+        validation: config.validation,
+        stale_if_error: config.stale_if_error.map(|wait| wait.0),
+    })
+}
+
+/// A provider that sends to us and is never called.
+struct ReceiveOnly(Capabilities);
+
+impl Default for ReceiveOnly {
+    fn default() -> Self {
+        Self(Capabilities { liveness: Liveness::PushOnly, types: BTreeMap::new() })
+    }
+}
+
+fn never<T: Send + 'static>(what: &str) -> BoxFuture<'static, Result<T, AdapterError>> {
+    Box::pin(std::future::ready(Err(AdapterError::NotSupported { what: format!("{what}: the provider only sends") })))
+}
+
+impl Adapter for ReceiveOnly {
+    fn capabilities(&self) -> &Capabilities {
+        &self.0
+    }
+
+    fn read<'a>(&'a self, _: &'a Read, _: Instant) -> BoxFuture<'a, Result<NativeDocument, AdapterError>> {
+        never("read")
+    }
+
+    fn search<'a>(&'a self, _: &'a Search, _: Instant) -> BoxFuture<'a, Result<Answer, AdapterError>> {
+        never("search")
+    }
+
+    fn submit<'a>(&'a self, _: &'a Delivery, _: Instant) -> BoxFuture<'a, Result<Receipt, AdapterError>> {
+        never("submit")
+    }
+
+    fn repeatable(&self, _: &Delivery) -> bool {
+        false
+    }
+}
