@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use serde::Deserialize;
 
 use super::SetupError;
@@ -31,12 +32,7 @@ impl Config {
     /// # Errors
     /// When a file cannot be read or holds no certificate or key. Keys are relative to this table.
     pub fn client(&self, base: &Path) -> Result<ClientConfig, SetupError> {
-        let roots = self.roots(base)?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| SetupError::new("", error.to_string()))?
-            .with_root_certificates(roots);
+        let builder = trusting(self.roots(base)?)?;
         match (&self.certificate, &self.key) {
             (None, None) => Ok(builder.with_no_client_auth()),
             (Some(chain), Some(key)) => builder
@@ -59,6 +55,22 @@ impl Config {
         }
         Ok(roots)
     }
+}
+
+/// A client's side of TLS that trusts nobody, for connections that use none.
+///
+/// # Errors
+/// Never with the cryptography that is built in.
+pub fn untrusting() -> Result<ClientConfig, SetupError> {
+    Ok(trusting(RootCertStore::empty())?.with_no_client_auth())
+}
+
+fn trusting(roots: RootCertStore) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, SetupError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| SetupError::new("", error.to_string()))?
+        .with_root_certificates(roots))
 }
 
 /// The certificates in a PEM file, at least one.

@@ -82,20 +82,17 @@ impl Web {
             let (name, value) = authorization(credentials, folder).map_err(|error| error.under("credentials"))?;
             headers.insert(name, value);
         }
-        let mut builder = Client::builder()
+        let builder = Client::builder()
             .redirect(Policy::none())
             .no_proxy()
             .referer(false)
             .default_headers(headers)
             .user_agent(concat!("silta/", env!("CARGO_PKG_VERSION")));
-        if base.scheme() == "https" {
-            let mut tls = tls_config.client(folder).map_err(|error| error.under("tls"))?;
-            tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-            builder = builder.tls_backend_preconfigured(tls).https_only(true);
-        } else {
-            // Without TLS no authority is needed; an empty set keeps the builder from reading the system's.
-            builder = builder.tls_certs_only([]);
-        }
+        let secure = base.scheme() == "https";
+        let tls = if secure { tls_config.client(folder) } else { tls::untrusting() };
+        let mut tls = tls.map_err(|error| error.under("tls"))?;
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let builder = builder.tls_backend_preconfigured(tls).https_only(secure);
         let client = builder.build().map_err(|error| SetupError::new("base", chain(&error)))?;
         Ok(Self { client, base, answer_limit: site.answer_limit, clock })
     }

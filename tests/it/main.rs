@@ -12,6 +12,7 @@
 mod documents;
 mod mllp;
 mod native;
+mod provider;
 mod search;
 mod store;
 mod support;

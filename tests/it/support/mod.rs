@@ -4,3 +4,4 @@ pub(crate) mod data;
 pub(crate) mod mllp;
 pub(crate) mod time;
 pub(crate) mod tls;
+pub(crate) mod web;
