@@ -22,15 +22,14 @@ pub(super) fn type_named(schema: &'static Schema, name: &str) -> Option<&'static
         .or_else(|| PRIMITIVES.into_iter().find(|primitive| *primitive == name))
 }
 
-/// The components that are written, by number; a lone one is the node itself.
-fn parts(tree: &Tree, node: NodeId, of: Kind) -> Vec<(u16, NodeId)> {
-    let written: Vec<(u16, NodeId)> = tree
+/// The components (or subcomponents) that are written, by number; a lone one is the node itself.
+fn parts(tree: &Tree, node: NodeId, of: Kind) -> impl Iterator<Item = (u16, NodeId)> {
+    let composed = tree.children(node).next().is_some_and(|child| tree.kind(child) == of);
+    let written = tree
         .children(node)
-        .filter(|child| tree.kind(*child) == of)
-        .filter_map(|child| Some((u16::try_from(tree.number(child)?).ok()?, child)))
-        .collect();
-    let composed = tree.children(node).any(|child| tree.kind(child) == of);
-    if composed { written } else { vec![(1, node)] }
+        .filter(move |_| composed)
+        .filter_map(|child| Some((u16::try_from(tree.number(child)?).ok()?, child)));
+    (!composed).then_some((1, node)).into_iter().chain(written)
 }
 
 impl Checker<'_> {
@@ -61,22 +60,21 @@ impl Checker<'_> {
     }
 
     fn components(&mut self, repetition: NodeId, composite: &'static DatatypeDef, by: &Checked) {
-        let written = parts(self.tree, repetition, Kind::Component);
-        for (number, component) in &written {
-            let Some(definition) = composite.component(*number) else {
-                self.surplus(*component, "no such component in this version");
+        for (number, component) in parts(self.tree, repetition, Kind::Component) {
+            let Some(definition) = composite.component(number) else {
+                self.surplus(component, "no such component in this version");
                 continue;
             };
             let part = Checked { schema: by.schema, datatype: definition.datatype, table: definition.table };
             match part.schema.shape(part.datatype) {
                 Shape::Varies => {}
-                Shape::Withdrawn => self.surplus(*component, "nothing: the component is withdrawn"),
-                Shape::Primitive(primitive) => self.primitive(*component, primitive, &part),
-                Shape::Composite(inner) => self.subcomponents(*component, inner, &part),
+                Shape::Withdrawn => self.surplus(component, "nothing: the component is withdrawn"),
+                Shape::Primitive(primitive) => self.primitive(component, primitive, &part),
+                Shape::Composite(inner) => self.subcomponents(component, inner, &part),
             }
         }
         for missing in composite.components().filter(|component| component.required()) {
-            if !written.iter().any(|(number, _)| *number == missing.number) {
+            if self.tree.component(repetition, missing.number).is_none() {
                 let path = format!("{}.{}", with_repetition(self.tree, repetition), missing.number);
                 self.add(self.config.components, Rule::ComponentMissing, &path, || {
                     format!("{} {}", missing.datatype, missing.name)
@@ -100,19 +98,21 @@ impl Checker<'_> {
     }
 
     fn primitive(&mut self, node: NodeId, primitive: Primitive, by: &Checked) {
-        let tree = self.tree;
-        let Value::Text(text) = tree.value(node) else { return };
-        let path = || tree.path(node).to_string();
-        if let Some(expected) = shapes::expected(primitive)
-            && !shapes::fits(primitive, &text)
-        {
-            self.report.add(self.config, self.config.data_type, Rule::DataType, path, || expected.to_owned());
-        }
+        let expected = shapes::expected(primitive);
         let (level, rule) = match primitive {
             Primitive::TableCode => (self.config.tables, Rule::TableCode),
             Primitive::SiteCode => (self.config.site_tables, Rule::SiteCode),
-            _ => return,
+            _ => (Level::Off, Rule::SiteCode),
         };
+        if expected.is_none() && (level == Level::Off || by.table.is_none()) {
+            return;
+        }
+        let tree = self.tree;
+        let Value::Text(text) = tree.value(node) else { return };
+        if let Some(expected) = expected.filter(|_| !shapes::fits(primitive, &text)) {
+            let path = || tree.path(node).to_string();
+            self.report.add(self.config, self.config.data_type, Rule::DataType, path, || expected.to_owned());
+        }
         self.code(node, &text, by, level, rule);
     }
 
@@ -129,6 +129,9 @@ impl Checker<'_> {
 
     /// A coded element whose code is of the field's own table: it names no other system.
     fn coded(&mut self, repetition: NodeId, by: &Checked) {
+        if self.config.site_tables == Level::Off || by.table.is_none() {
+            return;
+        }
         let tree = self.tree;
         let system = tree.text(tree.component(repetition, 3));
         let own = system.as_deref().is_none_or(|system| by.table.is_some_and(|table| system.ends_with(table)));

@@ -244,12 +244,10 @@ impl Schema {
     /// What a data type is made of in this version. A name that is not known is plain text.
     #[must_use]
     pub fn shape(&'static self, datatype: &str) -> Shape {
-        if let Some(composite) = self.datatype(datatype) {
-            return Shape::Composite(composite);
-        }
         Shape::Primitive(match datatype {
             "" => return Shape::Withdrawn,
             "varies" | "CM" => return Shape::Varies,
+            "ST" | "TX" => Primitive::Text,
             "FT" => Primitive::FormattedText,
             "ID" => Primitive::TableCode,
             "IS" => Primitive::SiteCode,
@@ -257,8 +255,11 @@ impl Schema {
             "SI" => Primitive::Sequence,
             "DT" => Primitive::Date,
             "TM" => Primitive::Time,
-            "DTM" | "TS" => Primitive::DateTime,
-            _ => Primitive::Text,
+            "DTM" => Primitive::DateTime,
+            _ => match self.datatype(datatype) {
+                Some(composite) => return Shape::Composite(composite),
+                None => Primitive::Text,
+            },
         })
     }
 
