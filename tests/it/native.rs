@@ -1,8 +1,10 @@
 //! Native documents: reading without loss, addresses, changes that touch only what they address.
 
 mod delimited;
+mod edits;
 mod hl7v2;
 mod json;
+mod laws;
 mod xml;
 
 use silta_engine::native::{Limits, Syntax, Tree};

@@ -3,8 +3,12 @@
 //! Rows are numbered as a spreadsheet shows them: the header, where there is one, is row 1, and blank lines count. A row
 //! that cannot be read is a [`RowFault`](super::RowFault) and no node; its bytes are kept, and the other rows stand.
 
+mod create;
+mod edit;
 mod parse;
 
+pub use create::create;
+pub(crate) use edit::Sheet;
 pub use parse::parse;
 
 use std::borrow::Cow;

@@ -7,13 +7,18 @@
 
 pub mod acknowledgement;
 mod batch;
+mod create;
+mod edit;
 mod escape;
 mod header;
 mod navigate;
 mod parse;
 pub mod schema;
+mod segment;
 
 pub use batch::{Part, Parts, is_batch};
+pub use create::create;
+pub(crate) use edit::Sheet;
 pub use header::Header;
 pub use navigate::{Repetitions, Segments};
 pub use parse::parse;

@@ -2,9 +2,13 @@
 //!
 //! Strict: UTF-8, no duplicate member names, no lone surrogates, nothing after the value. Numbers are their text.
 
+mod create;
+mod edit;
 mod parse;
 pub(crate) mod text;
 
+pub use create::create;
+pub(crate) use edit::Sheet;
 pub use parse::parse;
 
 use std::borrow::Cow;

@@ -3,9 +3,14 @@
 //! No document type declaration is accepted, and so no entity but the five predefined ones. The character set is the
 //! declaration's, UTF-8 without one. A run of text with its CDATA sections is one text node.
 
+mod create;
+mod edit;
+mod element;
 mod parse;
 pub(crate) mod text;
 
+pub use create::create;
+pub(crate) use edit::Sheet;
 pub use parse::parse;
 
 use std::borrow::Cow;
