@@ -15,8 +15,8 @@ use serde::Deserialize;
 
 use super::address::is_loopback;
 use super::secret::SecretRef;
-use super::{AdapterError, NativeDocument, Refusal, SetupError, tls};
-use crate::clock::Clock;
+use super::{AdapterError, NativeDocument, Payload, Refusal, SetupError, tls};
+use crate::clock::{Clock, Instant};
 
 /// How a provider knows us, beside a client certificate (`tls.certificate`).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -117,6 +117,15 @@ impl Web {
         url.origin() == self.base.origin()
     }
 
+    /// Gives up at the deadline whatever `work` is at.
+    pub(super) async fn by<T>(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, AdapterError>>,
+    ) -> Result<T, AdapterError> {
+        self.clock.deadline(deadline, work).await.unwrap_or(Err(AdapterError::TimedOut { sent: true }))
+    }
+
     /// Sends one request and reads the whole answer, up to the limit. The caller bounds the time.
     pub(super) async fn send(&self, request: Request) -> Result<Reply, AdapterError> {
         let Request { method, url, headers, body } = request;
@@ -188,6 +197,16 @@ impl Reply {
 
     pub(super) fn location(&self) -> Option<&str> {
         self.headers.get(LOCATION)?.to_str().ok()
+    }
+
+    /// The body as text.
+    pub(super) fn text(&self) -> Result<&str, AdapterError> {
+        std::str::from_utf8(&self.body).map_err(|_| self.unusable("the answer is not UTF-8", false))
+    }
+
+    /// The bytes that `text`, a part of [`Reply::text`], covers, without copying.
+    pub(super) fn slice(&self, text: &str) -> Payload {
+        Payload(self.body.slice_ref(text.as_bytes()))
     }
 
     /// The whole answer as a document, for the journal.

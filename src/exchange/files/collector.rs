@@ -138,7 +138,7 @@ impl Collector {
         let (folder, name) = (Arc::clone(&self.folder), found.name.clone());
         let Some(bytes) = blocking(move || folder.read(&name)).await? else {
             self.metrics.too_large.inc();
-            tracing::warn!(provider = %self.provider, file = found.name, "set aside: larger than the limit");
+            tracing::warn!(provider = %self.provider, sequence = found.sequence, "a file is set aside: larger than the limit");
             let errors = format!("{}: larger than {} bytes\n", found.name, self.config.file_limit);
             return self.refuse(found.name, errors).await;
         };

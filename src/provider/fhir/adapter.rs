@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use bytes::Bytes;
 use futures_util::future::try_join_all;
 use reqwest::Method;
 use reqwest::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 
 use super::bundle::{Bundle, Head};
-use super::{Config, MEDIA_TYPE, Type};
+use super::{Config, MEDIA_TYPE, PatientBy, Type};
 use crate::clock::{Clock, Instant};
 use crate::provider::web::{Reply, Request, Site, Web, encode};
 use crate::provider::{
@@ -17,6 +16,7 @@ use crate::provider::{
     Liveness, NativeDocument, Payload, Read, Receipt, Search, SetupError,
 };
 
+const PATIENT: &str = "Patient";
 const FORM: &str = "application/x-www-form-urlencoded";
 const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -26,7 +26,6 @@ pub struct Fhir {
     config: Config,
     capabilities: Capabilities,
     web: Web,
-    clock: Clock,
 }
 
 impl Fhir {
@@ -44,14 +43,14 @@ impl Fhir {
         }
         let Config { base, tls, plaintext, credentials, answer_limit, .. } = &config;
         let site = Site { base, tls, plaintext: *plaintext, credentials, answer_limit: *answer_limit };
-        let web = Web::new(&site, folder, clock.clone())?;
+        let web = Web::new(&site, folder, clock)?;
         let interactions =
             |of: &Type| Interactions { read: of.read, search: of.search, create: of.create, update: of.update };
         let types: std::collections::BTreeMap<_, _> =
             config.types.iter().map(|(name, of)| (name.clone(), interactions(of))).collect();
         let live = types.values().any(|of| of.read || of.search);
         let liveness = if live { Liveness::Live } else { Liveness::PushOnly };
-        Ok(Self { capabilities: Capabilities { liveness, types }, config, web, clock })
+        Ok(Self { capabilities: Capabilities { liveness, types }, config, web })
     }
 
     async fn get(&self, read: &Read) -> Result<NativeDocument, AdapterError> {
@@ -61,7 +60,7 @@ impl Fhir {
             request = request.header(IF_NONE_MATCH, &format!("W/\"{version}\""))?;
         }
         let reply = json(self.web.send(request).await?.success()?)?;
-        let text = text(&reply)?;
+        let text = reply.text()?;
         let head = Head::of(text).ok_or_else(|| reply.unusable("expected a FHIR resource as JSON", false))?;
         if head.resource_type != read.resource_type.as_str() || head.id.as_deref() != Some(read.native_id.as_str()) {
             return Err(reply.unusable("the answer is not the resource that was asked for", false));
@@ -77,7 +76,7 @@ impl Fhir {
         patient: &str,
         search: &Search,
     ) -> Result<Found, AdapterError> {
-        let mut form = vec![(parameter(resource_type, of), patient.to_owned())];
+        let mut form = vec![(parameter(resource_type, of, self.config.patient_by), patient.to_owned())];
         form.extend(search.since.map(|since| ("_lastUpdated", format!("ge{since}"))));
         form.push(("_count", self.config.count.to_string()));
         form.extend(of.include.iter().map(|include| ("_include", include.clone())));
@@ -94,7 +93,7 @@ impl Fhir {
         for _ in 0..self.config.pages {
             let Some(next) = request.take() else { return Ok(found) };
             let reply = json(self.web.send(next).await?.success()?)?;
-            let bundle: Bundle<'_> = serde_json::from_str(text(&reply)?)
+            let bundle: Bundle<'_> = serde_json::from_str(reply.text()?)
                 .map_err(|error| reply.unusable(format!("expected a Bundle as JSON ({})", place(&error)), false))?;
             if bundle.resource_type != "Bundle" {
                 return Err(reply.unusable("expected a Bundle", false));
@@ -123,7 +122,7 @@ impl Fhir {
                 }
                 continue;
             }
-            let bytes = within(&reply.body, resource.get());
+            let bytes = reply.slice(resource.get());
             found.documents.push(self.resource(reply, bytes, &head, entry.full_url.as_deref()));
         }
         Ok(())
@@ -186,7 +185,7 @@ impl Fhir {
 
     /// The server has acted: whatever its answer lacks is left out, never an error.
     fn receipt(&self, delivery: &Delivery, reply: &Reply) -> Receipt {
-        let head = text(reply).ok().and_then(Head::of);
+        let head = reply.text().ok().and_then(Head::of);
         let returned = head
             .as_ref()
             .filter(|head| head.resource_type == delivery.resource_type.as_str())
@@ -207,6 +206,13 @@ impl Fhir {
         }
     }
 
+    /// The Patients that the server has for the identifiers, whenever they changed.
+    async fn patients(&self, identifiers: &str, search: &Search) -> Result<Found, AdapterError> {
+        let plain = Type::default();
+        let of = self.config.types.get(PATIENT).unwrap_or(&plain);
+        self.pages(PATIENT, of, identifiers, &Search { since: None, ..search.clone() }).await
+    }
+
     async fn find(&self, search: &Search) -> Result<Answer, AdapterError> {
         let (asked, not_searched): (Vec<&String>, Vec<&String>) =
             search.types.iter().partition(|name| self.capabilities.of(name).search);
@@ -221,14 +227,24 @@ impl Fhir {
             let not_searched = search.types.clone();
             return Ok(Answer { documents: Vec::new(), unusable: Vec::new(), not_searched, complete: true });
         }
-        let patient = patient.join(",");
-        let searches = asked.iter().filter_map(|name| {
+        let identifiers = patient.join(",");
+        let by_id = self.config.patient_by == PatientBy::Id;
+        let patients = if by_id { Some(self.patients(&identifiers, search).await?) } else { None };
+        let ids: Option<Vec<String>> =
+            patients.as_ref().map(|found| found.documents.iter().filter_map(reference).collect());
+        let patient = ids.map_or(identifiers, |ids| ids.join(","));
+        // Without a Patient there is nothing about the patient; Patients that were looked up are not searched again.
+        let left = asked.iter().filter(|name| !patient.is_empty() && (!by_id || **name != PATIENT));
+        let searches = left.filter_map(|name| {
             let of = self.config.types.get(*name)?;
             Some(Box::pin(self.pages(name, of, &patient, search)))
         });
+        let asked_too = patients.filter(|_| asked.iter().any(|name| *name == PATIENT));
+        let mut found = try_join_all(searches).await?;
+        found.extend(asked_too);
         let mut answer = Answer { documents: Vec::new(), unusable: Vec::new(), not_searched, complete: true };
         let mut seen = BTreeSet::new();
-        for found in try_join_all(searches).await? {
+        for found in found {
             answer.complete &= found.complete;
             answer.unusable.extend(found.unusable);
             // What two searches include is the same resource.
@@ -238,14 +254,6 @@ impl Fhir {
         }
         Ok(answer)
     }
-
-    async fn within<T>(
-        &self,
-        deadline: Instant,
-        work: impl Future<Output = Result<T, AdapterError>>,
-    ) -> Result<T, AdapterError> {
-        self.clock.deadline(deadline, work).await.unwrap_or(Err(AdapterError::TimedOut { sent: true }))
-    }
 }
 
 struct Found {
@@ -254,25 +262,26 @@ struct Found {
     complete: bool,
 }
 
-/// The part of `body` that `text`, a slice of it, covers, without copying.
-fn within(body: &Bytes, text: &str) -> Payload {
-    Payload(body.slice_ref(text.as_bytes()))
-}
-
 fn json(reply: Reply) -> Result<Reply, AdapterError> {
     if reply.is_json() { Ok(reply) } else { Err(reply.unusable("expected FHIR JSON", false)) }
-}
-
-fn text(reply: &Reply) -> Result<&str, AdapterError> {
-    std::str::from_utf8(&reply.body).map_err(|_| reply.unusable("the answer is not UTF-8", false))
 }
 
 fn place(error: &serde_json::Error) -> String {
     format!("line {}, column {}", error.line(), error.column())
 }
 
-fn parameter<'a>(resource_type: &str, of: &'a Type) -> &'a str {
-    let usual = if resource_type == "Patient" { "identifier" } else { "patient.identifier" };
+/// The relative reference to a Patient.
+fn reference(document: &NativeDocument) -> Option<String> {
+    let id = document.native_id.as_ref().filter(|_| document.kind.as_deref() == Some(PATIENT))?;
+    Some(format!("{PATIENT}/{id}"))
+}
+
+fn parameter<'a>(resource_type: &str, of: &'a Type, by: PatientBy) -> &'a str {
+    let usual = match by {
+        _ if resource_type == PATIENT => "identifier",
+        PatientBy::Identifier => "patient.identifier",
+        PatientBy::Id => "patient",
+    };
     of.patient.as_deref().unwrap_or(usual)
 }
 
@@ -329,12 +338,12 @@ impl Adapter for Fhir {
             if id(&read.native_id).is_none() {
                 return Err(AdapterError::NotFound);
             }
-            self.within(deadline, self.get(read)).await
+            self.web.by(deadline, self.get(read)).await
         })
     }
 
     fn search<'a>(&'a self, search: &'a Search, deadline: Instant) -> BoxFuture<'a, Result<Answer, AdapterError>> {
-        Box::pin(self.within(deadline, self.find(search)))
+        Box::pin(self.web.by(deadline, self.find(search)))
     }
 
     fn submit<'a>(&'a self, delivery: &'a Delivery, deadline: Instant) -> BoxFuture<'a, Result<Receipt, AdapterError>> {
@@ -347,7 +356,7 @@ impl Adapter for Fhir {
             if !offered {
                 return Err(AdapterError::NotSupported { what: format!("{what} of {}", delivery.resource_type) });
             }
-            self.within(deadline, self.put(delivery)).await
+            self.web.by(deadline, self.put(delivery)).await
         })
     }
 

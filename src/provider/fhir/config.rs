@@ -25,6 +25,10 @@ pub struct Config {
     /// The identifier systems that the server knows patients by; only these are sent. Empty: all that are known.
     #[serde(default)]
     pub patient_identifiers: Vec<String>,
+    /// How other resources than Patient are asked for: by the patient's identifier, or by the id of the Patient that the
+    /// server has for it, which is looked up first (for servers that do not search through references).
+    #[serde(default)]
+    pub patient_by: PatientBy,
     /// How many resources are asked for a page (`_count`).
     #[serde(default = "hundred")]
     pub count: u32,
@@ -40,6 +44,17 @@ pub struct Config {
     pub conditional_create: bool,
 }
 
+/// How a patient is named in a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PatientBy {
+    /// `patient.identifier=system|value`.
+    #[default]
+    Identifier,
+    /// `patient=Patient/id`, after `POST Patient/_search`.
+    Id,
+}
+
 /// What is asked of the server for one resource type.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -52,8 +67,8 @@ pub struct Type {
     pub create: bool,
     /// `PUT [type]/[id]`.
     pub update: bool,
-    /// The search parameter that takes the patient's identifier. Default: `identifier` for Patient, else
-    /// `patient.identifier`.
+    /// The search parameter that takes the patient. Default: `identifier` for Patient, else `patient.identifier`, or
+    /// `patient` where the patient is named by id.
     pub patient: Option<String>,
     /// `_include` with each search, such as `CarePlan:care-team`.
     pub include: Vec<String>,

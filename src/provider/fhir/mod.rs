@@ -9,7 +9,7 @@ mod bundle;
 mod config;
 
 pub use adapter::Fhir;
-pub use config::{Config, Type};
+pub use config::{Config, PatientBy, Type};
 
 /// The media type of FHIR JSON.
 pub const MEDIA_TYPE: &str = "application/fhir+json";

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use bytes::Bytes;
 use futures_util::future::try_join_all;
 use reqwest::Method;
 use reqwest::header::HeaderName;
@@ -17,14 +16,13 @@ use crate::clock::{Clock, Instant};
 use crate::provider::web::{Reply, Request, Site, Web, encode};
 use crate::provider::{
     Action, Adapter, AdapterError, Answer, BoxFuture, Capabilities, Delivery, Effect, Interactions, Liveness,
-    NativeDocument, Payload, Read, Receipt, Search, SetupError,
+    NativeDocument, Read, Receipt, Search, SetupError,
 };
 
 /// A provider's JSON REST service.
 pub struct Http {
     capabilities: Capabilities,
     web: Web,
-    clock: Clock,
     headers: Headers,
     patient_identifiers: Vec<String>,
     pages: usize,
@@ -85,7 +83,7 @@ impl Http {
     ) -> Result<Self, SetupError> {
         let Config { base, tls, plaintext, credentials, answer_limit, .. } = &config;
         let site = Site { base, tls, plaintext: *plaintext, credentials, answer_limit: *answer_limit };
-        let web = Web::new(&site, folder, clock.clone())?;
+        let web = Web::new(&site, folder, clock)?;
         let headers = headers(&config.headers)?;
         if config.pages == 0 {
             return Err(SetupError::new("pages", "must be at least 1"));
@@ -109,7 +107,6 @@ impl Http {
         Ok(Self {
             capabilities: Capabilities { liveness, types },
             web,
-            clock,
             headers,
             patient_identifiers: config.patient_identifiers,
             pages: config.pages,
@@ -257,14 +254,6 @@ impl Http {
         let reply = self.web.send(request).await?.success()?;
         Ok(kind.receipt(handing, id, &reply))
     }
-
-    async fn within<T>(
-        &self,
-        deadline: Instant,
-        work: impl Future<Output = Result<T, AdapterError>>,
-    ) -> Result<T, AdapterError> {
-        self.clock.deadline(deadline, work).await.unwrap_or(Err(AdapterError::TimedOut { sent: true }))
-    }
 }
 
 /// Whether a document is the whole answer, so that the answer's entity tag is its version.
@@ -312,7 +301,7 @@ impl Kind {
         let own = self.version.as_ref().and_then(|version| version.scalar(json));
         let single = single == Single::Yes;
         Ok(NativeDocument {
-            bytes: within(&reply.body, json),
+            bytes: reply.slice(json),
             media_type: MEDIA_TYPE.to_owned(),
             kind: Some(self.name.clone()),
             native_id: self.id.as_ref().and_then(|id| id.scalar(json)),
@@ -488,16 +477,11 @@ fn part<'a>(reply: &'a Reply, pointer: &Pointer) -> Result<&'a str, AdapterError
     if !reply.is_json() {
         return Err(reply.unusable("expected JSON", false));
     }
-    let text = std::str::from_utf8(&reply.body).map_err(|_| reply.unusable("the answer is not UTF-8", false))?;
+    let text = reply.text()?;
     let found = pointer.of(text).map_err(|error| {
         reply.unusable(format!("expected JSON (line {}, column {})", error.line(), error.column()), false)
     })?;
     found.ok_or_else(|| reply.unusable(format!("expected something at {}", pointer.path()), false))
-}
-
-/// The part of `body` that `text`, a slice of it, covers, without copying.
-fn within(body: &Bytes, text: &str) -> Payload {
-    Payload(body.slice_ref(text.as_bytes()))
 }
 
 impl Adapter for Http {
@@ -506,15 +490,15 @@ impl Adapter for Http {
     }
 
     fn read<'a>(&'a self, read: &'a Read, deadline: Instant) -> BoxFuture<'a, Result<NativeDocument, AdapterError>> {
-        Box::pin(self.within(deadline, self.read_any(read)))
+        Box::pin(self.web.by(deadline, self.read_any(read)))
     }
 
     fn search<'a>(&'a self, search: &'a Search, deadline: Instant) -> BoxFuture<'a, Result<Answer, AdapterError>> {
-        Box::pin(self.within(deadline, self.find(search)))
+        Box::pin(self.web.by(deadline, self.find(search)))
     }
 
     fn submit<'a>(&'a self, delivery: &'a Delivery, deadline: Instant) -> BoxFuture<'a, Result<Receipt, AdapterError>> {
-        Box::pin(self.within(deadline, self.hand_over(delivery)))
+        Box::pin(self.web.by(deadline, self.hand_over(delivery)))
     }
 
     /// Where the service is told the message's id; an update also where it is a PUT that no version can refuse.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use silta::clock::Clock;
 use silta::provider::fhir::{Config, Fhir};
-use silta::provider::{Action, Adapter, AdapterError, Answer, Delivery, Effect, Identifier, Read};
+use silta::provider::{Action, Adapter, AdapterError, Answer, Delivery, Effect, Identifier, Read, Search};
 use silta_engine::fault::Fault;
 
 use super::{HETU, delivery, in_a_minute, read, search, update};
@@ -71,6 +71,37 @@ async fn only_the_identifier_systems_that_the_server_knows_are_sent_to_it() {
     let answer = soon(chosen.search(&unknown, in_a_minute(&Clock::system()))).await.unwrap();
     assert_eq!(answer.not_searched, ["Patient"]);
     assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_names_patients_by_id_is_asked_for_the_id_first_and_then_for_nothing_but_that_patient() {
+    let known = Server::plain(|seen| {
+        let entry = match seen.target.as_str() {
+            "/r4/Patient/_search" => r#"{"resource":{"resourceType":"Patient","id":"77"}}"#,
+            _ => r#"{"resource":{"resourceType":"CarePlan","id":"p1"}}"#,
+        };
+        fhir(200, bundle(entry, None))
+    })
+    .await;
+    let by_id =
+        |server: &Server| Fhir::new(config(server, "patient_by = 'id'\n"), Path::new("."), Clock::system()).unwrap();
+    let asked = Search { since: Some("2026-02-01T00:00:00Z".parse().unwrap()), ..search(&["CarePlan", "Patient"]) };
+    let answer = soon(by_id(&known).search(&asked, in_a_minute(&Clock::system()))).await.unwrap();
+    let mut kinds: Vec<&str> = answer.documents.iter().filter_map(|one| one.kind.as_deref()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["CarePlan", "Patient"]);
+    let [lookup, plans] = known.seen().try_into().unwrap();
+    assert!(lookup.text().contains("010190-900Z") && !lookup.text().contains("_lastUpdated"));
+    assert!(
+        plans.text().starts_with("patient=Patient%2F77&_lastUpdated=ge2026-02-01T00%3A00%3A00Z&"),
+        "{}",
+        plans.text()
+    );
+
+    let unknown = Server::plain(|_| fhir(200, bundle("", None))).await;
+    let answer = find(&by_id(&unknown), &["CarePlan"]).await.unwrap();
+    assert!(answer.documents.is_empty() && answer.complete);
+    assert_eq!(unknown.seen().len(), 1, "without a patient nothing else is asked for");
 }
 
 #[tokio::test]

@@ -62,7 +62,9 @@ impl Authority {
             builder.with_no_client_auth()
         };
         let (chain, key) = self.load(issued);
-        Arc::new(builder.with_single_cert(chain, key).unwrap())
+        let mut config = builder.with_single_cert(chain, key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Arc::new(config)
     }
 
     /// The client's side of TLS, trusting this authority, with a certificate of its own where given.

@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{HeaderMap, Method, Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper::{HeaderMap, Method, Request, Response, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -23,6 +23,7 @@ pub(crate) struct Seen {
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    pub(crate) version: Version,
 }
 
 impl Seen {
@@ -88,7 +89,7 @@ impl Server {
                 let (acceptor, script, kept) = (acceptor.clone(), Arc::clone(&script), Arc::clone(&kept));
                 tokio::spawn(async move {
                     let service = service_fn(move |request| answer(request, Arc::clone(&script), Arc::clone(&kept)));
-                    let http = hyper::server::conn::http1::Builder::new();
+                    let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
                     // A connection that ends badly is what some tests are about.
                     let _ = match acceptor {
                         None => http.serve_connection(TokioIo::new(tcp), service).await,
@@ -134,8 +135,13 @@ async fn answer(
         let Ok(frame) = frame else { break };
         body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()));
     }
-    let seen =
-        Seen { method: parts.method, target: parts.uri.to_string(), headers: parts.headers, body: body.freeze() };
+    let seen = Seen {
+        method: parts.method,
+        target: parts.uri.to_string(),
+        headers: parts.headers,
+        body: body.freeze(),
+        version: parts.version,
+    };
     kept.lock().unwrap().push(seen.clone());
     Ok(script(seen).await)
 }
