@@ -6,7 +6,7 @@ use std::pin::Pin;
 use jiff::Timestamp;
 
 use super::interaction::{Action, ResourceType};
-use crate::store::PersonId;
+use crate::store::{AuditTarget, Commit, NewAudit, PersonId, Ref, ResourceKey, Store, Write};
 
 /// One fact for the audit: who asked for what, about whom, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,21 +47,57 @@ pub trait Audit: Send + Sync {
     fn record(&self, entry: Entry) -> Pin<Box<dyn Future<Output = Result<(), AuditFailed>> + Send + '_>>;
 }
 
-/// An audit in the log, at level info under `audit`: durable only as far as the log is. For tries on one machine, where
-/// nothing is stored.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ToLog;
+/// The audit in the store: a row for each person whose data was given, all in one commit.
+#[derive(Debug, Clone)]
+pub struct ToStore(
+    /// The store.
+    pub Store,
+);
 
-impl Audit for ToLog {
+impl Audit for ToStore {
     fn record(&self, entry: Entry) -> Pin<Box<dyn Future<Output = Result<(), AuditFailed>> + Send + '_>> {
-        tracing::info!(
-            target: "audit",
-            caller = entry.caller.as_deref().unwrap_or("-"),
-            request = entry.request,
-            interaction = entry.action.map_or("-", Action::word),
-            resource_type = entry.resource_type.map_or("-", ResourceType::name),
-            outcome = entry.outcome,
-        );
-        Box::pin(std::future::ready(Ok(())))
+        Box::pin(async move {
+            let target = self.target(&entry);
+            let rows = match entry.persons.as_slice() {
+                [] => vec![None],
+                persons => persons.iter().map(|person| Some(Ref::Known(*person))).collect(),
+            };
+            let mut commit = Commit::new();
+            for person in rows {
+                commit.write(Write::Audit(NewAudit {
+                    time: entry.time,
+                    who: entry.caller.clone().unwrap_or_default(),
+                    interaction: word(entry.action).to_owned(),
+                    target: target.clone(),
+                    person,
+                    providers: entry.providers.clone(),
+                    outcome: entry.outcome.to_owned(),
+                    request: entry.request.clone(),
+                }));
+            }
+            self.0.commit(commit).await.map(drop).map_err(|_| AuditFailed)
+        })
+    }
+}
+
+/// The interaction's code (<http://hl7.org/fhir/R4/valueset-type-restful-interaction.html>), or our word for it.
+fn word(action: Option<Action>) -> &'static str {
+    action.map_or("unknown", |action| action.declared().unwrap_or(action.word()))
+}
+
+impl ToStore {
+    fn target(&self, entry: &Entry) -> AuditTarget {
+        let kind = entry.resource_type.map_or("", ResourceType::name);
+        match &entry.id {
+            Some(id) => AuditTarget::Resource(ResourceKey::new(kind, id)),
+            None if entry.action == Some(Action::Search) => {
+                let mut sorted: Vec<&(String, String)> = entry.parameters.iter().collect();
+                sorted.sort();
+                let texts: Vec<&str> =
+                    sorted.into_iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]).collect();
+                AuditTarget::Query { resource_type: kind.to_owned(), hash: self.0.keyed_hash(&texts) }
+            }
+            None => AuditTarget::None,
+        }
     }
 }

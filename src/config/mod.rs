@@ -7,20 +7,20 @@ mod error;
 mod locate;
 pub mod watch;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 pub use self::error::ConfigError;
 use crate::access::callers::Callers;
-use crate::{access, gateway, telemetry};
+use crate::{access, exchange, gateway, provider, store, telemetry};
 
 /// The whole configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// The folder for what the program keeps: development certificates, and the store where it has no folder of its own.
-    /// Made at the first start. A relative path starts at the configuration's folder.
+    /// The folder for what the program keeps: the store, and development certificates. Made at the first start. A relative path starts at the configuration's folder.
     pub state: PathBuf,
     /// The FHIR interface.
     pub server: gateway::config::Config,
@@ -32,6 +32,12 @@ pub struct Config {
     pub admin: gateway::admin::Config,
     /// Logging.
     pub log: telemetry::logs::Config,
+    /// The store.
+    pub store: store::Config,
+    /// Organisations' systems, by name.
+    pub providers: BTreeMap<String, provider::registry::Config>,
+    /// Listeners for HL7 v2 messages.
+    pub mllp: Vec<exchange::mllp::Config>,
 }
 
 impl Default for Config {
@@ -43,6 +49,9 @@ impl Default for Config {
             access: access::config::Config::default(),
             admin: gateway::admin::Config::default(),
             log: telemetry::logs::Config::default(),
+            store: store::Config::default(),
+            providers: BTreeMap::new(),
+            mllp: Vec::new(),
         }
     }
 }
@@ -102,6 +111,13 @@ impl Loaded {
         self.base.join(&self.config.state)
     }
 
+    /// The store's configuration, its folder resolved.
+    #[must_use]
+    pub fn store(&self) -> store::Config {
+        let folder = self.state().join(&self.config.store.folder);
+        store::Config { folder, ..self.config.store.clone() }
+    }
+
     /// Keys that differ from `running` and are read at start only.
     #[must_use]
     pub fn needing_restart(&self, running: &Config) -> Vec<&'static str> {
@@ -112,6 +128,9 @@ impl Loaded {
             ("server.bodies_bytes", new.server.bodies_bytes != running.server.bodies_bytes),
             ("admin", new.admin != running.admin),
             ("log", new.log != running.log),
+            ("store", new.store != running.store),
+            ("providers", new.providers != running.providers),
+            ("mllp", new.mllp != running.mllp),
         ];
         differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }

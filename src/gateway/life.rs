@@ -81,7 +81,7 @@ impl Life {
         let id = self.ids.of(&parts);
         let span = tracing::info_span!("request", %id);
         let arrival = Arrival { settings: &settings, peer: &peer, parts: &parts, id, started };
-        self.metrics.in_flight.inc();
+        let mut presence = Presence::new(&self.metrics);
         let answering = async {
             let mut told = Told::default();
             let answer = contained(self.phases(&arrival, body, &mut told)).await.unwrap_or_else(|Panicked| {
@@ -94,7 +94,7 @@ impl Life {
             http
         };
         let http = answering.instrument(span).await;
-        self.metrics.in_flight.dec();
+        presence.answered = true;
         http
     }
 
@@ -382,6 +382,28 @@ impl RequestIds {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             RequestId::made(format!("{}-{number}", self.prefix))
         })
+    }
+}
+
+/// A request that is being worked on, counted until it is answered or its caller has gone.
+struct Presence<'a> {
+    metrics: &'a GatewayMetrics,
+    answered: bool,
+}
+
+impl<'a> Presence<'a> {
+    fn new(metrics: &'a GatewayMetrics) -> Self {
+        metrics.in_flight.inc();
+        Self { metrics, answered: false }
+    }
+}
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        self.metrics.in_flight.dec();
+        if !self.answered {
+            self.metrics.abandoned.inc();
+        }
     }
 }
 

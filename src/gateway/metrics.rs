@@ -19,6 +19,7 @@ pub(super) struct GatewayMetrics {
     pub(super) request_bytes: Histogram,
     pub(super) response_bytes: Histogram,
     pub(super) in_flight: IntGauge,
+    pub(super) abandoned: IntCounter,
     pub(super) connections: IntGauge,
     pub(super) handshakes_failed: IntCounter,
     pub(super) panics: IntCounter,
@@ -52,6 +53,8 @@ impl GatewayMetrics {
             request_bytes: metrics.histogram("silta_request_body_bytes", "Size of requests' bodies", &SIZES)?,
             response_bytes: metrics.histogram("silta_response_body_bytes", "Size of answers' bodies", &SIZES)?,
             in_flight: metrics.gauge("silta_requests_in_flight", "Requests being worked on")?,
+            abandoned: metrics
+                .counter("silta_requests_abandoned_total", "Requests whose caller had gone before the answer")?,
             connections: metrics.gauge("silta_connections", "Open connections of callers")?,
             handshakes_failed: metrics
                 .counter("silta_tls_handshakes_failed_total", "Connections that ended before the handshake was done")?,

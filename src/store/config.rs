@@ -9,6 +9,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The folder of the database and its key; made with mode 0700 where it is not there. Files in it have mode 0600.
+    /// In the configuration file a relative path starts at the state folder.
     pub folder: PathBuf,
     /// Connections (each with a thread) that answer reads. Default 4.
     pub readers: usize,
@@ -37,7 +38,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            folder: PathBuf::from("state"),
+            folder: PathBuf::from("store"),
             readers: 4,
             waiting_commits: 4096,
             waiting_bytes: 64 << 20,

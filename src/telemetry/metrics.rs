@@ -98,6 +98,12 @@ impl Metrics {
         Ok(collector)
     }
 
+    /// Where modules that make their own collectors register them.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.0
+    }
+
     /// Everything in the text format.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod assembly;
 mod reload;
+mod vitals;
 
 use std::io::{self, Write};
 use std::path::PathBuf;

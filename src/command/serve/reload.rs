@@ -13,6 +13,7 @@ use super::assembly::settings;
 use crate::clock::Clock;
 use crate::config::watch::{Watch, digest};
 use crate::config::{Config, ConfigError, Loaded};
+use crate::exchange::mllp;
 use crate::gateway::Control;
 
 /// How long files must have been quiet: several belong together and are not replaced at one moment.
@@ -26,13 +27,15 @@ pub(super) struct Reloads {
     /// The hash of the files' contents when they were last read, whether they were taken or refused.
     seen: Mutex<[u8; 32]>,
     control: Control,
+    /// The listeners for messages, in the order of the configuration.
+    listeners: Vec<mllp::Reload>,
     clock: Clock,
 }
 
 impl Reloads {
-    pub(super) fn new(loaded: Loaded, control: Control, clock: Clock) -> Self {
+    pub(super) fn new(loaded: Loaded, control: Control, listeners: Vec<mllp::Reload>, clock: Clock) -> Self {
         let seen = Mutex::new(digest(&files(&loaded)));
-        Self { file: loaded.file.clone(), running: Mutex::new(loaded), seen, control, clock }
+        Self { file: loaded.file.clone(), running: Mutex::new(loaded), seen, control, listeners, clock }
     }
 
     /// Reads everything again and uses it, or refuses it as a whole.
@@ -57,6 +60,12 @@ impl Reloads {
         let later = loaded.needing_restart(&running.config);
         keep(&mut loaded.config, &running.config);
         let settings = settings(&loaded, &self.clock)?;
+        for (number, (listener, config)) in self.listeners.iter().zip(&loaded.config.mllp).enumerate() {
+            listener.certificates(config, &loaded.base).map_err(|error| {
+                let error = error.under(&format!("mllp.{number}"));
+                loaded.wrong(&error.key, &error.what)
+            })?;
+        }
         self.control.replace(settings);
         *running = loaded;
         Ok(later)
@@ -74,7 +83,10 @@ fn files(loaded: &Loaded) -> Vec<PathBuf> {
     let tls = &loaded.config.tls;
     let named = [&tls.certificate, &tls.key, &tls.client_ca, &tls.client_crl];
     let named = named.into_iter().flatten().map(|path| loaded.base.join(path));
-    std::iter::once(loaded.file.clone()).chain(named).collect()
+    let listeners = loaded.config.mllp.iter().filter_map(|listener| listener.tls.as_ref());
+    let theirs = listeners.flat_map(|tls| [Some(&tls.certificate), Some(&tls.key), tls.client_ca.as_ref()]);
+    let theirs = theirs.flatten().map(|path| loaded.base.join(path));
+    std::iter::once(loaded.file.clone()).chain(named).chain(theirs).collect()
 }
 
 /// Keeps what is read at start only.
@@ -84,6 +96,9 @@ fn keep(new: &mut Config, running: &Config) {
     new.server.bodies_bytes = running.server.bodies_bytes;
     new.admin.clone_from(&running.admin);
     new.log.clone_from(&running.log);
+    new.store.clone_from(&running.store);
+    new.providers.clone_from(&running.providers);
+    new.mllp.clone_from(&running.mllp);
 }
 
 /// Reloads whenever a file has changed, or `hung_up` counts on.
