@@ -9,7 +9,10 @@
     reason = "a test that cannot go on has failed, and says so by panicking"
 )]
 
+mod access;
+mod config;
 mod documents;
+mod gateway;
 mod mllp;
 mod native;
 mod provider;

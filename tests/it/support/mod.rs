@@ -1,6 +1,7 @@
 //! What several areas need: outside data, generators, scripted peers.
 
 pub(crate) mod data;
+pub(crate) mod gateway;
 pub(crate) mod mllp;
 pub(crate) mod time;
 pub(crate) mod tls;
