@@ -7,8 +7,11 @@
 
 pub mod admin;
 mod base;
+pub mod cache;
 pub mod config;
+pub mod federation;
 mod framing;
+pub mod interaction;
 mod life;
 pub mod listener;
 mod metadata;

@@ -1,0 +1,364 @@
+//! Asking one provider: through the cache, within the deadline, and with its answer checked before it is believed.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use silta_engine::fault::Fault;
+use silta_engine::fhir::document::Document;
+use silta_engine::search::{Facet, FacetValue, facets};
+
+use super::Federation;
+use super::part::{How, Part, Report, parts};
+use super::patient::Patient;
+use super::same_mode;
+use super::source::{Source, Sources};
+use super::store_failed;
+use crate::access::caller::Mode;
+use crate::clock::Instant;
+use crate::gateway::cache::{Failure, Fetched, Found, Fresh, Key, Question};
+use crate::gateway::outcome::Issue;
+use crate::provider::{AdapterError, Answer, Identifier, NativeDocument, Read, Search};
+use crate::store::{Commit, Direction, Disposition, Evidence, NewJournal, PersonId, ResourceKey};
+
+/// By which question a resource was found that cannot be read by its id: a part of another document of its provider.
+/// Bounded; what is forgotten is found again by searching.
+pub(super) struct Whereabouts(moka::future::Cache<ResourceKey, Arc<Place>>);
+
+struct Place {
+    provider: Arc<str>,
+    patient: Patient,
+    types: Vec<String>,
+}
+
+impl Whereabouts {
+    pub(super) fn new() -> Self {
+        Self(moka::future::Cache::builder().max_capacity(200_000).build())
+    }
+}
+
+impl Federation {
+    /// Asks a provider for a patient's resources of these types.
+    pub(super) async fn ask_about(
+        &self,
+        sources: &Sources,
+        source: &Source,
+        patient: &Patient,
+        types: Vec<String>,
+        deadline: Instant,
+    ) -> (Vec<Part>, Report) {
+        let answer = self.answer_about(sources, source, patient, types.clone(), deadline).await;
+        let report = Report::of(&source.name, &answer);
+        let Ok((fetched, fresh)) = answer else { return (Vec::new(), report) };
+        if matches!(fresh, Fresh::Live) {
+            let place = Arc::new(Place { provider: Arc::clone(&source.name), patient: patient.clone(), types });
+            for found in &fetched.resources {
+                self.whereabouts.0.insert(found.key.clone(), Arc::clone(&place)).await;
+            }
+        }
+        (parts(&source.name, &fetched, how(&fresh), patient.person).collect(), report)
+    }
+
+    async fn answer_about(
+        &self,
+        sources: &Sources,
+        source: &Source,
+        patient: &Patient,
+        types: Vec<String>,
+        deadline: Instant,
+    ) -> Result<(Arc<Fetched>, Fresh), Failure> {
+        let question = Question::Search { patient: patient.identifiers.clone(), types: types.clone() };
+        let key = self.key(sources, source, question, patient.person);
+        let search = Search { patient: patient.identifiers.clone(), types, since: None };
+        let fetch = async {
+            let asking = source.adapter.search(&search, deadline);
+            let answer = match self.within(source, deadline, asking).await {
+                // A provider that does not know the patient has answered.
+                Err(failure) if failure.fault == Fault::NotFound => {
+                    Answer { documents: Vec::new(), unusable: Vec::new(), not_searched: Vec::new(), complete: true }
+                }
+                answer => answer?,
+            };
+            let Answer { documents, unusable, not_searched, complete } = answer;
+            let mut fetched = self.translated(source, &documents).await?;
+            self.only_about(source, patient, &mut fetched).await?;
+            fetched.not_searched = not_searched;
+            fetched.complete = complete && unusable.is_empty();
+            for error in unusable {
+                if let Some(answer) = error.answer() {
+                    self.keep_as_evidence(source, std::slice::from_ref(answer)).await;
+                }
+                fetched.warnings.push(Issue::new(Fault::ProviderAnswerUnusable, said(&error)).severity("warning"));
+            }
+            Ok(fetched)
+        };
+        self.cache.answer(key, true, source.stale_if_error, fetch.boxed()).await
+    }
+
+    /// Asks the owner of a resource for it; none where it has none, or nobody is its owner.
+    pub(super) async fn ask_for(
+        &self,
+        sources: &Sources,
+        wanted: &ResourceKey,
+        mode: Mode,
+        deadline: Instant,
+    ) -> Result<Option<Part>, Failure> {
+        let by_search = self.whereabouts.0.get(wanted).await;
+        let key = wanted.clone();
+        let native = self.store.read(move |view| view.native(&key)).await.map_err(store_failed)?;
+        let (provider, native) = match native {
+            Some(found) => found,
+            None => match wanted.id.split_once('.') {
+                Some((provider, native)) => (provider.to_owned(), native.to_owned()),
+                None => return Ok(None),
+            },
+        };
+        let Some(source) = sources.find(&provider).filter(|source| same_mode(source.mode, mode)) else {
+            return Ok(None);
+        };
+        let person = by_search.as_ref().and_then(|place| place.patient.person);
+        if source.adapter.capabilities().of(&wanted.resource_type).read {
+            match self.answer_for(sources, source, wanted, native, person, deadline).await {
+                Ok((fetched, fresh)) => {
+                    let mut found = parts(&source.name, &fetched, how(&fresh), person).find(|part| part.key == *wanted);
+                    if let Some(part) = &mut found {
+                        self.attribute(part).await?;
+                        return Ok(found);
+                    }
+                }
+                Err(failure) if matches!(failure.fault, Fault::NotFound | Fault::Deleted) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        let Some(place) = by_search else { return Ok(None) };
+        let Some(source) = sources.find(&place.provider) else { return Ok(None) };
+        let (fetched, fresh) =
+            self.answer_about(sources, source, &place.patient, place.types.clone(), deadline).await?;
+        let found = parts(&source.name, &fetched, how(&fresh), place.patient.person).find(|part| part.key == *wanted);
+        Ok(found)
+    }
+
+    async fn answer_for(
+        &self,
+        sources: &Sources,
+        source: &Source,
+        wanted: &ResourceKey,
+        native: String,
+        person: Option<PersonId>,
+        deadline: Instant,
+    ) -> Result<(Arc<Fetched>, Fresh), Failure> {
+        let resource_type = wanted.resource_type.clone();
+        let question = Question::Read { resource_type: resource_type.clone(), native: native.clone() };
+        let key = self.key(sources, source, question, person);
+        let read = Read { resource_type, native_id: native, if_none_match: None };
+        let fetch = async {
+            let document = self.within(source, deadline, source.adapter.read(&read, deadline)).await?;
+            self.translated(source, std::slice::from_ref(&document)).await
+        };
+        // Whose it is is not known before it is there, so that no event could end what is kept of it.
+        self.cache.answer(key, person.is_some(), source.stale_if_error, fetch.boxed()).await
+    }
+
+    fn key(&self, sources: &Sources, source: &Source, question: Question, person: Option<PersonId>) -> Key {
+        let generation = person.map_or(0, |person| self.translation.generation(&source.name, person));
+        Key { provider: Arc::clone(&source.name), question, person, version: sources.version, generation }
+    }
+
+    /// What an adapter gives in time. An answer that cannot be used is kept as evidence.
+    async fn within<T>(
+        &self,
+        source: &Source,
+        deadline: Instant,
+        asking: impl Future<Output = Result<T, AdapterError>>,
+    ) -> Result<T, Failure> {
+        let error = match self.clock.deadline(deadline, asking).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => error,
+            Err(_) => AdapterError::TimedOut { sent: true },
+        };
+        if let Some(answer) = error.answer() {
+            self.keep_as_evidence(source, std::slice::from_ref(answer)).await;
+        }
+        // What one provider's adapter cannot do for lack of rights or by a fault is for the caller that it failed.
+        let fault = match error.fault() {
+            fault @ (Fault::NotFound
+            | Fault::Deleted
+            | Fault::ProviderDown
+            | Fault::ProviderSlow
+            | Fault::ProviderAnswerUnusable) => fault,
+            _ => Fault::ProviderAnswerUnusable,
+        };
+        Err(Failure { fault, text: said(&error), retry_after: error.retry_after() })
+    }
+
+    async fn translated(&self, source: &Source, documents: &[NativeDocument]) -> Result<Fetched, Failure> {
+        let now = self.clock.now();
+        let translated = match self.translation.translate(&source.name, documents).await {
+            Ok(translated) => translated,
+            Err(issue) => {
+                self.keep_as_evidence(source, documents).await;
+                let fault = match issue.fault {
+                    fault @ (Fault::StoreUnavailable | Fault::Internal) => fault,
+                    _ => Fault::ProviderAnswerUnusable,
+                };
+                return Err(Failure { fault, text: issue.text, retry_after: None });
+            }
+        };
+        Ok(Fetched {
+            resources: translated.resources.into_iter().filter_map(found).collect(),
+            warnings: translated.warnings,
+            not_searched: Vec::new(),
+            complete: true,
+            as_of: documents.iter().map(|document| document.fetched_at).min().unwrap_or(now),
+            instant: self.clock.instant(),
+        })
+    }
+
+    /// Takes out what the provider says of somebody else than it was asked about, and says so.
+    async fn only_about(&self, source: &Source, patient: &Patient, fetched: &mut Fetched) -> Result<(), Failure> {
+        let strangers: Vec<ResourceKey> = fetched
+            .resources
+            .iter()
+            .filter(|found| found.key.resource_type == "Patient" && contradicts(&found.facets, &patient.identifiers))
+            .map(|found| found.key.clone())
+            .collect();
+        let mut subjects: Vec<ResourceKey> =
+            fetched.resources.iter().filter_map(|found| subject(&found.key, &found.facets)).collect();
+        subjects.sort();
+        subjects.dedup();
+        let asked = patient.person;
+        let others = self.store.read(move |view| {
+            let mut others = strangers;
+            for key in subjects {
+                let person = match view.member(&key)?.and_then(|member| member.resource.person) {
+                    Some(person) => Some(person),
+                    None => match key.id.split_once('.') {
+                        Some((provider, native)) => view
+                            .person(&Evidence::Patient { provider: provider.to_owned(), native: native.to_owned() })?,
+                        None => None,
+                    },
+                };
+                let person = person.map(|person| view.survivor(person)).transpose()?;
+                if asked.is_some() && person.is_some() && person != asked {
+                    others.push(key);
+                }
+            }
+            Ok(others)
+        });
+        let others = others.await.map_err(store_failed)?;
+        let before = fetched.resources.len();
+        fetched.resources.retain(|found| {
+            !others.contains(&found.key) && !subject(&found.key, &found.facets).is_some_and(|key| others.contains(&key))
+        });
+        let dropped = before.saturating_sub(fetched.resources.len());
+        if dropped > 0 {
+            tracing::warn!(provider = %source.name, dropped, "a provider answered with resources of another patient");
+            let text = format!("{dropped} resources that it gave are of another patient than it was asked about");
+            fetched.warnings.push(Issue::new(Fault::ProviderAnswerUnusable, text).severity("warning"));
+        }
+        Ok(())
+    }
+
+    /// Says whose a part is, for the audit.
+    async fn attribute(&self, part: &mut Part) -> Result<(), Failure> {
+        if part.person.is_some() {
+            return Ok(());
+        }
+        let Some(key) = subject(&part.key, &part.facets) else { return Ok(()) };
+        part.person = self
+            .store
+            .read(move |view| {
+                if let Some(member) = view.member(&key)? {
+                    return Ok(member.resource.person);
+                }
+                let Some((provider, native)) = key.id.split_once('.') else { return Ok(None) };
+                view.person(&Evidence::Patient { provider: provider.to_owned(), native: native.to_owned() })
+            })
+            .await
+            .map_err(store_failed)?;
+        Ok(())
+    }
+
+    /// Journals answers that cannot be used. That they cannot be journalled is logged: the caller is told of the failure
+    /// that led here either way.
+    async fn keep_as_evidence(&self, source: &Source, documents: &[NativeDocument]) {
+        let mut commit = Commit::new();
+        for document in documents {
+            commit.journal(NewJournal {
+                received: document.fetched_at,
+                provider: source.name.to_string(),
+                direction: Direction::Inbound,
+                media: document.media_type.clone(),
+                control: String::new(),
+                dedup: None,
+                body: document.bytes.0.clone(),
+                disposition: Disposition::Refused,
+                acknowledgement: None,
+            });
+        }
+        if let Err(error) = self.store.commit(commit).await {
+            tracing::error!(provider = %source.name, %error, "an answer that cannot be used is not journalled");
+        }
+    }
+}
+
+fn how(fresh: &Fresh) -> How {
+    match fresh {
+        Fresh::Live => How::Live,
+        Fresh::Kept => How::Kept,
+        Fresh::Stale(_) => How::Stale,
+    }
+}
+
+/// What is told of an adapter's failure: nothing of addresses or of what a library says.
+fn said(error: &AdapterError) -> String {
+    let text = match error {
+        AdapterError::Unreachable { .. } => "it cannot be reached",
+        AdapterError::Interrupted { .. } => "the connection broke before the answer was whole",
+        AdapterError::TimedOut { .. } => "it did not answer in time",
+        AdapterError::Busy => "too many requests to it are waiting",
+        AdapterError::CircuitOpen { .. } => "it failed repeatedly a short time ago and is left alone for a while",
+        AdapterError::Overloaded { .. } => "it says that it cannot take requests now",
+        AdapterError::Failed { .. } => "it failed",
+        AdapterError::CredentialsRefused { .. } => "it does not accept the gateway's credentials",
+        AdapterError::NotFound => "it has no such resource",
+        AdapterError::Deleted => "it has deleted the resource",
+        AdapterError::InboundSchema { .. } => "its answer breaks its own schema",
+        AdapterError::AnswerTooLarge { .. } => "its answer is larger than allowed",
+        _ => "its answer cannot be used",
+    };
+    text.to_owned()
+}
+
+fn found(document: Arc<Document>) -> Option<Found> {
+    let root = document.root();
+    let key = ResourceKey::new(root.type_name(), root.text_at("id")?);
+    let updated = root.text_at("meta.lastUpdated").and_then(|text| text.parse().ok());
+    Some(Found { key, facets: facets(&document).into(), updated, document })
+}
+
+/// The Patient that a resource is about, or that it is.
+fn subject(key: &ResourceKey, facets: &[Facet]) -> Option<ResourceKey> {
+    if key.resource_type == "Patient" {
+        return Some(key.clone());
+    }
+    facets.iter().filter(|facet| facet.name == "patient" || facet.name == "subject").find_map(|facet| {
+        let FacetValue::Reference(reference) = &facet.value else { return None };
+        let id = reference.strip_prefix("Patient/")?;
+        Some(ResourceKey::new("Patient", id.split('/').next().unwrap_or(id)))
+    })
+}
+
+/// Whether a Patient has another identifier than one asked by, in its system, and not that one.
+fn contradicts(facets: &[Facet], asked: &[Identifier]) -> bool {
+    let own: Vec<(&str, &str)> = facets
+        .iter()
+        .filter(|facet| facet.name == "identifier")
+        .filter_map(|facet| match &facet.value {
+            FacetValue::Token { system: Some(system), code } => Some((system.as_str(), code.as_str())),
+            _ => None,
+        })
+        .collect();
+    let shared = |one: &Identifier| own.iter().any(|(system, _)| *system == one.system);
+    let same = |one: &Identifier| own.contains(&(one.system.as_str(), one.value.as_str()));
+    asked.iter().any(shared) && !asked.iter().any(same)
+}

@@ -1,0 +1,219 @@
+//! One answer from many providers: who is asked, by when, and what comes of it.
+//!
+//! What a provider pushed is in the store; a provider that can be asked is asked, all of them at one time and each within
+//! one deadline, through its guarded adapter and the [cache](super::cache). What comes back are [`part::Part`]s that say
+//! where they come from and how old they are, and a [`part::Report`] a provider, so that a silent one is named.
+
+mod ask;
+pub(crate) mod part;
+mod patient;
+mod source;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+use serde::Deserialize;
+
+use self::ask::Whereabouts;
+use self::part::{Part, Report, State, merged};
+pub(crate) use self::patient::Patient;
+pub use self::source::{Source, Sources, Translated, Translation};
+use super::cache::{self, Cache, Failure};
+use crate::access::caller::Mode;
+use crate::clock::{Clock, Instant};
+use crate::provider;
+use crate::store::{ResourceKey, Store, StoreError};
+
+/// `[federation]`: who is asked for what is not kept here.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Which providers are asked about a patient: `all` that can be, or only those `known` to have the patient.
+    pub ask: Ask,
+    /// How long a provider may take. What is late is named in the answer.
+    #[serde(deserialize_with = "crate::clock::duration::deserialize")]
+    pub deadline: Duration,
+}
+
+/// Which providers are asked about a patient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ask {
+    /// Every provider that can be asked for the types wanted.
+    #[default]
+    All,
+    /// Those of them that have sent something about the patient before.
+    Known,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { ask: Ask::All, deadline: Duration::from_secs(8) }
+    }
+}
+
+/// The providers, the store and the cache as one.
+pub struct Federation {
+    sources: ArcSwap<Sources>,
+    pub(crate) store: Store,
+    translation: Arc<dyn Translation>,
+    cache: Cache,
+    whereabouts: Whereabouts,
+    config: Config,
+    pub(crate) clock: Clock,
+}
+
+/// What is known of a patient, and who said so.
+pub(crate) struct Gathered {
+    pub(crate) parts: BTreeMap<ResourceKey, Part>,
+    pub(crate) reports: Vec<Report>,
+}
+
+impl Federation {
+    /// A federation of these providers.
+    #[must_use]
+    pub fn new(
+        sources: Sources,
+        store: Store,
+        translation: Arc<dyn Translation>,
+        config: Config,
+        cache: &cache::Config,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            sources: ArcSwap::from_pointee(sources),
+            store,
+            translation,
+            cache: Cache::new(cache, clock.clone()),
+            whereabouts: Whereabouts::new(),
+            config,
+            clock,
+        }
+    }
+
+    /// Uses these providers from now on.
+    pub fn replace(&self, sources: Sources) {
+        self.sources.store(Arc::new(sources));
+    }
+
+    /// When providers are given up for a request with this deadline: early enough to say so.
+    pub(crate) fn deadline(&self, request: Instant) -> Instant {
+        let now = self.clock.instant();
+        let allowed = request.since(now).saturating_mul(9) / 10;
+        now.after(allowed.min(self.config.deadline))
+    }
+
+    /// Whether a version that is kept here is of the caller's mode.
+    pub(crate) fn is_of_mode(&self, provider: Option<&str>, content: &[u8], mode: Mode) -> bool {
+        let sources = self.sources.load();
+        let source = provider.and_then(|name| sources.find(name));
+        let labelled = || memchr::memmem::find(content, b"\"HTEST\"").is_some();
+        source.is_none_or(|source| same_mode(source.mode, mode)) && (mode == Mode::Test || !labelled())
+    }
+
+    /// Those of these parts that are of the caller's mode.
+    pub(crate) fn visible(&self, mut parts: Vec<Part>, mode: Mode) -> Vec<Part> {
+        let sources = self.sources.load();
+        parts.retain(|part| may_see(&sources, part, mode));
+        parts
+    }
+
+    /// Everything of these types about a patient, from the store and from whoever can be asked. `kept`: the types to be
+    /// taken from the store; none: all.
+    ///
+    /// # Errors
+    /// When the store cannot be read. A provider that fails is in the reports.
+    pub(crate) async fn gather(
+        &self,
+        patient: &Patient,
+        kept: &[&'static str],
+        types: &[&'static str],
+        mode: Mode,
+        deadline: Instant,
+    ) -> Result<Gathered, StoreError> {
+        let sources = self.sources.load_full();
+        let (mut asked, mut reports) = (Vec::new(), Vec::new());
+        for source in sources.live() {
+            let wanted: Vec<String> = types
+                .iter()
+                .filter(|name| source.adapter.capabilities().of(name).search)
+                .map(|name| (*name).to_owned())
+                .collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            let name = &source.name;
+            let reason = if !same_mode(source.mode, mode) {
+                Some("it is of another mode (test or production) than the caller")
+            } else if patient.identifiers.is_empty() {
+                Some("no identifier of the patient is known that it could be asked by")
+            } else if self.config.ask == Ask::Known && !patient.holders.contains(name.as_ref()) {
+                Some("it is not known to have the patient")
+            } else {
+                None
+            };
+            match reason {
+                Some(reason) => reports.push(Report { provider: Arc::clone(name), state: State::NotAsked(reason) }),
+                None => asked.push(self.ask_about(&sources, source, patient, wanted, deadline)),
+            }
+        }
+        let (person, kept) = (patient.person, kept.to_vec());
+        let stored = self.store.read(move |view| match person {
+            Some(person) => view.members(Some(person), &kept),
+            None => Ok(Vec::new()),
+        });
+        let (stored, answers) = futures_util::future::join(stored, join_all(asked)).await;
+        let mut parts: Vec<Part> = stored?.into_iter().map(Part::stored).collect();
+        for (answered, report) in answers {
+            parts.extend(answered);
+            reports.push(report);
+        }
+        parts.retain(|part| may_see(&sources, part, mode));
+        reports.sort_by(|one, other| one.provider.cmp(&other.provider));
+        Ok(Gathered { parts: merged(parts), reports })
+    }
+
+    /// One resource: as it is kept here, else as its owner gives it. None where nobody has it.
+    ///
+    /// # Errors
+    /// Where its owner fails, or the store.
+    pub(crate) async fn find(&self, key: &ResourceKey, mode: Mode, deadline: Instant) -> Result<Option<Part>, Failure> {
+        let wanted = key.clone();
+        let member = self.store.read(move |view| view.member(&wanted)).await.map_err(store_failed)?;
+        let sources = self.sources.load_full();
+        let found = match member {
+            Some(member) => Some(Part::stored(member)),
+            None => self.ask_for(&sources, key, mode, deadline).await?,
+        };
+        Ok(found.filter(|part| may_see(&sources, part, mode)))
+    }
+}
+
+/// Test data never goes to a system with real persons, nor the reverse.
+fn same_mode(source: provider::Mode, caller: Mode) -> bool {
+    match source {
+        provider::Mode::Test => caller == Mode::Test,
+        provider::Mode::Production => caller == Mode::Production,
+    }
+}
+
+/// Whether a part is of the caller's mode: by its provider's, and a made-up person's by its label.
+fn may_see(sources: &Sources, part: &Part, mode: Mode) -> bool {
+    let source = part.origin.provider.as_deref().and_then(|name| sources.find(name));
+    if source.is_some_and(|source| !same_mode(source.mode, mode)) {
+        return false;
+    }
+    let labelled = part.facets.iter().any(|facet| {
+        facet.name == "_security"
+            && matches!(&facet.value, silta_engine::search::FacetValue::Token { system: Some(system), code }
+                if code == "HTEST" && system == "http://terminology.hl7.org/CodeSystem/v3-ActReason")
+    });
+    mode == Mode::Test || !labelled
+}
+
+pub(crate) fn store_failed(error: StoreError) -> Failure {
+    Failure { fault: error.fault(), text: "what is kept here cannot be read now".to_owned(), retry_after: None }
+}
