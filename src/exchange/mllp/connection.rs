@@ -1,6 +1,7 @@
 //! One connection: read a message, have it handled, write the replies, in this order and never otherwise.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -12,6 +13,10 @@ use crate::provider::mllp::framing::{Decoder, encode};
 
 /// How much room is made for each read.
 const READ: usize = 16 << 10;
+
+/// How long, and for how many bytes, a peer is listened to after our last word.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1 << 20;
 
 pub(super) struct Lane<'a, S> {
     stream: S,
@@ -43,6 +48,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Lane<'a, S> {
 
     pub(super) async fn run(mut self) {
         tracing::debug!("connection open");
+        let mut last_word = false;
         let reason = loop {
             let (reply, goes_on) = match self.next().await {
                 Next::End(reason) => break reason,
@@ -62,12 +68,34 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Lane<'a, S> {
                 break "the reply could not be written";
             }
             if close {
+                last_word = true;
                 break "closed after the reply";
             }
         };
         // The peer may be gone already; there is nobody to tell.
         let _ = self.stream.shutdown().await;
+        if last_word {
+            self.linger().await;
+        }
         tracing::debug!(reason, "connection closed");
+    }
+
+    /// Passes over what the peer still sends, for a moment: closing a socket with unread bytes resets the connection, and
+    /// the peer would lose the reply that says why.
+    async fn linger(&mut self) {
+        let deadline = self.shared.clock.instant().after(LINGER);
+        let mut scratch = vec![0; READ];
+        let mut left = LINGER_BYTES;
+        let passing_over = async {
+            while left > 0 {
+                match self.stream.read(&mut scratch).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(read) => left = left.saturating_sub(read),
+                }
+            }
+        };
+        // Whether the peer closed or the time ran out, the connection ends here.
+        let _ = self.shared.clock.deadline(deadline, passing_over).await;
     }
 
     async fn next(&mut self) -> Next {

@@ -1,7 +1,7 @@
 //! What stands between the gateway and every adapter: a deadline, retries with jittered backoff, a circuit breaker and a
 //! bulkhead.
 //!
-//! [`Guarded`] is itself an [`Adapter`], so that nothing above can reach a provider unguarded. In the order of a
+//! [`Guarded`] is itself an [`Adapter`](super::Adapter), so that nothing above can reach a provider unguarded. In the order of a
 //! request: mode check, bulkhead (bounded concurrency, bounded waiting), breaker, attempt, and, where the failure is
 //! passing and another attempt cannot act twice, a pause and another attempt within the same deadline.
 

@@ -32,7 +32,7 @@ impl Pointer {
             let inner = if text.starts_with('{') {
                 Members::of(text)?.remove(step.as_str())
             } else if text.starts_with('[') {
-                step.parse().ok().and_then(|index| items(text).ok()?.get::<usize>(index).copied())
+                index(step).and_then(|index| items(text).ok()?.get(index).copied())
             } else {
                 None
             };
@@ -59,6 +59,12 @@ impl Pointer {
             path
         })
     }
+}
+
+/// An array index as the standard writes it: digits, without leading zeros.
+fn index(step: &str) -> Option<usize> {
+    let digits = step.bytes().all(|b| b.is_ascii_digit()) && (step == "0" || !step.starts_with('0'));
+    digits.then(|| step.parse().ok()).flatten()
 }
 
 /// Adds a member or an index to a JSON path.
@@ -90,5 +96,49 @@ struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 impl std::borrow::Borrow<str> for Key<'_> {
     fn borrow(&self) -> &str {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed, and says so by panicking")]
+
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<i32>().prop_map(|n| json!(n)),
+            "[a-c/~\\\\\"ä]{0,3}".prop_map(|t| json!(t))
+        ];
+        leaf.prop_recursive(4, 40, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+                prop::collection::hash_map("[a-c/~\"ä]{0,2}", inner, 0..4).prop_map(|m| m.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_pointer_finds_what_the_standard_says(json in any_json(), pointer in "(/([a-c0-2ä\"]|~0|~1){0,2}){0,4}") {
+            let text = json.to_string();
+            let found = Pointer::parse(&pointer).unwrap().of(&text).unwrap().map(|raw| serde_json::from_str(raw).unwrap());
+            prop_assert_eq!(found.as_ref(), json.pointer(&pointer));
+        }
+    }
+
+    #[test]
+    fn what_is_found_is_untouched() {
+        let text = r#"{ "a" : [ 0, { "b" : 1.10 , "b\u0063" : 1e400 } ] }"#;
+        let at = |pointer: &str| Pointer::parse(pointer).unwrap().of(text).unwrap();
+        assert_eq!(at("/a/1/b"), Some("1.10"));
+        assert_eq!(at("/a/1"), Some(r#"{ "b" : 1.10 , "b\u0063" : 1e400 }"#));
+        assert_eq!(at("/a/1/bc"), Some("1e400"));
+        assert_eq!((at("/a/01"), at("/a/+1"), at("/a/-"), at("/a/7")), (None, None, None, None));
+        assert!(Pointer::parse("a").is_err());
     }
 }

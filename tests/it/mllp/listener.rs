@@ -132,6 +132,29 @@ async fn a_frame_that_is_too_large_is_answered_from_its_head_and_the_connection_
 }
 
 #[tokio::test]
+async fn the_reply_to_a_frame_that_is_too_large_arrives_although_the_sender_goes_on_sending() {
+    let site = site(Config { frame_limit: 1000, ..config() }, Path::new("."), &Clock::system(), None).await;
+    let mut line = Line::to(site.running.address()).await;
+    line.write(&framed(&"x".repeat(500_000))).await;
+    assert_eq!(line.receive().await.unwrap(), "broken:too_large:1000");
+    assert_eq!(line.receive().await, None);
+}
+
+#[tokio::test]
+async fn a_tls_handshake_that_does_not_come_is_given_up() {
+    let (authority, clock) = (Authority::new(), manual());
+    let server = authority.issue("server");
+    let tls = TlsConfig { certificate: server.certificate, key: server.key, client_ca: None, clients: vec![] };
+    let site = site(Config { tls: Some(tls), ..config() }, authority.folder(), &clock, None).await;
+    let mut silent = Line::to(site.running.address()).await;
+    until("the handshake is awaited", || clock.sleepers() == 1).await;
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(silent.receive().await, None);
+    until("it is counted", || site.count("silta_mllp_turned_away_total") == 1.0).await;
+    Line::tls_to(site.running.address(), &authority, None).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_handler_may_close_the_connection_and_one_that_panics_harms_no_other() {
     let site = plain(&Clock::system()).await;
     let mut other = Line::to(site.running.address()).await;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use silta::clock::{Clock, Instant};
-use silta::provider::health::{Config, Guarded, State};
+use silta::provider::health::{Breaker, Config, Guarded, State, Ticket};
 use silta::provider::metrics::Metrics;
 use silta::provider::wait::Wait;
 use silta::provider::{
@@ -330,5 +330,42 @@ fn lengths_of_time_are_written_with_their_unit() {
     assert_eq!((config.backoff, config.open), (Wait::millis(250), Wait::seconds(5)));
     for wrong in ["deadline = '10'", "deadline = 10", "deadline = '-1s'", "dead_line = '1s'"] {
         assert!(toml::from_str::<Config>(wrong).is_err(), "{wrong}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_breaker_lets_at_most_one_through_while_it_is_not_closed(
+        threshold in 1_u32..4,
+        steps in proptest::collection::vec((0_u8..5, 0_u64..4), 0..80),
+    ) {
+        let clock = manual();
+        let mut breaker = Breaker::new(threshold, Duration::from_secs(3));
+        let mut out: Vec<Ticket> = Vec::new();
+        let mut probe = false;
+        for (deed, seconds) in steps {
+            clock.advance(Duration::from_secs(seconds));
+            let now = clock.instant();
+            let before = breaker.state();
+            match deed {
+                0 | 1 => {
+                    let entered = breaker.enter(now);
+                    proptest::prop_assert!(before != State::Closed || entered.is_ok());
+                    proptest::prop_assert!(before != State::HalfOpen || entered.is_err());
+                    if before == State::Open && entered.is_ok() {
+                        proptest::prop_assert!(!probe);
+                        probe = true;
+                    }
+                    out.extend(entered);
+                }
+                _ if out.is_empty() => {}
+                2 => breaker.succeeded(&out.swap_remove(0)),
+                3 => breaker.failed(&out.swap_remove(0), now),
+                _ => breaker.abandoned(&out.swap_remove(0), now),
+            }
+            probe &= breaker.state() == State::HalfOpen;
+            proptest::prop_assert_eq!(probe, breaker.state() == State::HalfOpen);
+            proptest::prop_assert!(breaker.state() != State::Closed || breaker.failures() < threshold);
+        }
     }
 }
