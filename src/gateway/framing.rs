@@ -110,7 +110,7 @@ struct Lengths {
 }
 
 /// The part of a line that is looked at: field names and sizes stand at its beginning.
-const KEPT: usize = 64;
+const KEPT: usize = 128;
 
 impl Scanner {
     /// Takes the next bytes; says whether a request with two lengths is among them.
@@ -194,6 +194,71 @@ impl Scanner {
         } else if name.eq_ignore_ascii_case(b"content-length") {
             let value = value.get(1..).unwrap_or_default().trim_ascii();
             self.head.content = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).or(Some(0));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::Scanner;
+
+    /// Scans a text cut at these places.
+    fn found(text: &[u8], cuts: &[usize]) -> bool {
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (text.len() + 1)).collect();
+        cuts.sort_unstable();
+        let mut scanner = Scanner::default();
+        let mut from = 0;
+        let mut found = false;
+        for to in cuts.into_iter().chain([text.len()]) {
+            found |= scanner.scan(text.get(from..to).unwrap_or_default());
+            from = to;
+        }
+        found
+    }
+
+    /// A request with a body told once, whose content looks like a request with two lengths.
+    fn innocent() -> impl Strategy<Value = Vec<u8>> {
+        let bait = "POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n";
+        prop_oneof![
+            Just("GET / HTTP/1.1\r\nhost: x\r\n\r\n".to_owned()),
+            Just(format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n{bait}", bait.len())),
+            Just(format!("POST / HTTP/1.1\ntransfer-encoding: chunked\n\n{:x};a=b\r\n{bait}\r\n0\r\n\r\n", bait.len())),
+            Just(format!(
+                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\ntrailer: {}\r\n\r\n",
+                "y".repeat(300)
+            )),
+        ]
+        .prop_map(String::into_bytes)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_told_once_is_let_through_however_it_is_cut(
+            requests in vec(innocent(), 1..6),
+            cuts in vec(any::<usize>(), 0..12),
+        ) {
+            prop_assert!(!found(&requests.concat(), &cuts));
+        }
+
+        #[test]
+        fn what_is_told_twice_is_found_after_any_innocent_requests_however_it_is_cut(
+            requests in vec(innocent(), 0..5),
+            cuts in vec(any::<usize>(), 0..12),
+            chunked_first in any::<bool>(),
+        ) {
+            let (one, two) = ("Content-Length: 4\r\n", "Transfer-Encoding: chunked\r\n");
+            let (one, two) = if chunked_first { (two, one) } else { (one, two) };
+            let mut text = requests.concat();
+            text.extend(format!("POST / HTTP/1.1\r\nhost: x\r\n{one}{two}\r\n").bytes());
+            prop_assert!(found(&text, &cuts));
+        }
+
+        #[test]
+        fn any_bytes_are_scanned_without_a_fault(text in vec(any::<u8>(), 0..600), cuts in vec(any::<usize>(), 0..6)) {
+            prop_assert_eq!(found(&text, &cuts), found(&text, &[]));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! What is true for everyone (asking providers, translating, caching) happens inside [`Life::handle`]; what depends on
 //! this caller happens before and after it, and is to be read here.
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +50,7 @@ pub(super) struct Life {
 
 /// What is known of the connection that a request came on.
 pub(super) struct Peer {
+    address: SocketAddr,
     framing: Arc<Framing>,
     certificate: Option<PeerCertificate>,
     /// The generation of settings by which the certificate was last verified, doubled, plus one if it was good.
@@ -79,7 +81,7 @@ impl Life {
         let (parts, body) = incoming.into_parts();
         let started = self.clock.instant();
         let id = self.ids.of(&parts);
-        let span = tracing::info_span!("request", %id);
+        let span = tracing::info_span!("request", %id, peer = %peer.address);
         let arrival = Arrival { settings: &settings, peer: &peer, parts: &parts, id, started };
         let mut presence = Presence::new(&self.metrics);
         let answering = async {
@@ -342,8 +344,13 @@ fn needs_resource(interaction: &Interaction) -> bool {
 
 impl Peer {
     /// A connection with the certificate that the handshake verified by these settings, if the caller showed one.
-    pub(super) fn new(certificate: Option<PeerCertificate>, framing: Arc<Framing>, settings: &Settings) -> Self {
-        Self { framing, certificate, verified: AtomicU64::new(settings.generation << 1 | 1) }
+    pub(super) fn new(
+        address: SocketAddr,
+        certificate: Option<PeerCertificate>,
+        framing: Arc<Framing>,
+        settings: &Settings,
+    ) -> Self {
+        Self { address, framing, certificate, verified: AtomicU64::new(settings.generation << 1 | 1) }
     }
 
     /// The certificate, as long as the settings of now trust it: they may have come after the connection. The result is

@@ -100,7 +100,7 @@ async fn connection(life: Arc<Life>, stream: TcpStream, address: SocketAddr, dra
     };
     let speaks_h2 = session.alpn_protocol() == Some(b"h2");
     let framing = Arc::new(Framing::default());
-    let peer = Arc::new(Peer::new(certificate, Arc::clone(&framing), &settings));
+    let peer = Arc::new(Peer::new(address, certificate, Arc::clone(&framing), &settings));
     if speaks_h2 {
         serve_h2(life, peer, stream, &settings.config, draining).await;
     } else {

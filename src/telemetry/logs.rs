@@ -6,11 +6,16 @@
 use std::io::IsTerminal;
 use std::panic;
 
+use prometheus::IntCounter;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
 use serde::Deserialize;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use super::metrics::{MetricError, Metrics};
 
 /// `[log]`: what is logged and how. Read at start only.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -57,10 +62,34 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// Lines that were dropped since the writer could not keep up.
-    #[must_use]
-    pub fn dropped(&self) -> ErrorCounter {
-        self.dropped.clone()
+    /// Counts the lines that were dropped since the writer could not keep up.
+    ///
+    /// # Errors
+    /// When the metric's name is taken.
+    pub fn measure(&self, metrics: &Metrics) -> Result<(), MetricError> {
+        let name = "silta_log_lines_dropped_total";
+        let counter =
+            IntCounter::new(name, "Log lines that the writer could not keep up with").map_err(MetricError::from)?;
+        metrics.keep(Dropped { counter, lines: self.dropped.clone() }).map(drop)
+    }
+}
+
+/// The writer's own count, read when metrics are.
+#[derive(Clone)]
+struct Dropped {
+    counter: IntCounter,
+    lines: ErrorCounter,
+}
+
+impl Collector for Dropped {
+    fn desc(&self) -> Vec<&Desc> {
+        self.counter.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.counter.reset();
+        self.counter.inc_by(self.lines.dropped_lines() as u64);
+        self.counter.collect()
     }
 }
 

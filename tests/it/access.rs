@@ -363,3 +363,61 @@ fn a_secret_is_known_by_its_hash_alone() {
         assert!(SecretHash::parse(text).is_err(), "{text}");
     }
 }
+
+#[tokio::test]
+async fn the_audit_in_the_store_has_a_row_for_each_person_and_a_hash_for_a_query() {
+    use silta::access::audit::{Audit, Entry, ToStore};
+    use silta::store::{AuditSeq, AuditTarget, Chain, Commit, Config, Evidence, NoFaults, Store};
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { folder: folder.path().join("store"), ..Config::default() };
+    let clock = Clock::system();
+    let random = |bytes: &mut [u8]| {
+        bytes.fill(5);
+        Ok(())
+    };
+    let store = Store::open(config, clock.clone(), &random, std::sync::Arc::new(NoFaults)).unwrap();
+    let mut commit = Commit::new();
+    for native in ["one", "two"] {
+        let _ = commit.person([Evidence::Patient { provider: "hospital".into(), native: native.into() }]);
+    }
+    let persons = store.commit(commit).await.unwrap().receipt().unwrap().persons;
+    let audit = ToStore(store.clone());
+    let entry = |id: Option<&str>, parameters: &[(&str, &str)], persons: &[silta::store::PersonId]| Entry {
+        time: clock.now(),
+        caller: Some("county".to_owned()),
+        request: "r-1".to_owned(),
+        action: Some(if id.is_some() { Action::Read } else { Action::Search }),
+        resource_type: ResourceType::named("CarePlan"),
+        id: id.map(str::to_owned),
+        parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        persons: persons.to_vec(),
+        providers: vec!["hospital".to_owned()],
+        outcome: "success",
+    };
+    audit.record(entry(Some("1"), &[], &persons[..1])).await.unwrap();
+    let (status, code) = (("status", "active"), ("patient.identifier", "urn:oid:1.2.246.21|010190-900X"));
+    audit.record(entry(None, &[status, code], &persons)).await.unwrap();
+    audit.record(entry(None, &[code, status], &[])).await.unwrap();
+    let rows = store.read(|view| view.audit_after(AuditSeq::from_number(0), 10)).await.unwrap();
+    let seen: Vec<(&str, &str, bool)> =
+        rows.iter().map(|row| (&*row.who, &*row.interaction, row.person.is_some())).collect();
+    assert_eq!(
+        seen,
+        [
+            ("county", "read", true),
+            ("county", "search-type", true),
+            ("county", "search-type", true),
+            ("county", "search-type", false)
+        ]
+    );
+    assert!(matches!(&rows[0].target, AuditTarget::Resource(key) if key.resource_type == "CarePlan" && key.id == "1"));
+    assert_eq!(rows[1].target, rows[3].target, "the order of parameters does not matter");
+    assert!(matches!(&rows[1].target, AuditTarget::Query { resource_type, .. } if resource_type == "CarePlan"));
+    assert!(matches!(store.verify_chain(None).await.unwrap(), Chain::Whole(Some(_))));
+    store.close().await;
+    assert!(audit.record(entry(Some("1"), &[], &[])).await.is_err(), "a closed store takes no audit");
+    for file in std::fs::read_dir(folder.path().join("store")).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(11).any(|window| window == b"010190-900X"), "the code stands nowhere");
+    }
+}

@@ -129,6 +129,12 @@ impl Assembly {
         Ok(Self { loaded, clock, metrics, readiness, store, behind })
     }
 
+    /// Everything that is measured.
+    #[must_use]
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Binds the ports and serves.
     ///
     /// # Errors

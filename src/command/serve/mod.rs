@@ -75,11 +75,14 @@ fn check(arguments: &Arguments) -> Result<(), ServeError> {
 
 fn serve(arguments: &Arguments) -> Result<(), ServeError> {
     let loaded = Loaded::read(&arguments.config)?;
-    let _logs = logs::start(&loaded.config.log)?;
+    let logs = logs::start(&loaded.config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
     runtime.block_on(async {
-        let running = Assembly::new(loaded, Clock::system())?.start().await?;
-        tracing::info!(address = %running.address, "ready");
+        let assembly = Assembly::new(loaded, Clock::system())?;
+        logs.measure(assembly.metrics()).map_err(AssemblyError::from)?;
+        let running = assembly.start().await?;
+        let admin = running.admin.map(tracing::field::display);
+        tracing::info!(address = %running.address, admin, "ready");
         let (hang_up, hung_up) = watch::channel(0_u64);
         let reloading = tokio::spawn(reload::run(running.reloads.clone(), hung_up));
         signals(&hang_up).await.map_err(ServeError::Runtime)?;

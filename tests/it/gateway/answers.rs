@@ -9,6 +9,7 @@ use silta::gateway::respond::{Body, Response, status};
 use silta_engine::definitions::Model;
 use silta_engine::fault::Fault;
 use silta_engine::fhir::document::{Document, Limits};
+use silta_engine::validation::Validator;
 
 use crate::support::gateway::{Answer, CARE_PLAN, Plan, care_plan};
 
@@ -261,8 +262,10 @@ async fn the_statement_tells_what_is_offered_and_nothing_else() {
     assert_eq!(resources[1]["searchInclude"][0], "CarePlan:activity-reference");
     assert_eq!(resources[1]["searchRevInclude"][0], "Task:focus");
     let document = Document::from_json(Model::r4(), answer.text.into_bytes(), &Limits::default()).unwrap();
-    let misplaced: Vec<String> = document.misplaced().map(|node| node.path().to_string()).collect();
-    assert_eq!(misplaced, [] as [&str; 0], "every element is one that FHIR R4 has there");
+    let findings = Validator::built_in().validate(&document, &[]);
+    let errors: Vec<String> =
+        findings.iter().filter(|finding| finding.is_error()).map(|finding| finding.text(&document)).collect();
+    assert_eq!(errors, [] as [&str; 0], "the statement is valid FHIR R4");
     let xml = Answer::to(stranger.get(site.url("/metadata?_format=xml"))).await;
     let again = Document::from_xml(Model::r4(), xml.text.into_bytes(), &Limits::default()).unwrap();
     assert_eq!(again.root().text_at("rest.resource.type"), Some("Binary"));
