@@ -12,12 +12,15 @@ use super::faults::Faults;
 use super::queue::Queue;
 use super::shared::Shared;
 use super::sqlite::{Meaning, meaning};
+use super::stored::Health;
 use super::writer::Job;
 
 /// Transactions between two looks at the log.
 const LOOK_EVERY: u32 = 16;
 /// How far the log may be ahead of the database before it is copied, in bytes.
 const COPY_AT: u64 = 4 << 20;
+/// How long the log may be while the disk is full, in bytes.
+const RESTART_WHEN_FULL: u64 = 1 << 20;
 /// How long the writer waits for readers of old pages before it goes on with a long log.
 const PATIENCE: Duration = Duration::from_millis(50);
 const USUAL_PATIENCE: Duration = Duration::from_secs(5);
@@ -87,17 +90,36 @@ impl LogKeeper {
         let log = run(connection, Kind::Look, faults)?;
         let bytes = log.frames.saturating_mul(self.page);
         shared.wal_bytes.store(bytes, Ordering::Relaxed);
-        if bytes > self.restart_at {
-            connection.busy_timeout(PATIENCE)?;
-            let restarted = run(connection, Kind::Restart, faults);
-            connection.busy_timeout(USUAL_PATIENCE)?;
-            restarted?;
-            shared.restarts.fetch_add(1, Ordering::Relaxed);
-        } else if log.frames.saturating_sub(log.copied).saturating_mul(self.page) > COPY_AT {
+        // On a full disk a log that is started over needs no new room.
+        let restart_at = if shared.health() == Health::Full { RESTART_WHEN_FULL } else { self.restart_at };
+        if bytes > restart_at {
+            self.restart(connection, shared, faults)
+        } else {
+            self.ask_for_copy(log);
+            Ok(())
+        }
+    }
+
+    /// Has the log copied and started over, as far as readers let it.
+    pub(super) fn restart(
+        &self,
+        connection: &Connection,
+        shared: &Shared,
+        faults: &dyn Faults,
+    ) -> Result<(), StoreError> {
+        connection.busy_timeout(PATIENCE)?;
+        let restarted = run(connection, Kind::Restart, faults);
+        connection.busy_timeout(USUAL_PATIENCE)?;
+        restarted?;
+        shared.restarts.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn ask_for_copy(&self, log: Log) {
+        if log.frames.saturating_sub(log.copied).saturating_mul(self.page) > COPY_AT {
             // One that is asked for already is enough.
             let _ = self.ask.try_send(());
         }
-        Ok(())
     }
 }
 

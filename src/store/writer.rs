@@ -120,6 +120,12 @@ impl Writer {
                 if !(audit_only && self.reserve.release(&self.connection)) {
                     return self.refuse(jobs, || StoreError::Full);
                 }
+                // The room given up is enough to copy the log; a log started over then takes new rows in its old place. Where
+                // it is not, the rows go into the room itself.
+                let copied = self.log.restart(&self.connection, &self.shared, self.faults.as_ref());
+                if copied.is_err_and(|error| meaning(&error) == Meaning::Disk) {
+                    return self.break_down(jobs);
+                }
                 match self.attempt(&jobs) {
                     Ok(done) => self.settle(jobs, done),
                     Err(Meaning::Disk) => self.break_down(jobs),

@@ -4,6 +4,7 @@ mod audit;
 mod commits;
 mod crash;
 mod disk;
+mod full_disk;
 mod model;
 mod outbox;
 mod persons;

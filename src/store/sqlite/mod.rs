@@ -119,6 +119,8 @@ pub(super) fn meaning(error: &StoreError) -> Meaning {
         StoreError::Closed | StoreError::File(_) => Meaning::Disk,
         StoreError::Database(rusqlite::Error::SqliteFailure(failure, _)) => match failure.code {
             ErrorCode::DiskFull => Meaning::Full,
+            // The index of the log could not grow: there is no room, and nothing was written yet.
+            _ if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => Meaning::Full,
             ErrorCode::SystemIoFailure
             | ErrorCode::DatabaseCorrupt
             | ErrorCode::NotADatabase
