@@ -185,10 +185,8 @@ impl Charset {
     /// The text of bytes that [`check`](Self::check) has passed; `None` where it would not.
     #[must_use]
     pub fn decode(self, bytes: &[u8]) -> Option<Cow<'_, str>> {
-        if let Ok(text) = std::str::from_utf8(bytes)
-            && (self == Self::Utf8 || bytes.is_ascii())
-        {
-            return Some(Cow::Borrowed(text));
+        if self == Self::Utf8 || bytes.is_ascii() {
+            return std::str::from_utf8(bytes).ok().map(Cow::Borrowed);
         }
         match self {
             Self::Utf8 | Self::Ascii => None,

@@ -393,6 +393,10 @@ impl Iterator for Children<'_> {
     }
 }
 
+/// The tree has as many nodes as it may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Full;
+
 /// Appends records in document order.
 #[derive(Debug)]
 pub(crate) struct Builder {
@@ -405,58 +409,62 @@ impl Builder {
     /// A builder for about this many nodes.
     pub(crate) fn new(limits: &Limits, expected: usize) -> Self {
         let limit = limits.nodes.min(NONE as usize - 1);
-        Self {
-            nodes: Vec::with_capacity(expected.min(limit)),
-            leaves: Vec::with_capacity(expected.min(limit) / 2),
-            limit,
-        }
+        let expected = expected.min(limit);
+        Self { nodes: Vec::with_capacity(expected), leaves: Vec::with_capacity(expected), limit }
+    }
+
+    /// What a full tree is reported as.
+    pub(crate) const fn full(&self) -> Problem {
+        Problem::TooManyNodes { limit: self.limit }
+    }
+
+    /// A node without flags and without children, so far.
+    pub(crate) fn push(&mut self, kind: Kind, number: u32, start: usize, end: usize, parent: u32) -> Result<u32, Full> {
+        self.record(kind, 0, number, start, end, parent, false)
     }
 
     /// A node whose end is not known yet.
-    pub(crate) fn open(&mut self, kind: Kind, number: u32, start: usize, parent: u32) -> Result<u32, Problem> {
-        self.push(kind, number, start, start, parent)
-    }
-
-    /// A node without children, so far.
-    pub(crate) fn push(
-        &mut self,
-        kind: Kind,
-        number: u32,
-        start: usize,
-        end: usize,
-        parent: u32,
-    ) -> Result<u32, Problem> {
-        let index = self.nodes.len();
-        if index >= self.limit {
-            return Err(Problem::TooManyNodes { limit: self.limit });
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "the limits keep bytes and nodes below 2^32")]
-        let (index, start, end) = (index as u32, start as u32, end as u32);
-        self.nodes.push(Record {
-            kind,
-            flags: 0,
-            namespace: 0,
-            number,
-            start,
-            end,
-            parent,
-            after: index + 1,
-            leaf: NONE,
-        });
-        Ok(index)
+    pub(crate) fn open(&mut self, kind: Kind, flags: u8, number: u32, start: usize, parent: u32) -> Result<u32, Full> {
+        self.record(kind, flags, number, start, start, parent, false)
     }
 
     /// A node without children that is a leaf.
     pub(crate) fn leaf(
         &mut self,
         kind: Kind,
+        flags: u8,
         number: u32,
         start: usize,
         end: usize,
         parent: u32,
-    ) -> Result<u32, Problem> {
-        let index = self.push(kind, number, start, end, parent)?;
-        self.count(index);
+    ) -> Result<u32, Full> {
+        self.record(kind, flags, number, start, end, parent, true)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of a record, given by the three methods above")]
+    #[inline]
+    fn record(
+        &mut self,
+        kind: Kind,
+        flags: u8,
+        number: u32,
+        start: usize,
+        end: usize,
+        parent: u32,
+        is_leaf: bool,
+    ) -> Result<u32, Full> {
+        let index = self.nodes.len();
+        if index >= self.limit {
+            return Err(Full);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "the limits keep bytes and nodes below 2^32")]
+        let (index, start, end, mut leaf) = (index as u32, start as u32, end as u32, self.leaves.len() as u32);
+        if is_leaf {
+            self.leaves.push(index);
+        } else {
+            leaf = NONE;
+        }
+        self.nodes.push(Record { kind, flags, namespace: 0, number, start, end, parent, after: index + 1, leaf });
         Ok(index)
     }
 

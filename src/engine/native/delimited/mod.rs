@@ -1,7 +1,7 @@
 //! Delimited tables, dialect and encoding kept.
 //!
 //! Rows are numbered as a spreadsheet shows them: the header, where there is one, is row 1, and blank lines count. A row
-//! that cannot be read is a [`RowFault`](super::RowFault) and no node; its bytes are kept, and the other rows stand.
+//! that cannot be read is a [`RowFault`] and no node; its bytes are kept, and the other rows stand.
 
 mod create;
 mod edit;

@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::super::charset::Charset;
 use super::super::error::{Problem, RowFault, RowProblem, SyntaxError};
-use super::super::tree::{Builder, Kind, NONE, Tree};
+use super::super::tree::{Builder, Full, Kind, NONE, Tree};
 use super::super::{Limits, Syntax, tree};
 use super::{Dialect, Found, LineEnd, decode};
 
@@ -88,7 +88,7 @@ struct Reader<'b> {
 
 impl Reader<'_> {
     fn table(&mut self, start: usize, header: bool) -> Result<(), (Problem, usize)> {
-        let root = self.builder.open(Kind::Document, 0, 0, NONE).map_err(|p| (p, start))?;
+        let root = self.builder.open(Kind::Document, 0, 0, 0, NONE).map_err(|Full| (self.builder.full(), start))?;
         let mut at = start;
         let mut number = 0_u32;
         let mut names_to_come = header;
@@ -107,7 +107,7 @@ impl Reader<'_> {
                 let column = column.map(|c| self.column_label(c));
                 self.faults.push(RowFault { row: number, column, problem, span: row..end });
             } else {
-                self.record(Kind::Row, root, number, row, end).map_err(|p| (p, row))?;
+                self.record(Kind::Row, root, number, row, end).map_err(|Full| (self.builder.full(), row))?;
             }
         }
         if names_to_come {
@@ -153,7 +153,7 @@ impl Reader<'_> {
         if self.columns.len() > usize::from(u16::MAX) {
             return Err((Problem::TooManyNodes { limit: usize::from(u16::MAX) }, row));
         }
-        self.record(Kind::Header, root, number, row, end).map_err(|p| (p, row))
+        self.record(Kind::Header, root, number, row, end).map_err(|Full| (self.builder.full(), row))
     }
 
     /// What keeps the row at hand, well written in itself, from fitting the table.
@@ -179,16 +179,18 @@ impl Reader<'_> {
         self.cells.iter().position(invalid).map(|column| (Some(column), RowProblem::NotInCharset(self.charset)))
     }
 
-    fn record(&mut self, kind: Kind, root: u32, number: u32, row: usize, end: usize) -> Result<(), Problem> {
-        let node = self.builder.open(kind, number, row, root)?;
+    fn record(&mut self, kind: Kind, root: u32, number: u32, row: usize, end: usize) -> Result<(), Full> {
+        let node = self.builder.open(kind, 0, number, row, root)?;
         let mut column = 0;
-        for (from, to) in std::mem::take(&mut self.cells) {
+        for (from, to) in &self.cells {
+            let (from, to) = (*from, *to);
             column += 1;
-            let cell = self.builder.push(Kind::Cell, column, from, to, node)?;
             let raw = self.bytes.get(from..to).unwrap_or_default();
             let quoted_nothing = matches!((raw, self.quote), ([a, b], Some(q)) if *a == q && *b == q);
             if kind == Kind::Row && !raw.is_empty() && !quoted_nothing {
-                self.builder.count(cell);
+                self.builder.leaf(Kind::Cell, 0, column, from, to, node)?;
+            } else {
+                self.builder.push(Kind::Cell, column, from, to, node)?;
             }
         }
         self.builder.close(node, end);

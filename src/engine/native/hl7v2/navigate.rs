@@ -99,6 +99,9 @@ impl Tree {
 
     /// The node whose bytes are the value of a field, repetition or component.
     pub(crate) fn first_leaf(&self, node: NodeId) -> Option<NodeId> {
+        if self.leaf(node).is_some() {
+            return Some(node);
+        }
         match self.kind(node) {
             Kind::Field | Kind::Repetition | Kind::Component | Kind::Subcomponent => self.subcomponent(node, 1),
             _ => None,

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use super::super::charset::Charset;
 use super::super::error::{Problem, SyntaxError};
 use super::super::path::SegmentName;
-use super::super::tree::{Builder, Dialect, Kind, PLAIN, Tree};
+use super::super::tree::{Builder, Dialect, Full, Kind, NONE, PLAIN, Tree};
 use super::super::{Limits, Syntax};
 use super::{Found, Header, Options, Separators};
 
@@ -125,7 +125,7 @@ impl Reader<'_> {
 
     fn message(&mut self, start: usize) -> Result<(), Fault> {
         let end = self.bytes.len();
-        let root = self.builder.open(Kind::Document, 0, 0, super::super::tree::NONE).map_err(|p| (p, start))?;
+        let root = self.builder.open(Kind::Document, 0, 0, 0, NONE).map_err(|Full| (self.builder.full(), start))?;
         let mut at = start;
         let mut first = true;
         while at < end {
@@ -155,7 +155,8 @@ impl Reader<'_> {
         let occurrence = self.occurrences.entry(*name.bytes()).or_insert(0);
         *occurrence += 1;
         let occurrence = *occurrence;
-        let segment = self.builder.open(Kind::Segment, occurrence, at, root).map_err(|p| (p, at))?;
+        let segment =
+            self.builder.open(Kind::Segment, 0, occurrence, at, root).map_err(|Full| (self.builder.full(), at))?;
         let end = if ends {
             body
         } else if first {
@@ -174,8 +175,8 @@ impl Reader<'_> {
             end += 1;
         }
         for (number, from, to) in [(1, at, at + 1), (2, at + 1, end)] {
-            let field = self.builder.leaf(Kind::Field, number, from, to, segment).map_err(|p| (p, from))?;
-            self.builder.flag(field, PLAIN);
+            let field = self.builder.leaf(Kind::Field, PLAIN, number, from, to, segment);
+            field.map_err(|Full| (self.builder.full(), from))?;
         }
         if end < self.bytes.len() && self.class(end) == FIELD { self.fields(segment, end + 1, 3) } else { Ok(end) }
     }
@@ -199,7 +200,7 @@ impl Reader<'_> {
                 end += 1;
             }
             if end > start {
-                self.field(segment, number, start, end, seen).map_err(|p| (p, start))?;
+                self.field(segment, number, start, end, seen).map_err(|Full| (self.builder.full(), start))?;
             }
             if end >= bytes.len() || class == LINE_END {
                 return Ok(end);
@@ -209,12 +210,11 @@ impl Reader<'_> {
         }
     }
 
-    fn field(&mut self, segment: u32, number: u32, start: usize, end: usize, seen: u8) -> Result<(), Problem> {
+    fn field(&mut self, segment: u32, number: u32, start: usize, end: usize, seen: u8) -> Result<(), Full> {
         if seen & REPETITIONS == 0 {
             return self.composite(Kind::Field, number, start, end, segment, seen);
         }
-        let field = self.builder.open(Kind::Field, number, start, segment)?;
-        self.builder.flag(field, REPETITIONS);
+        let field = self.builder.open(Kind::Field, REPETITIONS, number, start, segment)?;
         let mut from = start;
         let mut repetition = 1;
         loop {
@@ -248,12 +248,11 @@ impl Reader<'_> {
         end: usize,
         parent: u32,
         seen: u8,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), Full> {
         if seen & COMPONENTS == 0 {
             return self.component(kind, number, start, end, parent, seen);
         }
-        let node = self.builder.open(kind, number, start, parent)?;
-        self.builder.flag(node, COMPONENTS);
+        let node = self.builder.open(kind, COMPONENTS, number, start, parent)?;
         let mut from = start;
         let mut component = 1;
         loop {
@@ -289,16 +288,15 @@ impl Reader<'_> {
         end: usize,
         parent: u32,
         seen: u8,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), Full> {
         if seen & SUBCOMPONENTS == 0 {
-            let node = self.builder.push(kind, number, start, end, parent)?;
-            if end > start {
-                self.builder.count(node);
-            }
-            return Ok(());
+            return if end > start {
+                self.builder.leaf(kind, 0, number, start, end, parent).map(|_| ())
+            } else {
+                self.builder.push(kind, number, start, end, parent).map(|_| ())
+            };
         }
-        let node = self.builder.open(kind, number, start, parent)?;
-        self.builder.flag(node, SUBCOMPONENTS);
+        let node = self.builder.open(kind, SUBCOMPONENTS, number, start, parent)?;
         let mut from = start;
         let mut subcomponent = 1;
         loop {
@@ -307,7 +305,7 @@ impl Reader<'_> {
                 to += 1;
             }
             if to > from {
-                self.builder.leaf(Kind::Subcomponent, subcomponent, from, to, node)?;
+                self.builder.leaf(Kind::Subcomponent, 0, subcomponent, from, to, node)?;
             }
             if to >= end {
                 break;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::super::charset::Charset;
 use super::super::error::{Problem, SyntaxError};
-use super::super::tree::{Builder, Dialect, ITEM, Kind, MEMBER, NONE, PLAIN, Tree};
+use super::super::tree::{Builder, Dialect, Full, ITEM, Kind, MEMBER, NONE, PLAIN, Tree};
 use super::super::{Limits, Syntax};
 use super::text;
 
@@ -141,8 +141,7 @@ impl Reader<'_> {
                 }
                 let object = open == b'{';
                 let kind = if object { Kind::Object } else { Kind::Array };
-                let node = self.builder.open(kind, number, start, parent)?;
-                self.builder.flag(node, flags);
+                let node = self.builder.open(kind, flags, number, start, parent).map_err(|Full| self.builder.full())?;
                 self.open.push(Frame { node, object, count: 0, names: self.names.len() });
                 self.at += 1;
                 return Ok(());
@@ -166,9 +165,8 @@ impl Reader<'_> {
             Some(b'n') => self.word(b"null", Kind::Null)?,
             _ => return Err(Problem::Expected("a value")),
         };
-        let node = self.builder.leaf(kind, number, start, self.at, parent)?;
-        self.builder.flag(node, flags);
-        Ok(())
+        let leaf = self.builder.leaf(kind, flags, number, start, self.at, parent);
+        leaf.map(|_| ()).map_err(|Full| self.builder.full())
     }
 
     fn word(&mut self, word: &[u8], kind: Kind) -> Result<Kind, Problem> {

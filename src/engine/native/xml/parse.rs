@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::super::charset::Charset;
 use super::super::error::{Problem, SyntaxError};
-use super::super::tree::{Builder, DECLARATION, Dialect, Kind, NONE, Tree};
+use super::super::tree::{Builder, DECLARATION, Dialect, Full, Kind, NONE, Tree};
 use super::super::{Limits, Syntax};
 use super::{Found, XML, text};
 
@@ -127,7 +127,7 @@ impl<'b> Reader<'b> {
     }
 
     fn document(&mut self) -> Result<(), Problem> {
-        let root = self.builder.open(Kind::Document, 0, 0, NONE)?;
+        let root = self.builder.open(Kind::Document, 0, 0, 0, NONE).map_err(|Full| self.builder.full())?;
         if self.rest().strip_prefix(b"<?xml").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_whitespace)) {
             self.until(b"?>", "the end of the XML declaration")?;
         }
@@ -197,7 +197,8 @@ impl<'b> Reader<'b> {
             return Err(Problem::Expected("a comment without `--`"));
         }
         self.characters(inner)?;
-        self.builder.push(Kind::Comment, 0, start, self.at, parent).map(|_| ())
+        let comment = self.builder.push(Kind::Comment, 0, start, self.at, parent);
+        comment.map(|_| ()).map_err(|Full| self.builder.full())
     }
 
     fn instruction(&mut self, parent: u32) -> Result<(), Problem> {
@@ -210,7 +211,8 @@ impl<'b> Reader<'b> {
         }
         let inner = self.until(b"?>", "the end of a processing instruction")?;
         self.characters(inner)?;
-        self.builder.push(Kind::Comment, 0, start, self.at, parent).map(|_| ())
+        let comment = self.builder.push(Kind::Comment, 0, start, self.at, parent);
+        comment.map(|_| ()).map_err(|Full| self.builder.full())
     }
 
     /// That the bytes, which end at or before the current place, hold no character that XML lacks.
@@ -242,7 +244,7 @@ impl<'b> Reader<'b> {
                 break;
             }
             let run = rest.get(..length).unwrap_or_default();
-            if memchr::memmem::find(run, b"]]>").is_some() {
+            if memchr::memchr_iter(b']', run).any(|at| run.get(at..at + 3) == Some(b"]]>")) {
                 return Err(Problem::Expected("text without `]]>`"));
             }
             self.characters(run)?;
@@ -253,7 +255,8 @@ impl<'b> Reader<'b> {
             frame.texts += 1;
             frame.texts
         });
-        let node = self.builder.push(Kind::Text, number, start, self.at, parent)?;
+        let node = self.builder.push(Kind::Text, number, start, self.at, parent);
+        let node = node.map_err(|Full| self.builder.full())?;
         let raw = self.slice(start, self.at);
         let blank = if plain {
             raw.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'))
@@ -314,7 +317,7 @@ impl<'b> Reader<'b> {
         self.declare()?;
         let namespace = self.resolve(name, true).ok_or(Problem::UnboundPrefix).inspect_err(|_| self.at = start)?;
         let number = self.number(parent, name);
-        let node = self.builder.open(Kind::Element, number, start, parent)?;
+        let node = self.builder.open(Kind::Element, 0, number, start, parent).map_err(|Full| self.builder.full())?;
         if let Some(record) = self.builder.nodes.last_mut() {
             record.namespace = namespace;
         }
@@ -419,7 +422,9 @@ impl<'b> Reader<'b> {
             None if element => &[],
             None => return Some(0),
         };
-        let bound = self.bindings.iter().rev().find(|(bound, _)| *bound == prefix).map(|(_, namespace)| *namespace);
+        // Comparing two empty slices by their bytes is slow where one of them points nowhere.
+        let same = |bound: &[u8]| bound.len() == prefix.len() && (prefix.is_empty() || bound == prefix);
+        let bound = self.bindings.iter().rev().find(|(bound, _)| same(bound)).map(|(_, namespace)| *namespace);
         if prefix.is_empty() { Some(bound.unwrap_or(0)) } else { bound }
     }
 
@@ -427,7 +432,8 @@ impl<'b> Reader<'b> {
         for n in 0..self.attributes.len() {
             let Some(attribute) = self.attributes.get(n).copied() else { break };
             let Attribute { name, start, end, declares, .. } = attribute;
-            let node = self.builder.push(Kind::Attribute, 1, start, end, element)?;
+            let node = self.builder.push(Kind::Attribute, 1, start, end, element);
+            let node = node.map_err(|Full| self.builder.full())?;
             if declares {
                 self.builder.flag(node, DECLARATION);
                 continue;
