@@ -1,1 +1,3 @@
 //! The correspondence language: one description per format, both directions.
+
+pub mod syntax;

@@ -1,0 +1,143 @@
+//! Names of code systems and assigning authorities, and their URIs.
+
+use super::{Fidelity, Got, Out, Put, Texts, Uncarried};
+use crate::mapping::context::Context;
+
+/// Coding system names of table 0396 with the URIs that HL7 publishes for them.
+const SYSTEMS: [(&str, &str); 22] = [
+    ("LN", "http://loinc.org"),
+    ("SCT", "http://snomed.info/sct"),
+    ("I10", "http://hl7.org/fhir/sid/icd-10"),
+    ("I10C", "http://hl7.org/fhir/sid/icd-10-cm"),
+    ("I9C", "http://hl7.org/fhir/sid/icd-9-cm"),
+    ("I9", "http://hl7.org/fhir/sid/icd-9"),
+    ("I9CDX", "http://terminology.hl7.org/CodeSystem/icd9cm"),
+    ("UCUM", "http://unitsofmeasure.org"),
+    ("C4", "http://www.ama-assn.org/go/cpt"),
+    ("CPT", "http://www.ama-assn.org/go/cpt"),
+    ("CVX", "http://hl7.org/fhir/sid/cvx"),
+    ("MVX", "http://terminology.hl7.org/CodeSystem/MVX"),
+    ("NDC", "http://hl7.org/fhir/sid/ndc"),
+    ("RXNORM", "http://www.nlm.nih.gov/research/umls/rxnorm"),
+    ("ICF", "http://hl7.org/fhir/sid/icf-nl"),
+    ("ICPC2", "http://hl7.org/fhir/sid/icpc-2"),
+    ("ATC", "http://www.whocc.no/atc"),
+    ("WC", "http://www.whocc.no/atc"),
+    ("ISO3166_1", "urn:iso:std:iso:3166"),
+    ("ISO639", "urn:ietf:bcp:47"),
+    ("HL7", "http://terminology.hl7.org/CodeSystem/v2-tables"),
+    ("CDCREC", "urn:oid:2.16.840.1.113883.6.238"),
+];
+
+const V2_TABLE: &str = "http://terminology.hl7.org/CodeSystem/v2-";
+
+pub(super) fn system(name: &str, cx: &Context) -> Result<Got, Uncarried> {
+    if let Some(uri) = Context::uri(&cx.code_systems, name) {
+        return Ok(Got::exact(uri));
+    }
+    if let Some(table) = name.strip_prefix("HL7").filter(|t| t.len() == 4 && t.chars().all(|c| c.is_ascii_digit())) {
+        return Ok(Got::exact(format!("{V2_TABLE}{table}")));
+    }
+    if let Some((_, uri)) = SYSTEMS.iter().find(|(known, _)| *known == name) {
+        return Ok(Got::exact(*uri));
+    }
+    if oid(name) {
+        return Ok(Got::exact(format!("urn:oid:{name}")));
+    }
+    if uri(name) {
+        return Ok(Got::exact(name));
+    }
+    Err(Uncarried::new("a coding system name of table 0396, an OID, a URI, or a name that the provider's settings know"))
+}
+
+pub(super) fn put_system(value: &str, cx: &Context) -> Result<Put, Uncarried> {
+    if let Some(name) = Context::name(&cx.code_systems, value) {
+        return Ok(Put::exact(name));
+    }
+    if let Some(table) = value.strip_prefix(V2_TABLE).filter(|t| t.len() == 4 && t.chars().all(|c| c.is_ascii_digit())) {
+        return Ok(Put::exact(format!("HL7{table}")));
+    }
+    if let Some((name, _)) = SYSTEMS.iter().find(|(_, uri)| *uri == value) {
+        return Ok(Put::exact(*name));
+    }
+    if let Some(plain) = value.strip_prefix("urn:oid:").filter(|o| oid(o)) {
+        return Ok(Put::exact(plain));
+    }
+    if uri(value) {
+        return Ok(Put::exact(value));
+    }
+    Err(Uncarried::new("the URI of a code system"))
+}
+
+/// Inputs: namespace, universal id, universal id type, and the identifier's type code, which may name the system.
+pub(super) fn get(from: &Texts<'_>, cx: &Context) -> Option<Got> {
+    let part = |n: usize| from.get(n).and_then(Option::as_deref).filter(|t| !t.is_empty());
+    if let Some(id) = part(1) {
+        let uri_of = match part(2) {
+            Some("ISO") if oid(id) => Some(format!("urn:oid:{id}")),
+            Some("UUID" | "GUID") => Some(format!("urn:uuid:{}", id.to_ascii_lowercase())),
+            Some("URI" | "URL") if uri(id) => Some(id.to_owned()),
+            Some("DNS") => None,
+            _ if oid(id) => Some(format!("urn:oid:{id}")),
+            _ if uri(id) => Some(id.to_owned()),
+            _ => None,
+        };
+        if let Some(text) = uri_of {
+            return Some(Got::exact(text));
+        }
+    }
+    if let Some(uri) = part(0).and_then(|name| Context::uri(&cx.authorities, name)) {
+        return Some(Got::exact(uri));
+    }
+    // A type that names its own system says nothing of an authority that stands there without being known.
+    if part(0).is_some() || part(1).is_some() {
+        return None;
+    }
+    part(3).and_then(|kind| Context::uri(&cx.identifier_types, kind)).map(Got::exact)
+}
+
+pub(super) fn put(value: &str, old: &Texts<'_>, cx: &Context) -> Result<Put, Uncarried> {
+    let had = |n: usize| old.get(n).and_then(Option::as_deref).filter(|t| !t.is_empty());
+    if had(1).is_none()
+        && let Some(name) = Context::name(&cx.authorities, value)
+    {
+        return Ok(outs([Out::Set(name), Out::Keep, Out::Keep], old));
+    }
+    let (id, kind) = if let Some(id) = value.strip_prefix("urn:oid:").filter(|o| oid(o)) {
+        (id, "ISO")
+    } else if let Some(id) = value.strip_prefix("urn:uuid:") {
+        (id, "UUID")
+    } else if uri(value) {
+        (value, "URI")
+    } else {
+        return Err(Uncarried::new("a URI"));
+    };
+    let name = match Context::name(&cx.authorities, value) {
+        Some(name) => Out::Set(name),
+        None => Out::Keep,
+    };
+    Ok(outs([name, Out::Set(id.to_owned()), Out::Set(kind.to_owned())], old))
+}
+
+fn outs(first: [Out; 3], old: &Texts<'_>) -> Put {
+    let mut outs = first.to_vec();
+    outs.resize(old.len().max(3), Out::Keep);
+    Put { outs, fidelity: Fidelity::Exact }
+}
+
+/// Digits in arcs, at least three of them: `1.2.246`.
+fn oid(text: &str) -> bool {
+    let arcs = text.split('.');
+    arcs.clone().count() >= 3
+        && matches!(text.bytes().next(), Some(b'0'..=b'2'))
+        && arcs.clone().all(|a| !a.is_empty() && a.bytes().all(|b| b.is_ascii_digit()) && (a == "0" || !a.starts_with('0')))
+}
+
+/// An absolute URI by its form.
+fn uri(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    scheme.chars().next().is_some_and(|c| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+        && !rest.is_empty()
+        && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+}

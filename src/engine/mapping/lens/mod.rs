@@ -1,0 +1,224 @@
+//! Lenses: each carries a value between the native leaves it takes and one FHIR primitive, both ways.
+//!
+//! A lens is a value with two pure halves over texts. [`Lens::get`] reads native texts and gives the FHIR primitive's
+//! lexical form; [`Lens::put`] takes such a form and says what becomes of each native text, seeing what stood there.
+//! Composite datatypes are not lenses of their own: they are blocks, written in the language.
+
+mod attachment;
+mod authority;
+mod coded;
+mod contact;
+mod moment;
+mod person;
+mod plain;
+
+use std::borrow::Cow;
+
+pub use coded::{CodeTable, Target};
+pub use moment::{Pattern, Precision};
+
+use super::context::Context;
+
+/// How well a value went over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fidelity {
+    /// Nothing was lost.
+    Exact,
+    /// A stand-in or a coarser value was written.
+    Approximated,
+}
+
+/// What a forward half gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Got {
+    /// The lexical forms of the FHIR primitive; one, except for lenses that split.
+    pub texts: Vec<String>,
+    /// How well it went over.
+    pub fidelity: Fidelity,
+    /// Something worth telling about the value, without the value.
+    pub note: Option<&'static str>,
+}
+
+impl Got {
+    fn exact(text: impl Into<String>) -> Self {
+        Self { texts: vec![text.into()], fidelity: Fidelity::Exact, note: None }
+    }
+
+    fn approximated(text: impl Into<String>) -> Self {
+        Self { fidelity: Fidelity::Approximated, ..Self::exact(text) }
+    }
+}
+
+/// What becomes of one native text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Out {
+    /// It stays.
+    Keep,
+    /// It becomes this.
+    Set(String),
+    /// It goes: what it said no longer holds.
+    Clear,
+}
+
+/// What a backward half gives: one [`Out`] for each native text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Put {
+    /// In the order of the lens's inputs.
+    pub outs: Vec<Out>,
+    /// How well it went over.
+    pub fidelity: Fidelity,
+}
+
+impl Put {
+    fn exact(text: impl Into<String>) -> Self {
+        Self { outs: vec![Out::Set(text.into())], fidelity: Fidelity::Exact }
+    }
+}
+
+/// A value that the lens cannot carry: what was expected, never the value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}")]
+pub struct Uncarried {
+    /// What would be right.
+    pub expected: Cow<'static, str>,
+    /// Whether it is a code outside its table.
+    pub code: bool,
+}
+
+impl Uncarried {
+    fn new(expected: impl Into<Cow<'static, str>>) -> Self {
+        Self { expected: expected.into(), code: false }
+    }
+}
+
+/// The native texts a lens takes: `None` where there is none.
+pub type Texts<'t> = [Option<Cow<'t, str>>];
+
+/// A lens.
+#[derive(Debug, Clone)]
+pub enum Lens {
+    /// Text as it is.
+    Text,
+    /// A code: no white space at its ends, one space at most inside.
+    Code,
+    /// A number; `true` takes whole numbers only.
+    Number(bool),
+    /// Two native words for true and false.
+    Boolean(String, String),
+    /// Several words in one native text, a repetition each.
+    Words(char),
+    /// Text behind a prefix on the FHIR side (`urn:oid:`).
+    Prefix(String),
+    /// A table of codes.
+    Coded(CodeTable),
+    /// The name of a code system and its URI.
+    System,
+    /// An assigning authority: namespace, universal id, its type, and the identifier's type.
+    Authority,
+    /// HL7 v2 date and time.
+    Dtm(Precision),
+    /// ISO 8601 date and time.
+    Iso(Precision),
+    /// A date in a pattern.
+    Date(Pattern, Precision),
+    /// A date and a time of day in their patterns.
+    DateTime(Pattern, Pattern, Precision),
+    /// A telephone number in its parts.
+    Phone,
+    /// A media type in two parts.
+    Mime,
+    /// Data and its encoding.
+    Data,
+    /// A Finnish personal identity code.
+    Hetu,
+}
+
+/// The words for lenses in maps.
+pub const NAMES: [&str; 18] = [
+    "text", "code", "number", "integer", "boolean", "words", "prefix", "coded", "system", "authority", "dtm", "iso",
+    "date", "datetime", "phone", "mime", "data", "hetu",
+];
+
+impl Lens {
+    /// How many native texts it takes, at least and at most.
+    #[must_use]
+    pub const fn inputs(&self) -> (usize, usize) {
+        match self {
+            Self::Authority => (3, 4),
+            Self::DateTime(..) | Self::Mime | Self::Data => (2, 2),
+            Self::Phone => (2, 7),
+            _ => (1, 1),
+        }
+    }
+
+    /// Reads native texts; `None` when they say nothing of the FHIR value.
+    ///
+    /// # Errors
+    /// [`Uncarried`] when they have no counterpart.
+    pub fn get(&self, from: &Texts<'_>, cx: &Context) -> Result<Option<Got>, Uncarried> {
+        match self {
+            Self::Phone => return Ok(contact::phone(from)),
+            Self::Authority => return Ok(authority::get(from, cx)),
+            Self::DateTime(date, time, precision) => return moment::date_time_get(date, time, *precision, from, cx),
+            Self::Mime => return Ok(attachment::mime(from)),
+            Self::Data => return attachment::data(from),
+            _ => {}
+        }
+        let Some(text) = from.first().and_then(Option::as_deref) else { return Ok(None) };
+        let got = match self {
+            Self::Text => plain::text(text)?,
+            Self::Code => plain::code(text)?,
+            Self::Number(whole) => plain::number(text, *whole)?,
+            Self::Boolean(yes, no) => plain::boolean(text, yes, no)?,
+            Self::Words(separator) => plain::words(text, *separator)?,
+            Self::Prefix(prefix) => Got::exact(format!("{prefix}{text}")),
+            Self::Coded(table) => table.get(text, cx)?,
+            Self::System => authority::system(text, cx)?,
+            Self::Dtm(precision) => moment::dtm_get(text, *precision, cx)?,
+            Self::Iso(precision) => moment::iso_get(text, *precision, cx)?,
+            Self::Date(pattern, precision) => moment::date_get(text, pattern, *precision, cx)?,
+            Self::Hetu => person::hetu(text)?,
+            Self::Phone | Self::Authority | Self::DateTime(..) | Self::Mime | Self::Data => return Ok(None),
+        };
+        Ok(Some(got))
+    }
+
+    /// Writes FHIR texts (several only for lenses that split) onto native ones.
+    ///
+    /// # Errors
+    /// [`Uncarried`] when the native side has no counterpart.
+    pub fn put(&self, values: &[&str], old: &Texts<'_>, cx: &Context) -> Result<Put, Uncarried> {
+        let value = values.first().copied().unwrap_or_default();
+        match self {
+            Self::Text => Ok(Put::exact(value)),
+            Self::Code => plain::code(value).map(|_| Put::exact(value)),
+            Self::Number(whole) => plain::put_number(value, *whole),
+            Self::Boolean(yes, no) => plain::put_boolean(value, yes, no),
+            Self::Words(separator) => plain::put_words(values, *separator),
+            Self::Prefix(prefix) => match value.strip_prefix(prefix.as_str()) {
+                Some(rest) => Ok(Put::exact(rest)),
+                None => Err(Uncarried::new(format!("a value that begins with {prefix}"))),
+            },
+            Self::Coded(table) => table.put(value, cx),
+            Self::System => authority::put_system(value, cx),
+            Self::Authority => authority::put(value, old, cx),
+            Self::Dtm(precision) => moment::dtm_put(value, *precision, old, cx),
+            Self::Iso(precision) => moment::iso_put(value, *precision, old, cx),
+            Self::Date(pattern, precision) => moment::date_put(value, pattern, *precision, cx),
+            Self::DateTime(date, time, _) => moment::date_time_put(value, date, time, cx),
+            Self::Phone => Ok(contact::put_phone(value, old)),
+            Self::Mime => attachment::put_mime(value),
+            Self::Data => Ok(attachment::put_data(value, old)),
+            Self::Hetu => person::hetu(value).map(|_| Put::exact(value)),
+        }
+    }
+
+    /// Whether a FHIR value can be written by this lens onto nothing.
+    ///
+    /// # Errors
+    /// [`Uncarried`] when it cannot.
+    pub fn covers(&self, value: &str, cx: &Context) -> Result<Fidelity, Uncarried> {
+        let none: Vec<Option<Cow<'_, str>>> = vec![None; self.inputs().1];
+        self.put(&[value], &none, cx).map(|put| put.fidelity)
+    }
+}

@@ -1,0 +1,96 @@
+//! Texts, codes, numbers and truth values.
+
+use super::{Fidelity, Got, Put, Uncarried};
+
+/// A FHIR string: something beside white space, no control characters but tab, LF and CR.
+pub(super) fn text(text: &str) -> Result<Got, Uncarried> {
+    let control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
+    if text.chars().all(char::is_whitespace) || text.chars().any(control) {
+        return Err(Uncarried::new("text with something beside white space, without control characters"));
+    }
+    Ok(Got::exact(text))
+}
+
+/// A FHIR code: no white space at the ends, single spaces inside.
+pub(super) fn code(text: &str) -> Result<Got, Uncarried> {
+    let spaced = text.split(' ').any(str::is_empty) || text.chars().any(|c| c.is_whitespace() && c != ' ');
+    if text.is_empty() || spaced || text.chars().any(char::is_control) {
+        return Err(Uncarried::new("a code without white space at its ends"));
+    }
+    Ok(Got::exact(text))
+}
+
+/// A decimal as HL7 v2 and JSON write it, brought to FHIR's form: no plus sign, no leading zeros, digits on both sides.
+pub(super) fn number(text: &str, whole: bool) -> Result<Got, Uncarried> {
+    let wrong = || Uncarried::new(if whole { "a whole number" } else { "a decimal number" });
+    let trimmed = text.trim();
+    let (sign, digits) = match trimmed.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", trimmed.strip_prefix('+').unwrap_or(trimmed)),
+    };
+    let (digits, exponent) = match digits.find(['e', 'E']) {
+        Some(at) => digits.split_at_checked(at).ok_or_else(wrong)?,
+        None => (digits, ""),
+    };
+    let (before, after) = digits.split_once('.').unwrap_or((digits, ""));
+    let all_digits = |s: &str| s.chars().all(|c| c.is_ascii_digit());
+    let exponent_digits = exponent.trim_start_matches(['e', 'E']).trim_start_matches(['+', '-']);
+    if (before.is_empty() && after.is_empty())
+        || !all_digits(before)
+        || !all_digits(after)
+        || (!exponent.is_empty() && (exponent_digits.is_empty() || !all_digits(exponent_digits)))
+        || (whole && (!exponent.is_empty() || after.chars().any(|c| c != '0')))
+    {
+        return Err(wrong());
+    }
+    let before = before.trim_start_matches('0');
+    let before = if before.is_empty() { "0" } else { before };
+    if whole {
+        let sign = if before == "0" { "" } else { sign };
+        return Ok(Got::exact(format!("{sign}{before}")));
+    }
+    let point = if after.is_empty() { "" } else { "." };
+    Ok(Got::exact(format!("{sign}{before}{point}{after}{exponent}")))
+}
+
+pub(super) fn put_number(value: &str, whole: bool) -> Result<Put, Uncarried> {
+    let Some(plain) = number(value, whole)?.texts.into_iter().next() else { return Ok(Put::exact(value)) };
+    Ok(Put::exact(plain))
+}
+
+pub(super) fn boolean(text: &str, yes: &str, no: &str) -> Result<Got, Uncarried> {
+    if text == yes {
+        Ok(Got::exact("true"))
+    } else if text == no {
+        Ok(Got::exact("false"))
+    } else {
+        Err(Uncarried { expected: format!("{yes} or {no}").into(), code: true })
+    }
+}
+
+pub(super) fn put_boolean(value: &str, yes: &str, no: &str) -> Result<Put, Uncarried> {
+    match value {
+        "true" => Ok(Put::exact(yes)),
+        "false" => Ok(Put::exact(no)),
+        _ => Err(Uncarried::new("true or false")),
+    }
+}
+
+/// Words between separators, a repetition each. Doubled separators are not kept.
+pub(super) fn words(all: &str, separator: char) -> Result<Got, Uncarried> {
+    let texts: Vec<String> = all.split(separator).filter(|w| !w.is_empty()).map(str::to_owned).collect();
+    if texts.is_empty() {
+        return Err(Uncarried::new("at least one word"));
+    }
+    for word in &texts {
+        text(word)?;
+    }
+    Ok(Got { texts, fidelity: Fidelity::Exact, note: None })
+}
+
+pub(super) fn put_words(values: &[&str], separator: char) -> Result<Put, Uncarried> {
+    if values.iter().any(|v| v.is_empty() || v.contains(separator)) {
+        return Err(Uncarried::new(format!("words without {separator:?}")));
+    }
+    Ok(Put::exact(values.join(&separator.to_string())))
+}

@@ -1,0 +1,180 @@
+//! The lines that open an item: `map`, `block`, `table`, `alias`.
+
+use std::sync::Arc;
+
+use super::cursor::{Cursor, Line, Read};
+use super::{AliasItem, BlockItem, FormatName, MapItem, NativeType, TableItem, Version, paths, statement};
+
+/// What a header line opens.
+pub(super) enum Header {
+    Map(MapItem),
+    Block(BlockItem),
+    Table(TableItem),
+    Alias(AliasItem),
+}
+
+/// Whether a line opens an item.
+pub(super) fn opens(line: &Line) -> bool {
+    let mut cursor = Cursor::new(line);
+    line.indent == 0 && ["map", "block", "table", "alias"].iter().any(|word| cursor.eat_word(word))
+}
+
+/// Reads a header line.
+pub(super) fn header(cursor: &mut Cursor<'_>, file: &Arc<str>) -> Read<Header> {
+    let span = cursor.span();
+    if cursor.eat_word("map") {
+        let name = cursor.expect_word("the map's name")?;
+        let native = native_type(cursor)?;
+        cursor.expect("<=>", "a map relates a native type to FHIR: `<=> fhir R4 Bundle`")?;
+        for word in ["fhir", "R4", "Bundle"] {
+            if !cursor.eat_word(word) {
+                return cursor.stop(format!("found {}", cursor.found()), "the FHIR side is `fhir R4 Bundle`");
+            }
+        }
+        end(cursor)?;
+        return Ok(Header::Map(MapItem { span, name, native, answer: None, body: Vec::new() }));
+    }
+    if cursor.eat_word("block") {
+        let name = cursor.expect_word("the block's name")?;
+        let format = match format(cursor) {
+            Some(format) => format,
+            None => FormatName::Hl7v2,
+        };
+        let mut from = Vec::new();
+        while !cursor.at("<=>") && !cursor.done() {
+            from.push(cursor.expect_word("a segment or datatype")?);
+            cursor.eat("|");
+        }
+        let to = if cursor.eat("<=>") { Some(cursor.expect_word("the FHIR type")?) } else { None };
+        end(cursor)?;
+        return Ok(Header::Block(BlockItem { span, name, file: Arc::clone(file), format, from, to, body: Vec::new() }));
+    }
+    if cursor.eat_word("table") {
+        let name = cursor.expect_word("the table's name")?;
+        let table = statement::table(cursor)?;
+        end(cursor)?;
+        return Ok(Header::Table(TableItem { span, name, table }));
+    }
+    if cursor.eat_word("alias") {
+        let name = cursor.expect_word("the short name")?;
+        cursor.expect("=", "`alias name = \"uri\"`")?;
+        let uri = cursor.expect_string("the URI")?;
+        end(cursor)?;
+        return Ok(Header::Alias(AliasItem { span, name, uri }));
+    }
+    cursor.stop(
+        format!("found {}", cursor.found()),
+        "a file consists of `map`, `block`, `table` and `alias` items, each beginning at the left margin",
+    )
+}
+
+/// Says what stands where a line should end.
+pub(super) fn end(cursor: &Cursor<'_>) -> Read<()> {
+    if cursor.done() {
+        Ok(())
+    } else {
+        cursor.stop(format!("found {}", cursor.found()), "the statement ends before it")
+    }
+}
+
+fn format(cursor: &mut Cursor<'_>) -> Option<FormatName> {
+    [
+        ("hl7v2", FormatName::Hl7v2),
+        ("json", FormatName::Json),
+        ("delimited", FormatName::Delimited),
+        ("xml", FormatName::Xml),
+    ]
+    .into_iter()
+    .find_map(|(word, format)| cursor.eat_word(word).then_some(format))
+}
+
+fn native_type(cursor: &mut Cursor<'_>) -> Read<NativeType> {
+    match format(cursor) {
+        Some(FormatName::Hl7v2) => hl7v2(cursor),
+        Some(FormatName::Json) => {
+            if !cursor.eat_word("schema") {
+                return cursor.stop("the JSON Schema is not named", "`json schema \"file.schema.json\"`");
+            }
+            let schema = cursor.expect_string("the schema's file")?;
+            let when = if cursor.eat_word("when") { paths::conditions(cursor, FormatName::Json)? } else { Vec::new() };
+            Ok(NativeType::Json { schema, when })
+        }
+        Some(FormatName::Delimited) => delimited(cursor),
+        Some(FormatName::Xml) => {
+            let mut root = String::new();
+            let mut namespace = String::new();
+            loop {
+                if cursor.eat_word("root") {
+                    root = cursor.expect_string("the root element's name")?;
+                } else if cursor.eat_word("namespace") {
+                    namespace = cursor.expect_string("the namespace")?;
+                } else {
+                    return Ok(NativeType::Xml { root, namespace });
+                }
+            }
+        }
+        None => cursor
+            .stop(format!("found {}", cursor.found()), "the native side is one of `hl7v2`, `json`, `delimited`, `xml`"),
+    }
+}
+
+fn hl7v2(cursor: &mut Cursor<'_>) -> Read<NativeType> {
+    let structure = cursor.expect_word("the message structure")?;
+    let message = structure.split('_').next().unwrap_or_default().to_owned();
+    let first = version(cursor)?;
+    cursor.expect("..", "versions are a range: `2.3..2.8`")?;
+    let last = version(cursor)?;
+    let mut events = Vec::new();
+    if cursor.eat_word("events") {
+        while !cursor.at("<=>") && !cursor.done() {
+            events.push(cursor.expect_word("a trigger event")?);
+        }
+    }
+    cursor.space();
+    Ok(NativeType::Hl7v2 { structure, message, versions: (first, last), events })
+}
+
+/// A version as `2.5.1`.
+pub(super) fn version(cursor: &mut Cursor<'_>) -> Read<Version> {
+    let mut parts = [0_u8; 3];
+    for (i, part) in parts.iter_mut().enumerate() {
+        if i > 0 && (cursor.at("..") || !cursor.eat_tight(".")) {
+            break;
+        }
+        match cursor.number().and_then(|n| u8::try_from(n).ok()) {
+            Some(n) => *part = n,
+            None => return cursor.stop(format!("found {}", cursor.found()), "a version as `2.5.1`"),
+        }
+    }
+    let [a, b, c] = parts;
+    Ok((a, b, c))
+}
+
+fn delimited(cursor: &mut Cursor<'_>) -> Read<NativeType> {
+    let mut separator = ';';
+    let mut columns = Vec::new();
+    let mut required = Vec::new();
+    loop {
+        if cursor.eat_word("sep") {
+            separator = cursor.expect_string("the separator")?.chars().next().unwrap_or(';');
+        } else if cursor.eat_word("columns") {
+            columns = names(cursor)?;
+        } else if cursor.eat_word("required") {
+            required = names(cursor)?;
+        } else {
+            return Ok(NativeType::Delimited { separator, columns, required });
+        }
+    }
+}
+
+fn names(cursor: &mut Cursor<'_>) -> Read<Vec<String>> {
+    cursor.expect("{", "column names stand between braces")?;
+    let mut names = Vec::new();
+    while !cursor.eat("}") {
+        match cursor.string()? {
+            Some(name) => names.push(name),
+            None => names.push(cursor.expect_word("a column name")?),
+        }
+    }
+    Ok(names)
+}

@@ -1,0 +1,642 @@
+//! The text of a `.map` file as a syntax tree with positions.
+//!
+//! The language is line-oriented: one line is one statement, and a statement that repeats something (`each`) holds the
+//! lines below it that stand further in. A line goes on while a `{` is open. `#` opens a comment where a word could
+//! begin. An error in one line never hides the next line's: the parser notes it, skips the line and goes on.
+//!
+//! ```text
+//! map ref-i12 hl7v2 REF_I12 2.3..2.8 events I12 I13 I14 <=> fhir R4 Bundle
+//!   entry referral: ServiceRequest key RF1-6 else MSH-4 + MSH-10
+//!   const referral.intent = "order"
+//!   RF1-2 <=> referral.priority coded { S = stat  A = asap ~urgent  R = routine } else residue
+//!   each DG1 key DG1-20 else DG1-3.1 <=> referral.reasonReference[]: Condition use dg1
+//! block ei EI <=> Identifier
+//!   .1 <=> .value text
+//! ```
+
+mod cursor;
+mod header;
+mod parse;
+mod paths;
+mod statement;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use parse::parse;
+
+/// Where something stands in a map file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Span {
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+}
+
+/// One thing that is wrong in a map file: where, what, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file's name as given to the parser.
+    pub file: Arc<str>,
+    /// Where.
+    pub span: Span,
+    /// How grave it is.
+    pub level: Level,
+    /// What is wrong.
+    pub what: String,
+    /// What would be right.
+    pub right: String,
+}
+
+/// How grave a [`Problem`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Worth a look; the map works.
+    Warning,
+    /// The map cannot be used.
+    Error,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = match self.level {
+            Level::Warning => "warning",
+            Level::Error => "error",
+        };
+        write!(f, "{}:{}:{}: {level}: {}", self.file, self.span.line, self.span.column, self.what)?;
+        if self.right.is_empty() { Ok(()) } else { write!(f, " ({})", self.right) }
+    }
+}
+
+/// One parsed file.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// The file's name.
+    pub name: Arc<str>,
+    /// Maps, blocks, tables and aliases, in the order of the file.
+    pub items: Vec<Item>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
+/// A top-level item of a map file.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// `map NAME … <=> fhir R4 Bundle`
+    Map(MapItem),
+    /// `block NAME … <=> TYPE`
+    Block(BlockItem),
+    /// `table NAME { … }`
+    Table(TableItem),
+    /// `alias NAME = "uri"`
+    Alias(AliasItem),
+}
+
+/// A map: one native document type related to a Bundle.
+#[derive(Debug, Clone)]
+pub struct MapItem {
+    /// Where its header stands.
+    pub span: Span,
+    /// Its name, unique in the tree.
+    pub name: String,
+    /// The native document it reads and writes.
+    pub native: NativeType,
+    /// The map that writes answers to messages of this one.
+    pub answer: Option<(Span, String)>,
+    /// Its statements.
+    pub body: Vec<Statement>,
+}
+
+/// A block: statements shared by maps, on one native part and one FHIR type.
+#[derive(Debug, Clone)]
+pub struct BlockItem {
+    /// Where its header stands.
+    pub span: Span,
+    /// Its name, unique in the tree.
+    pub name: String,
+    /// The file it stands in.
+    pub file: Arc<str>,
+    /// How its native paths are written.
+    pub format: FormatName,
+    /// What its native paths start from: a segment, one of several datatypes, or a name for the reader only.
+    pub from: Vec<String>,
+    /// The FHIR type its `.` paths start from; `None` for a block that only uses the entries of its user.
+    pub to: Option<String>,
+    /// Its statements.
+    pub body: Vec<Statement>,
+}
+
+/// A table of codes by name.
+#[derive(Debug, Clone)]
+pub struct TableItem {
+    /// Where its header stands.
+    pub span: Span,
+    /// Its name.
+    pub name: String,
+    /// Its rows.
+    pub table: Table,
+}
+
+/// A short name for a URI.
+#[derive(Debug, Clone)]
+pub struct AliasItem {
+    /// Where it stands.
+    pub span: Span,
+    /// The short name.
+    pub name: String,
+    /// The URI.
+    pub uri: String,
+}
+
+/// The four kinds of native document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FormatName {
+    /// HL7 v2 in its ER7 encoding.
+    Hl7v2,
+    /// JSON.
+    Json,
+    /// Delimited rows.
+    Delimited,
+    /// XML.
+    Xml,
+}
+
+/// A version of HL7 v2, as `(2, 5, 1)`.
+pub type Version = (u8, u8, u8);
+
+/// What a map's native side is, and how it is recognised.
+#[derive(Debug, Clone)]
+pub enum NativeType {
+    /// `hl7v2 REF_I12 2.3..2.8 events I12 I13`
+    Hl7v2 {
+        /// The message structure.
+        structure: String,
+        /// The message code of MSH-9.1.
+        message: String,
+        /// First and last version.
+        versions: (Version, Version),
+        /// The trigger events, MSH-9.2.
+        events: Vec<String>,
+    },
+    /// `json schema "file" when $.type = "x"`
+    Json {
+        /// The schema's file, beside the map or in the tree.
+        schema: String,
+        /// What tells documents of this type from others.
+        when: Vec<Condition>,
+    },
+    /// `delimited sep ";" columns a b c`
+    Delimited {
+        /// The separator.
+        separator: char,
+        /// The named columns, in the order in which a new file has them.
+        columns: Vec<String>,
+        /// The columns that a document must have to be of this type.
+        required: Vec<String>,
+    },
+    /// `xml root "name" namespace "uri"`
+    Xml {
+        /// The local name of the root element.
+        root: String,
+        /// Its namespace.
+        namespace: String,
+    },
+}
+
+impl NativeType {
+    /// The kind of document.
+    #[must_use]
+    pub const fn format(&self) -> FormatName {
+        match self {
+            Self::Hl7v2 { .. } => FormatName::Hl7v2,
+            Self::Json { .. } => FormatName::Json,
+            Self::Delimited { .. } => FormatName::Delimited,
+            Self::Xml { .. } => FormatName::Xml,
+        }
+    }
+}
+
+/// One statement: a line, and the lines inside it.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    /// Where it stands.
+    pub span: Span,
+    /// The first version of the native format that it holds for.
+    pub since: Option<Version>,
+    /// The first version that it no longer holds for.
+    pub before: Option<Version>,
+    /// What it says.
+    pub kind: Kind,
+    /// The lines inside.
+    pub body: Vec<Statement>,
+}
+
+/// What a statement says.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// `entry NAME: TYPE key …`
+    Entry(Entry),
+    /// `const a.b = "x"  c.d = task-code#fulfill`
+    Const(Vec<Assignment>),
+    /// `link a.b = entry`
+    Link(Vec<(FhirPath, Span, String)>),
+    /// `event I12 I13 <=> a.b = "x"`
+    Event(Vec<String>, Vec<Assignment>),
+    /// `NATIVE <=> FHIR lens …`
+    Rule(Box<Rule>),
+    /// `each NATIVE key … <=> FHIR: Type use block`
+    Each(Box<Each>),
+    /// `use block`
+    Use(Span, String),
+    /// `A B residue`; no path is `other residue`.
+    Residue(Vec<NativePath>),
+    /// `A B drop "reason"`; no path is `other drop "reason"`.
+    Drop(Vec<NativePath>, String),
+    /// `bound .2 .3 to .1`: leaves that describe the value of another and go when it changes.
+    Bound(Vec<NativePath>, NativePath),
+    /// `written .6 = "x"`: what a written-new native part holds beside the rules; nothing is read from it.
+    Written(NativePath, String),
+}
+
+/// A resource of the Bundle.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The name by which rules speak of it.
+    pub name: String,
+    /// Its resource type.
+    pub resource: String,
+    /// What tells it from others of its kind in the provider's world.
+    pub key: Option<Key>,
+}
+
+/// A key: the first alternative all of whose parts are there.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Where it stands.
+    pub span: Span,
+    /// Alternatives in order.
+    pub alternatives: Vec<KeyAlternative>,
+}
+
+/// One way to make a key.
+#[derive(Debug, Clone)]
+pub struct KeyAlternative {
+    /// Whether it is a personal identifier, never to be shown.
+    pub personal: bool,
+    /// Its parts, joined by `-`.
+    pub parts: Vec<NativePath>,
+}
+
+/// `path = value`
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// What is set.
+    pub path: FhirPath,
+    /// To what.
+    pub value: Value,
+}
+
+/// A literal of the language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// `"text"`, `true`, `12` or a bare code.
+    Text(String),
+    /// `system#code`, the system being an alias or a known name.
+    Coding(String, String),
+    /// `@name`: taken from the provider's context (`@provider`, `@now`).
+    Context(String),
+}
+
+/// Which way a rule runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// `<=>`
+    Both,
+    /// `=>`: into FHIR only.
+    Get,
+    /// `<=`: out of FHIR only.
+    Put,
+}
+
+/// One lens on one line.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Alternatives; each is one path, or several joined by `+` that the lens takes together.
+    pub native: Vec<Vec<NativePath>>,
+    /// Which way.
+    pub direction: Direction,
+    /// The FHIR element.
+    pub fhir: FhirPath,
+    /// The lens by name; `None` takes the one that the two types suggest.
+    pub lens: Option<LensCall>,
+    /// `when`: only where this holds on the native side.
+    pub when: Vec<Condition>,
+    /// `empty => value`: what FHIR has where native has nothing.
+    pub empty: Option<Value>,
+    /// `else …`: what becomes of a value that the lens cannot carry.
+    pub otherwise: Option<Otherwise>,
+    /// `more => …`: what becomes of repetitions beyond the one that FHIR takes.
+    pub more: Option<Otherwise>,
+    /// `also`: further FHIR elements that get the same value and never write back.
+    pub also: Vec<(FhirPath, Option<LensCall>)>,
+    /// Why a one-way rule is one-way.
+    pub reason: Option<String>,
+}
+
+/// What becomes of something that cannot be carried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Otherwise {
+    /// It is kept in the original only.
+    Residue,
+    /// The document is refused.
+    Error,
+    /// This value stands in.
+    Value(Value),
+}
+
+/// A lens or block with its arguments.
+#[derive(Debug, Clone)]
+pub struct LensCall {
+    /// Where it stands.
+    pub span: Span,
+    /// Its name.
+    pub name: String,
+    /// Its arguments: strings and words.
+    pub arguments: Vec<String>,
+    /// The table between braces.
+    pub table: Option<Table>,
+}
+
+/// The rows of a code table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    /// Rows in order.
+    pub rows: Vec<Row>,
+    /// FHIR codes that the native side cannot say.
+    pub refused: Vec<String>,
+}
+
+/// One native code and the FHIR codes it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Where it stands.
+    pub span: Span,
+    /// The native code.
+    pub native: String,
+    /// The FHIR codes: the first is written; `true` marks a stand-in (`~`).
+    pub fhir: Vec<(String, bool)>,
+}
+
+/// A repetition: native repetitions aligned with FHIR repetitions.
+#[derive(Debug, Clone)]
+pub struct Each {
+    /// The native repetitions.
+    pub native: NativePath,
+    /// What aligns them.
+    pub key: Option<Key>,
+    /// Where they go; `None` for a repetition that only holds entries.
+    pub fhir: Option<FhirPath>,
+    /// The type of the resource that the FHIR element refers to, when it is a reference to a new entry.
+    pub resource: Option<(Span, String)>,
+    /// The name of that entry, when given (`: name = Type`).
+    pub name: Option<String>,
+    /// The block that holds the rules, when they are not written below.
+    pub block: Option<(Span, String)>,
+    /// `more => …`
+    pub more: Option<Otherwise>,
+}
+
+/// A condition on the native side, which is also what makes it true when written.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// Where it stands.
+    pub span: Span,
+    /// Whether any repetition will do.
+    pub any: bool,
+    /// What is looked at.
+    pub path: NativePath,
+    /// What must hold.
+    pub test: Test,
+}
+
+/// What must hold of a native value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Test {
+    /// It has a value.
+    Valued,
+    /// It has none.
+    Absent,
+    /// It is one of these; the first is written.
+    In(Vec<String>),
+    /// It is none of these.
+    NotIn(Vec<String>),
+}
+
+/// A path into a native document.
+#[derive(Debug, Clone)]
+pub struct NativePath {
+    /// Where it stands.
+    pub span: Span,
+    /// Where it starts.
+    pub origin: Origin,
+    /// How it goes on.
+    pub steps: Vec<NativeStep>,
+}
+
+/// Where a path starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// At the part that the enclosing scope repeats (or the document).
+    Scope,
+    /// At the document.
+    Document,
+}
+
+/// One step of a native path.
+#[derive(Debug, Clone)]
+pub struct NativeStep {
+    /// What is stepped to.
+    pub name: StepName,
+    /// Which of the repetitions.
+    pub select: Select,
+}
+
+/// What a native step goes to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum StepName {
+    /// A segment of HL7 v2.
+    Segment(String),
+    /// A group of HL7 v2.
+    Group(String),
+    /// A field, from 1.
+    Field(u16),
+    /// A component, from 1.
+    Component(u16),
+    /// A subcomponent, from 1.
+    Subcomponent(u16),
+    /// A member of a JSON object, or an XML element.
+    Member(String),
+    /// An XML attribute.
+    Attribute(String),
+    /// A row of a delimited document.
+    Row,
+    /// A column of a row.
+    Column(String),
+}
+
+/// Which repetitions a step takes.
+#[derive(Debug, Clone)]
+pub enum Select {
+    /// The first (or only) one.
+    First,
+    /// The one at this place, from 1.
+    Index(u16),
+    /// All of them.
+    All,
+    /// Those of which all conditions hold; `true` takes all of them, else the first.
+    Where(Vec<Condition>, bool),
+}
+
+/// A path into a resource.
+#[derive(Debug, Clone)]
+pub struct FhirPath {
+    /// Where it stands.
+    pub span: Span,
+    /// The entry it starts at; `None` starts at the scope's own element.
+    pub entry: Option<String>,
+    /// How it goes on.
+    pub steps: Vec<FhirStep>,
+}
+
+/// One step of a FHIR path.
+#[derive(Debug, Clone)]
+pub struct FhirStep {
+    /// The element, as FHIRPath writes it, or with its type (`valueQuantity`).
+    pub element: String,
+    /// Which repetition.
+    pub select: FhirSelect,
+}
+
+/// Which repetition of a FHIR element a step takes.
+#[derive(Debug, Clone)]
+pub enum FhirSelect {
+    /// The only one, or the first.
+    First,
+    /// A new one for each native repetition.
+    Each,
+    /// The one at this place, from 0.
+    Index(u16),
+    /// All from this place on, from 0.
+    From(u16),
+    /// The one of which these hold; they are written with it. `true` makes a new one for each native repetition.
+    With(Vec<Discriminator>, bool),
+}
+
+/// What tells one repetition of a FHIR element from another.
+#[derive(Debug, Clone)]
+pub struct Discriminator {
+    /// The elements below the repetition; empty for a bare word, whose meaning the element's type decides.
+    pub path: Vec<String>,
+    /// The value.
+    pub value: Value,
+    /// Whether it must differ: then it selects and is never written.
+    pub not: bool,
+}
+
+impl fmt::Display for FhirPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(entry) = &self.entry {
+            f.write_str(entry)?;
+        }
+        if self.steps.is_empty() && self.entry.is_none() {
+            return f.write_str(".");
+        }
+        for step in &self.steps {
+            write!(f, ".{}", step.element)?;
+            match &step.select {
+                FhirSelect::First => {}
+                FhirSelect::Each => f.write_str("[]")?,
+                FhirSelect::Index(n) => write!(f, "[{n}]")?,
+                FhirSelect::From(n) => write!(f, "[{n}+]")?,
+                FhirSelect::With(all, each) => {
+                    f.write_str("[")?;
+                    for (i, one) in all.iter().enumerate() {
+                        if i > 0 {
+                            f.write_str(", ")?;
+                        }
+                        if !one.path.is_empty() {
+                            write!(f, "{} {} ", one.path.join("."), if one.not { "!=" } else { "=" })?;
+                        }
+                        write!(f, "{}", one.value)?;
+                    }
+                    f.write_str(if *each { "][]" } else { "]" })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Coding(system, code) => write!(f, "{system}#{code}"),
+            Self::Context(name) => write!(f, "@{name}"),
+        }
+    }
+}
+
+impl fmt::Display for NativePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut first = true;
+        for step in &self.steps {
+            match &step.name {
+                StepName::Segment(name) => f.write_str(name)?,
+                StepName::Group(name) => write!(f, "{name}")?,
+                StepName::Field(n) => write!(f, "-{n}")?,
+                StepName::Component(n) | StepName::Subcomponent(n) => write!(f, ".{n}")?,
+                StepName::Member(name) => write!(f, "{}{name}", if first { "$." } else { "." })?,
+                StepName::Attribute(name) => write!(f, "@{name}")?,
+                StepName::Row => f.write_str("row")?,
+                StepName::Column(name) => f.write_str(name)?,
+            }
+            match &step.select {
+                Select::First => {}
+                Select::Index(n) => write!(f, "[{n}]")?,
+                Select::All => f.write_str("*")?,
+                Select::Where(conditions, all) => {
+                    f.write_str("[")?;
+                    for (i, one) in conditions.iter().enumerate() {
+                        if i > 0 {
+                            f.write_str(" & ")?;
+                        }
+                        write!(f, "{one}")?;
+                    }
+                    f.write_str(if *all { "]*" } else { "]" })?;
+                }
+            }
+            first = false;
+        }
+        if first { f.write_str(".") } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.any {
+            f.write_str("any ")?;
+        }
+        match &self.test {
+            Test::Valued => write!(f, "{}", self.path),
+            Test::Absent => write!(f, "!{}", self.path),
+            Test::In(values) => write!(f, "{} = {}", self.path, alternatives(values)),
+            Test::NotIn(values) => write!(f, "{} != {}", self.path, alternatives(values)),
+        }
+    }
+}
+
+fn alternatives(values: &[String]) -> String {
+    values.iter().map(|v| format!("{v:?}")).collect::<Vec<_>>().join(" | ")
+}
