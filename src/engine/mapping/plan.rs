@@ -1,0 +1,338 @@
+//! A compiled map: a tree of scopes with rules as leaves, which both directions walk.
+//!
+//! A **scope** pairs native repetitions with FHIR repetitions. Each has **slots**: the FHIR places its rules use, each
+//! below another, so that a place is made once, when the first value for it comes. A composite datatype is a scope too:
+//! its block is compiled in place.
+
+use std::sync::Arc;
+
+use crate::definitions::TypeId;
+use crate::native::SegmentName;
+
+use super::lens::Lens;
+use super::syntax::{Direction, Otherwise, Span, Value, Version};
+
+/// The place of a scope in [`Plan::scopes`].
+pub(crate) type ScopeId = u32;
+/// The place of a rule in [`Plan::rules`].
+pub(crate) type RuleId = u32;
+/// The place of a line in [`Plan::lines`].
+pub(crate) type LineId = u32;
+
+/// A compiled map.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// The first is the document.
+    pub(crate) scopes: Vec<Scope>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) lines: Vec<Line>,
+    /// What is said of native places without a rule, for the report and the checker.
+    pub(crate) fates: Vec<Fate>,
+    /// Which native places are spoken of, for the checker.
+    pub(crate) claims: Vec<Claim>,
+    /// How many one-way rules there are, with their reasons.
+    pub(crate) one_way: Vec<(LineId, String)>,
+}
+
+/// A line of a map, or of a block used by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) file: Arc<str>,
+    pub(crate) span: Span,
+    /// The line that uses the block.
+    pub(crate) from: Option<LineId>,
+}
+
+/// A slot of a scope: `up` scopes above the one that speaks of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SlotRef {
+    pub(crate) up: u8,
+    pub(crate) slot: u16,
+}
+
+/// A FHIR place.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) at: SlotAt,
+    pub(crate) type_id: TypeId,
+}
+
+/// Where a slot is.
+#[derive(Debug)]
+pub(crate) enum SlotAt {
+    /// The same as another.
+    Alias(SlotRef),
+    /// Below another.
+    Child { parent: SlotRef, written: Box<str>, logical: Box<str>, select: SlotSelect, list: bool },
+    /// A resource of the Bundle: a place in [`Scope::entries`].
+    Entry(u16),
+    /// Nowhere: the scope has no FHIR place of its own.
+    Nowhere,
+}
+
+/// Which repetition a slot is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum SlotSelect {
+    /// The only or first one.
+    First,
+    /// The one at this place.
+    Index(u16),
+    /// All from this place on.
+    From(u16),
+    /// A new one each time; on the way back all of them.
+    Each,
+    /// The one of which these hold; with `true` a new one each time, on the way back all of which they hold.
+    With(Vec<Mark>, bool),
+}
+
+/// What tells a repetition from others.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Mark {
+    /// Written names below the repetition.
+    pub(crate) path: Vec<Box<str>>,
+    pub(crate) value: MarkValue,
+    pub(crate) not: bool,
+}
+
+/// The value of a mark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MarkValue {
+    /// A primitive's text.
+    Text(String),
+    /// A coding; `wrapped` in a CodeableConcept.
+    Coding { system: String, code: String, wrapped: bool },
+}
+
+/// A scope.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    pub(crate) line: LineId,
+    pub(crate) parent: Option<ScopeId>,
+    /// The native repetitions, from the outer scope's part: the first alternative that is there.
+    pub(crate) native: Vec<NativePath>,
+    pub(crate) when: Vec<Condition>,
+    /// The first is the scope's own place.
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) body: Vec<Stmt>,
+    pub(crate) consts: Vec<Const>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) bound: Vec<Bound>,
+    pub(crate) written: Vec<(NativePath, String)>,
+    /// Native paths by which repetitions are aligned.
+    pub(crate) key: Option<Key>,
+    pub(crate) more: Option<Otherwise>,
+    pub(crate) direction: Direction,
+    /// Whether it repeats at all, or is a part that is there or not.
+    pub(crate) repeats: bool,
+    /// Whether its own place is a new repetition each time.
+    pub(crate) each: bool,
+}
+
+/// Something a scope does.
+#[derive(Debug)]
+pub(crate) struct Stmt {
+    pub(crate) since: Option<Version>,
+    pub(crate) before: Option<Version>,
+    pub(crate) kind: StmtKind,
+}
+
+/// What it does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum StmtKind {
+    Rule(RuleId),
+    Scope(ScopeId),
+}
+
+/// A lens between native leaves and one FHIR primitive.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) line: LineId,
+    pub(crate) native: Vec<Vec<NativePath>>,
+    pub(crate) lens: Lens,
+    pub(crate) slot: u16,
+    pub(crate) direction: Direction,
+    pub(crate) when: Vec<Condition>,
+    pub(crate) empty: Option<Constant>,
+    pub(crate) otherwise: Option<Otherwise>,
+    pub(crate) also: Vec<(u16, Lens)>,
+    /// Whether the native leaf is one part of a composite whose other parts describe it.
+    pub(crate) describes_composite: bool,
+}
+
+/// A constant of the map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Constant {
+    Text(String),
+    Coding { system: String, code: String },
+    Provider,
+    Now,
+}
+
+/// An element with a fixed value, in a resource that is there.
+#[derive(Debug)]
+pub(crate) struct Const {
+    pub(crate) line: LineId,
+    /// The place that must be there already.
+    pub(crate) anchor: SlotRef,
+    pub(crate) slot: u16,
+    pub(crate) value: Constant,
+    /// Only for these trigger events.
+    pub(crate) events: Vec<String>,
+}
+
+/// A reference between entries.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) line: LineId,
+    pub(crate) anchor: SlotRef,
+    pub(crate) slot: u16,
+    /// The slot of the entry referred to.
+    pub(crate) to: SlotRef,
+}
+
+/// Leaves that go when another changes.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) what: Vec<NativePath>,
+    pub(crate) to: NativePath,
+}
+
+/// A resource of the Bundle.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: Box<str>,
+    pub(crate) resource: Box<str>,
+    pub(crate) key: Option<Key>,
+    /// The slot of the scope that is this entry.
+    pub(crate) slot: u16,
+    /// The element that refers to it, made with it.
+    pub(crate) reference: Option<u16>,
+}
+
+/// A key.
+#[derive(Debug, Clone)]
+pub(crate) struct Key {
+    pub(crate) alternatives: Vec<(bool, Vec<NativePath>)>,
+}
+
+/// A condition on the native side.
+#[derive(Debug, Clone)]
+pub(crate) struct Condition {
+    pub(crate) any: bool,
+    pub(crate) path: NativePath,
+    pub(crate) test: super::syntax::Test,
+}
+
+/// A native path.
+#[derive(Debug, Clone)]
+pub(crate) struct NativePath {
+    pub(crate) from_document: bool,
+    pub(crate) steps: Vec<NativeStep>,
+}
+
+/// A native step.
+#[derive(Debug, Clone)]
+pub(crate) struct NativeStep {
+    pub(crate) name: NativeName,
+    pub(crate) select: NativeSelect,
+}
+
+/// What a native step goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NativeName {
+    Segment(SegmentName),
+    Field(u16),
+    Component(u16),
+    Subcomponent(u16),
+    /// A JSON member; empty for the items of an array that is the base itself.
+    Member(Box<str>),
+    Attribute(Box<str>),
+    Row,
+    Column(Box<str>),
+}
+
+/// Which repetitions.
+#[derive(Debug, Clone)]
+pub(crate) enum NativeSelect {
+    First,
+    Index(u16),
+    All,
+    Where(Vec<Condition>, bool),
+}
+
+impl NativeSelect {
+    /// Whether it can take several.
+    pub(crate) const fn many(&self) -> bool {
+        matches!(self, Self::All | Self::Where(_, true))
+    }
+}
+
+impl NativePath {
+    /// Whether it can lead to several places.
+    pub(crate) fn many(&self) -> bool {
+        self.steps.iter().any(|step| step.select.many())
+    }
+}
+
+/// What becomes of native places that no rule carries.
+#[derive(Debug)]
+pub(crate) struct Fate {
+    pub(crate) line: LineId,
+    /// Empty for everything else.
+    pub(crate) paths: Vec<NativePath>,
+    /// The scope in which the paths hold.
+    pub(crate) scope: ScopeId,
+    /// The reason of a drop; `None` is residue.
+    pub(crate) drop: Option<String>,
+}
+
+/// A native place that a map speaks of.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) line: LineId,
+    /// Names from the document, selections left out.
+    pub(crate) path: Vec<NativeName>,
+    /// Whether what is below it is spoken of too.
+    pub(crate) whole: bool,
+    /// Whether a rule carries it (else residue or drop).
+    pub(crate) carried: bool,
+}
+
+impl Plan {
+    pub(crate) fn scope(&self, id: ScopeId) -> Option<&Scope> {
+        self.scopes.get(id as usize)
+    }
+
+    pub(crate) fn rule(&self, id: RuleId) -> Option<&Rule> {
+        self.rules.get(id as usize)
+    }
+
+    /// `file:line` of a line; of one in a block, the line that uses it comes first.
+    pub(crate) fn line(&self, id: LineId) -> String {
+        let Some(line) = self.lines.get(id as usize) else { return String::new() };
+        let here = format!("{}:{}", line.file, line.span.line);
+        match line.from {
+            Some(from) => format!("{} > {here}", self.line(from)),
+            None => here,
+        }
+    }
+}
+
+impl Stmt {
+    /// Whether it holds for a version of the format.
+    pub(crate) fn holds(&self, version: Version) -> bool {
+        self.since.is_none_or(|since| version >= since) && self.before.is_none_or(|before| version < before)
+    }
+}
+
+/// What a map's value means in a resource.
+pub(crate) fn constant(value: &Value, system: impl Fn(&str) -> String) -> Result<Constant, String> {
+    match value {
+        Value::Text(text) => Ok(Constant::Text(text.clone())),
+        Value::Coding(name, code) => Ok(Constant::Coding { system: system(name), code: code.clone() }),
+        Value::Context(name) if name == "provider" => Ok(Constant::Provider),
+        Value::Context(name) if name == "now" => Ok(Constant::Now),
+        Value::Context(name) => Err(format!("`@{name}` is not in the context; there are `@provider` and `@now`")),
+    }
+}
