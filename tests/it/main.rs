@@ -13,6 +13,7 @@ mod access;
 mod config;
 mod documents;
 mod gateway;
+mod mapping;
 mod mllp;
 mod native;
 mod provider;

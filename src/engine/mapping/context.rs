@@ -100,6 +100,15 @@ impl Default for Envelope {
     }
 }
 
+/// Identifier types that name their system: the national person numbers (table 0203 `NNxxx`).
+const IDENTIFIER_TYPES: [(&str, &str); 5] = [
+    ("NNFIN", "urn:oid:1.2.246.21"),
+    ("NNSWE", "urn:oid:1.2.752.129.2.1.3.1"),
+    ("NNDNK", "urn:oid:1.2.208.176.1.2"),
+    ("NNNOR", "urn:oid:2.16.578.1.12.4.1.4.1"),
+    ("SS", "http://hl7.org/fhir/sid/us-ssn"),
+];
+
 impl Context {
     /// A context for a provider without settings: UTC, UTF-8, test mode.
     #[must_use]
@@ -112,7 +121,7 @@ impl Context {
             secret: secret.to_vec(),
             authorities: Vec::new(),
             code_systems: Vec::new(),
-            identifier_types: Vec::new(),
+            identifier_types: IDENTIFIER_TYPES.iter().map(|(name, uri)| Named::new(name, uri)).collect(),
             facilities: Vec::new(),
             tables: FxHashMap::default(),
             loss: Loss::default(),

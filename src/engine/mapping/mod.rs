@@ -1,3 +1,19 @@
 //! The correspondence language: one description per format, both directions.
 
+mod compile;
+mod context;
+mod identity;
+pub mod lens;
+mod library;
+mod map;
+mod plan;
+mod run;
+mod schema;
 pub mod syntax;
+mod trace;
+
+pub use context::{Context, Envelope, Loss, Named};
+pub use library::{Maps, NoMap};
+pub use map::{EntryInfo, Map, Translation, format};
+pub use run::{Refusal, Refusals, Verb};
+pub use trace::{Disposition, Lost, Report, ReportItem};

@@ -119,6 +119,10 @@ pub(crate) struct Scope {
     pub(crate) links: Vec<Link>,
     pub(crate) bound: Vec<Bound>,
     pub(crate) written: Vec<(NativePath, String)>,
+    /// The leaf that counts the repetitions.
+    pub(crate) ordinal: Option<(LineId, NativePath)>,
+    /// The action code of the scope's resources.
+    pub(crate) verb: Option<(LineId, NativePath)>,
     /// Native paths by which repetitions are aligned.
     pub(crate) key: Option<Key>,
     pub(crate) more: Option<Otherwise>,
@@ -153,6 +157,8 @@ pub(crate) struct Rule {
     pub(crate) slot: u16,
     pub(crate) direction: Direction,
     pub(crate) when: Vec<Condition>,
+    /// What must hold of the scope's FHIR place on the way back.
+    pub(crate) only: Vec<Mark>,
     pub(crate) empty: Option<Constant>,
     pub(crate) otherwise: Option<Otherwise>,
     pub(crate) also: Vec<(u16, Lens)>,

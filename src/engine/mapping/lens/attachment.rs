@@ -3,8 +3,14 @@
 use super::{Fidelity, Got, Out, Put, Texts, Uncarried};
 
 /// The main types of table 0191 that are not the words of RFC 2046.
-const MAIN: [(&str, &str); 6] =
-    [("AP", "application"), ("AU", "audio"), ("FT", "text"), ("TEXT", "text"), ("IM", "image"), ("multipart", "multipart")];
+const MAIN: [(&str, &str); 6] = [
+    ("AP", "application"),
+    ("AU", "audio"),
+    ("FT", "text"),
+    ("TEXT", "text"),
+    ("IM", "image"),
+    ("multipart", "multipart"),
+];
 
 /// Inputs: main type and subtype.
 pub(super) fn mime(from: &Texts<'_>) -> Option<Got> {
@@ -42,7 +48,8 @@ pub(super) fn data(from: &Texts<'_>) -> Result<Option<Got>, Uncarried> {
             plain
         }
         e if e.eq_ignore_ascii_case("hex") => {
-            let digits: Option<Vec<u32>> = data.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16)).collect();
+            let digits: Option<Vec<u32>> =
+                data.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16)).collect();
             let digits = digits.filter(|d| d.len() % 2 == 0).ok_or_else(|| Uncarried::new("hexadecimal data"))?;
             let bytes: Vec<u8> = digits
                 .chunks_exact(2)
@@ -59,11 +66,8 @@ pub(super) fn data(from: &Texts<'_>) -> Result<Option<Got>, Uncarried> {
 pub(super) fn put_data(value: &str, old: &Texts<'_>) -> Put {
     let plain: String = value.chars().filter(|c| !c.is_whitespace()).collect();
     let was = old.get(1).and_then(Option::as_deref);
-    let encoding = if was.is_some_and(|w| w.eq_ignore_ascii_case("base64")) {
-        Out::Keep
-    } else {
-        Out::Set("Base64".to_owned())
-    };
+    let encoding =
+        if was.is_some_and(|w| w.eq_ignore_ascii_case("base64")) { Out::Keep } else { Out::Set("Base64".to_owned()) };
     Put { outs: vec![Out::Set(plain), encoding], fidelity: Fidelity::Exact }
 }
 

@@ -47,14 +47,17 @@ pub(super) fn system(name: &str, cx: &Context) -> Result<Got, Uncarried> {
     if uri(name) {
         return Ok(Got::exact(name));
     }
-    Err(Uncarried::new("a coding system name of table 0396, an OID, a URI, or a name that the provider's settings know"))
+    Err(Uncarried::new(
+        "a coding system name of table 0396, an OID, a URI, or a name that the provider's settings know",
+    ))
 }
 
 pub(super) fn put_system(value: &str, cx: &Context) -> Result<Put, Uncarried> {
     if let Some(name) = Context::name(&cx.code_systems, value) {
         return Ok(Put::exact(name));
     }
-    if let Some(table) = value.strip_prefix(V2_TABLE).filter(|t| t.len() == 4 && t.chars().all(|c| c.is_ascii_digit())) {
+    if let Some(table) = value.strip_prefix(V2_TABLE).filter(|t| t.len() == 4 && t.chars().all(|c| c.is_ascii_digit()))
+    {
         return Ok(Put::exact(format!("HL7{table}")));
     }
     if let Some((name, _)) = SYSTEMS.iter().find(|(_, uri)| *uri == value) {
@@ -130,7 +133,9 @@ fn oid(text: &str) -> bool {
     let arcs = text.split('.');
     arcs.clone().count() >= 3
         && matches!(text.bytes().next(), Some(b'0'..=b'2'))
-        && arcs.clone().all(|a| !a.is_empty() && a.bytes().all(|b| b.is_ascii_digit()) && (a == "0" || !a.starts_with('0')))
+        && arcs
+            .clone()
+            .all(|a| !a.is_empty() && a.bytes().all(|b| b.is_ascii_digit()) && (a == "0" || !a.starts_with('0')))
 }
 
 /// An absolute URI by its form.

@@ -104,9 +104,7 @@ impl CodeTable {
             return Ok(Put::exact(native.as_str()));
         }
         match self.backward.get(value) {
-            Some(target) => {
-                Ok(Put { outs: vec![Out::Set(target.code.clone())], fidelity: target.fidelity })
-            }
+            Some(target) => Ok(Put { outs: vec![Out::Set(target.code.clone())], fidelity: target.fidelity }),
             None => {
                 let mut known: Vec<&str> = self.writable().collect();
                 known.sort_unstable();

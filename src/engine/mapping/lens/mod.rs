@@ -135,8 +135,24 @@ pub enum Lens {
 
 /// The words for lenses in maps.
 pub const NAMES: [&str; 18] = [
-    "text", "code", "number", "integer", "boolean", "words", "prefix", "coded", "system", "authority", "dtm", "iso",
-    "date", "datetime", "phone", "mime", "data", "hetu",
+    "text",
+    "code",
+    "number",
+    "integer",
+    "boolean",
+    "words",
+    "prefix",
+    "coded",
+    "system",
+    "authority",
+    "dtm",
+    "iso",
+    "date",
+    "datetime",
+    "phone",
+    "mime",
+    "data",
+    "hetu",
 ];
 
 impl Lens {

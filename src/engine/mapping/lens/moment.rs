@@ -48,9 +48,10 @@ impl Moment {
     /// A real date and time of day?
     fn checked(self, expected: &'static str) -> Result<Self, Uncarried> {
         let real = civil::Date::new(self.year, self.month.unwrap_or(1), self.day.unwrap_or(1)).is_ok()
-            && self.time.as_ref().is_none_or(|t| {
-                civil::Time::new(t.hour, t.minute.unwrap_or(0), t.second.unwrap_or(0), 0).is_ok()
-            });
+            && self
+                .time
+                .as_ref()
+                .is_none_or(|t| civil::Time::new(t.hour, t.minute.unwrap_or(0), t.second.unwrap_or(0), 0).is_ok());
         if real && self.year > 0 { Ok(self) } else { Err(Uncarried::new(expected)) }
     }
 
@@ -94,7 +95,9 @@ impl Moment {
         };
         let mut parts = date.split('-');
         let field = |part: &str, length: usize| {
-            (part.len() == length && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<i16>().ok()).flatten()
+            (part.len() == length && part.bytes().all(|b| b.is_ascii_digit()))
+                .then(|| part.parse::<i16>().ok())
+                .flatten()
         };
         let year = parts.next().and_then(|p| field(p, 4)).ok_or_else(wrong)?;
         let mut next = || -> Result<Option<i8>, Uncarried> {
@@ -124,9 +127,9 @@ impl Moment {
             (text, None, false)
         };
         let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
-        let mut parts = clock.split(':').map(|p| {
-            (p.len() == 2 && p.bytes().all(|b| b.is_ascii_digit())).then(|| p.parse::<i8>().ok()).flatten()
-        });
+        let mut parts = clock
+            .split(':')
+            .map(|p| (p.len() == 2 && p.bytes().all(|b| b.is_ascii_digit())).then(|| p.parse::<i8>().ok()).flatten());
         let hour = parts.next().flatten().ok_or_else(wrong)?;
         let minute = parts.next().map(|p| p.ok_or_else(wrong)).transpose()?;
         let second = parts.next().map(|p| p.ok_or_else(wrong)).transpose()?;
@@ -164,7 +167,12 @@ impl Moment {
             year: there.year(),
             month: Some(there.month()),
             day: Some(there.day()),
-            time: Some(Time { hour: there.hour(), minute: Some(there.minute()), second: Some(there.second()), ..time.clone() }),
+            time: Some(Time {
+                hour: there.hour(),
+                minute: Some(there.minute()),
+                second: Some(there.second()),
+                ..time.clone()
+            }),
         })
     }
 
@@ -404,8 +412,7 @@ pub(super) fn date_put(value: &str, pattern: &Pattern, _: Precision, cx: &Contex
         return Err(Uncarried::new("a date to the day"));
     }
     // A time that the column cannot hold is lost, and said to be.
-    let fidelity =
-        if timed || moment.time.is_none() { Fidelity::Exact } else { Fidelity::Approximated };
+    let fidelity = if timed || moment.time.is_none() { Fidelity::Exact } else { Fidelity::Approximated };
     Ok(Put { outs: vec![Out::Set(write_date(&moment, pattern))], fidelity })
 }
 
@@ -464,4 +471,3 @@ pub(crate) fn same_moment(a: &str, b: &str) -> bool {
     };
     matches!((key(&a), key(&b)), (Some(a), Some(b)) if a == b)
 }
-

@@ -124,6 +124,7 @@ fn hl7v2(cursor: &mut Cursor<'_>) -> Read<NativeType> {
     let first = version(cursor)?;
     cursor.expect("..", "versions are a range: `2.3..2.8`")?;
     let last = version(cursor)?;
+    cursor.space();
     let mut events = Vec::new();
     if cursor.eat_word("events") {
         while !cursor.at("<=>") && !cursor.done() {

@@ -255,6 +255,10 @@ pub enum Kind {
     Drop(Vec<NativePath>, String),
     /// `bound .2 .3 to .1`: leaves that describe the value of another and go when it changes.
     Bound(Vec<NativePath>, NativePath),
+    /// `verb RF1-25`: the action code that says what is done to the scope's resource (tables 0206 and 0287).
+    Verb(NativePath),
+    /// `ordinal DG1-1`: the number of the repetition, from 1.
+    Ordinal(NativePath),
     /// `written .6 = "x"`: what a written-new native part holds beside the rules; nothing is read from it.
     Written(NativePath, String),
 }
@@ -332,6 +336,8 @@ pub struct Rule {
     pub lens: Option<LensCall>,
     /// `when`: only where this holds on the native side.
     pub when: Vec<Condition>,
+    /// `where .system = email`: only where this holds of the scope's FHIR place, on the way back.
+    pub only: Vec<Discriminator>,
     /// `empty => value`: what FHIR has where native has nothing.
     pub empty: Option<Value>,
     /// `else …`: what becomes of a value that the lens cannot carry.

@@ -267,6 +267,18 @@ fn fhir_select(cursor: &mut Cursor<'_>) -> Read<FhirSelect> {
     Ok(FhirSelect::With(all, cursor.eat_tight("[]")))
 }
 
+/// Reads `.system = email, .use = home`.
+pub(super) fn discriminators(cursor: &mut Cursor<'_>) -> Read<Vec<Discriminator>> {
+    let mut all = Vec::new();
+    loop {
+        cursor.eat_tight(".");
+        all.push(discriminator(cursor)?);
+        if !cursor.eat(",") {
+            return Ok(all);
+        }
+    }
+}
+
 fn discriminator(cursor: &mut Cursor<'_>) -> Read<Discriminator> {
     let mut ahead = cursor.clone();
     let mut path = Vec::new();

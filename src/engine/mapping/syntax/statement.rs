@@ -59,6 +59,12 @@ fn kind(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Kind> {
         }
         return Ok(Kind::Bound(what, paths::native(cursor, format)?));
     }
+    if cursor.eat_word("ordinal") {
+        return paths::native(cursor, format).map(Kind::Ordinal);
+    }
+    if cursor.eat_word("verb") {
+        return paths::native(cursor, format).map(Kind::Verb);
+    }
     if cursor.eat_word("written") {
         let path = paths::native(cursor, format)?;
         cursor.expect("=", "`written .3 = \"text\"`")?;
@@ -196,7 +202,7 @@ fn rule(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Kind> {
     if !paths::native_begins(cursor, format) {
         return cursor.stop(
             format!("found {}", cursor.found()),
-            "a statement: `entry`, `const`, `link`, `event`, `each`, `use`, `bound`, `written`, `other`, or a native path",
+            "a statement: `entry`, `const`, `link`, `event`, `each`, `use`, `bound`, `verb`, `ordinal`, `written`, `other`, or a native path",
         );
     }
     let first = paths::native(cursor, format)?;
@@ -230,6 +236,7 @@ fn rule(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Kind> {
         fhir,
         lens: None,
         when: Vec::new(),
+        only: Vec::new(),
         empty: None,
         otherwise: None,
         more: None,
@@ -245,6 +252,8 @@ fn modifiers(cursor: &mut Cursor<'_>, format: FormatName, rule: &mut Rule) -> Re
         let span = cursor.span();
         if cursor.eat_word("when") {
             rule.when = paths::conditions(cursor, format)?;
+        } else if cursor.eat_word("where") {
+            rule.only = paths::discriminators(cursor)?;
         } else if cursor.eat_word("empty") {
             cursor.expect("=>", "`empty => value`")?;
             rule.empty = Some(paths::value(cursor)?);
@@ -264,14 +273,15 @@ fn modifiers(cursor: &mut Cursor<'_>, format: FormatName, rule: &mut Rule) -> Re
             return Err(super::cursor::Stop {
                 span,
                 what: format!("found {}", cursor.found()),
-                right: "after the path: a lens, then `when`, `empty`, `else`, `more`, `also`, `reason`".to_owned(),
+                right: "after the path: a lens, then `when`, `where`, `empty`, `else`, `more`, `also`, `reason`"
+                    .to_owned(),
             });
         }
     }
     Ok(())
 }
 
-const WORDS: [&str; 6] = ["when", "empty", "else", "more", "reason", "also"];
+const WORDS: [&str; 7] = ["when", "where", "empty", "else", "more", "reason", "also"];
 
 fn next_is_lens(cursor: &Cursor<'_>) -> bool {
     let mut ahead = cursor.clone();

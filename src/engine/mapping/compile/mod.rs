@@ -1,0 +1,224 @@
+//! From syntax to plan: names are resolved against the FHIR model and the native schema, blocks are put in place.
+//!
+//! Everything that is wrong is noted with its line; compiling goes on, so that one run shows all of it.
+
+mod fhir;
+mod lens;
+mod native;
+mod statement;
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use serde_json::Value as Json;
+
+use crate::definitions::{Model, TypeId};
+
+use super::plan::{Line, LineId, Plan, Scope, ScopeId, Slot, SlotAt, SlotRef};
+use super::schema::{NativeSchema, Place};
+use super::syntax::{BlockItem, Direction, File, FormatName, Item, Level, MapItem, Problem, Span, Table};
+
+/// All items of a tree of maps, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Library {
+    pub(crate) maps: Vec<(Arc<str>, MapItem)>,
+    pub(crate) blocks: FxHashMap<String, BlockItem>,
+    pub(crate) tables: FxHashMap<String, Table>,
+    pub(crate) aliases: FxHashMap<String, String>,
+    pub(crate) schemas: FxHashMap<String, Json>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Library {
+    /// Takes in a parsed file. An item of a name that is there already replaces it: later trees override.
+    pub(crate) fn add(&mut self, file: File) {
+        self.problems.extend(file.problems);
+        for item in file.items {
+            match item {
+                Item::Map(map) => {
+                    self.maps.retain(|(_, other)| other.name != map.name);
+                    self.maps.push((Arc::clone(&file.name), map));
+                }
+                Item::Block(block) => {
+                    self.blocks.insert(block.name.clone(), block);
+                }
+                Item::Table(table) => {
+                    self.tables.insert(table.name, table.table);
+                }
+                Item::Alias(alias) => {
+                    self.aliases.insert(alias.name, alias.uri);
+                }
+            }
+        }
+    }
+
+    /// The URI of a system by its alias, its known short name, or itself.
+    pub(crate) fn system(&self, name: &str) -> String {
+        if let Some(uri) = self.aliases.get(name) {
+            return uri.clone();
+        }
+        if let Some(table) = name.strip_prefix("v2-").filter(|t| t.len() == 4) {
+            return format!("http://terminology.hl7.org/CodeSystem/v2-{table}");
+        }
+        if let Some(table) = name.strip_prefix("v3-") {
+            return format!("http://terminology.hl7.org/CodeSystem/v3-{table}");
+        }
+        name.to_owned()
+    }
+}
+
+/// Where in the native document a scope stands, while it is compiled.
+#[derive(Debug, Clone)]
+struct Standing {
+    place: Place,
+    /// The names that lead there from the document.
+    path: Vec<super::plan::NativeName>,
+}
+
+/// The compiler of one map.
+struct Compiler<'l> {
+    library: &'l Library,
+    model: &'l Arc<Model>,
+    schema: NativeSchema,
+    format: FormatName,
+    plan: Plan,
+    problems: Vec<Problem>,
+    /// The scopes from the document inwards.
+    open: Vec<ScopeId>,
+    standing: Vec<Standing>,
+    /// The file that the statement being compiled stands in, and the line that used its block.
+    file: Arc<str>,
+    from: Option<LineId>,
+    depth: u8,
+}
+
+/// Compiles one map. The plan is only good when no problem is an error.
+pub(crate) fn compile(library: &Library, model: &Arc<Model>, file: &Arc<str>, map: &MapItem) -> (Plan, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let schema = match NativeSchema::of(&map.native, |name| library.schemas.get(name).cloned()) {
+        Ok(schema) => schema,
+        Err((what, right)) => {
+            problems.push(Problem { file: Arc::clone(file), span: map.span, level: Level::Error, what, right });
+            return (Plan::default(), problems);
+        }
+    };
+    let standing = Standing { place: schema.document(), path: Vec::new() };
+    let mut compiler = Compiler {
+        library,
+        model,
+        schema,
+        format: map.native.format(),
+        plan: Plan::default(),
+        problems,
+        open: Vec::new(),
+        standing: vec![standing],
+        file: Arc::clone(file),
+        from: None,
+        depth: 0,
+    };
+    let line = compiler.line(map.span);
+    let root = compiler.scope(line, Direction::Both);
+    compiler.push_slot(root, SlotAt::Nowhere, None);
+    compiler.open.push(root);
+    compiler.body(&map.body);
+    (compiler.plan, compiler.problems)
+}
+
+impl Compiler<'_> {
+    fn problem(&mut self, span: Span, what: impl Into<String>, right: impl Into<String>) {
+        self.note(Level::Error, span, what, right);
+    }
+
+    fn note(&mut self, level: Level, span: Span, what: impl Into<String>, right: impl Into<String>) {
+        let problem = Problem { file: Arc::clone(&self.file), span, level, what: what.into(), right: right.into() };
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    fn line(&mut self, span: Span) -> LineId {
+        let line = Line { file: Arc::clone(&self.file), span, from: self.from };
+        if let Some(at) = self.plan.lines.iter().rposition(|known| *known == line) {
+            return LineId::try_from(at).unwrap_or(LineId::MAX);
+        }
+        self.plan.lines.push(line);
+        LineId::try_from(self.plan.lines.len() - 1).unwrap_or(LineId::MAX)
+    }
+
+    fn scope(&mut self, line: LineId, direction: Direction) -> ScopeId {
+        self.plan.scopes.push(Scope {
+            line,
+            parent: self.open.last().copied(),
+            native: Vec::new(),
+            when: Vec::new(),
+            slots: Vec::new(),
+            entries: Vec::new(),
+            body: Vec::new(),
+            consts: Vec::new(),
+            links: Vec::new(),
+            bound: Vec::new(),
+            written: Vec::new(),
+            verb: None,
+            ordinal: None,
+            key: None,
+            more: None,
+            direction,
+            repeats: false,
+            each: false,
+        });
+        ScopeId::try_from(self.plan.scopes.len() - 1).unwrap_or(ScopeId::MAX)
+    }
+
+    fn scope_mut(&mut self, id: ScopeId) -> Option<&mut Scope> {
+        self.plan.scopes.get_mut(id as usize)
+    }
+
+    /// The innermost open scope.
+    fn here(&self) -> ScopeId {
+        self.open.last().copied().unwrap_or(0)
+    }
+
+    /// The open scope so many above the innermost.
+    fn above(&self, up: u8) -> ScopeId {
+        self.open.iter().rev().nth(usize::from(up)).copied().unwrap_or(0)
+    }
+
+    fn push_slot(&mut self, scope: ScopeId, at: SlotAt, type_id: Option<TypeId>) -> u16 {
+        let type_id = type_id.or_else(|| self.model.type_named("Element"));
+        let (Some(type_id), Some(scope)) = (type_id, self.scope_mut(scope)) else { return 0 };
+        scope.slots.push(Slot { at, type_id });
+        u16::try_from(scope.slots.len() - 1).unwrap_or(u16::MAX)
+    }
+
+    fn slot(&self, at: SlotRef) -> Option<&Slot> {
+        self.plan.scope(self.above(at.up))?.slots.get(usize::from(at.slot))
+    }
+
+    fn type_of(&self, at: SlotRef) -> Option<TypeId> {
+        self.slot(at).map(|slot| slot.type_id)
+    }
+
+    /// The entry of this name in the innermost scope that has it.
+    fn entry(&self, name: &str) -> Option<SlotRef> {
+        (0_u8..).zip(self.open.iter().rev()).find_map(|(up, id)| {
+            let scope = self.plan.scope(*id)?;
+            let entry = scope.entries.iter().find(|entry| entry.name.as_ref() == name)?;
+            Some(SlotRef { up, slot: entry.slot })
+        })
+    }
+
+    fn entry_names(&self) -> String {
+        let mut names: Vec<&str> = self
+            .open
+            .iter()
+            .filter_map(|id| self.plan.scope(*id))
+            .flat_map(|scope| scope.entries.iter().map(|entry| entry.name.as_ref()))
+            .collect();
+        names.sort_unstable();
+        names.join(", ")
+    }
+
+    fn stands(&self) -> Standing {
+        self.standing.last().cloned().unwrap_or(Standing { place: Place::Open, path: Vec::new() })
+    }
+}

@@ -1,0 +1,167 @@
+//! Native paths: each step is checked against the schema, and what the path claims is noted.
+
+use super::super::plan::{self, Claim, LineId, NativeName, NativeSelect};
+use super::super::schema::Place;
+use super::super::syntax::{self, Condition, NativePath, Origin, Select, StepName};
+use super::{Compiler, Standing};
+use crate::native::SegmentName;
+
+/// A path that leads somewhere.
+pub(super) struct Found {
+    pub(super) path: plan::NativePath,
+    pub(super) at: Standing,
+}
+
+impl Compiler<'_> {
+    /// Compiles a path from where the innermost scope stands.
+    pub(super) fn native(&mut self, path: &NativePath) -> Option<Found> {
+        let from = match path.origin {
+            Origin::Scope => self.stands(),
+            Origin::Document => Standing { place: self.schema.document(), path: Vec::new() },
+        };
+        let steps = self.steps(path, &from)?;
+        Some(Found {
+            path: plan::NativePath { from_document: path.origin == Origin::Document, steps: steps.0 },
+            at: steps.1,
+        })
+    }
+
+    fn steps(&mut self, path: &NativePath, from: &Standing) -> Option<(Vec<plan::NativeStep>, Standing)> {
+        let mut at = from.clone();
+        let mut steps = Vec::new();
+        for (i, step) in path.steps.iter().enumerate() {
+            let mut name = self.name(path, &step.name)?;
+            // Inside a component, `.n` is a subcomponent.
+            if let (NativeName::Component(n), Some(NativeName::Component(_) | NativeName::Subcomponent(_))) =
+                (&name, at.path.last())
+            {
+                name = NativeName::Subcomponent(*n);
+            }
+            // The segment that the scope stands on, named again, is that segment.
+            let own =
+                i == 0 && matches!((&name, &at.place), (NativeName::Segment(name), Place::Segment(own)) if name == own);
+            if own && matches!(step.select, Select::First) {
+                continue;
+            }
+            // A column may be named without its row, and a segment from inside another: both are looked up from there.
+            match self.schema.step(&at.place, &name) {
+                Ok(place) => {
+                    let inside = matches!((&name, &at.place), (NativeName::Segment(_), Place::Segment(_)));
+                    if inside {
+                        at.path.clear();
+                    }
+                    at.path.push(name.clone());
+                    at.place = place;
+                }
+                Err((what, right)) => {
+                    self.problem(path.span, what, right);
+                    return None;
+                }
+            }
+            let select = self.select(&step.select, &mut at)?;
+            steps.push(plan::NativeStep { name, select });
+        }
+        Some((steps, at))
+    }
+
+    fn name(&mut self, path: &NativePath, name: &StepName) -> Option<NativeName> {
+        Some(match name {
+            StepName::Segment(name) => match name.parse::<SegmentName>() {
+                Ok(name) => NativeName::Segment(name),
+                Err(error) => {
+                    self.problem(path.span, format!("{name} is no segment"), error.to_string());
+                    return None;
+                }
+            },
+            StepName::Group(name) => {
+                self.problem(
+                    path.span,
+                    format!("{name} is a group; the names of groups differ between versions"),
+                    "name the segment that the group begins with: what follows it in its group is inside it",
+                );
+                return None;
+            }
+            StepName::Field(n) => NativeName::Field(*n),
+            StepName::Component(n) => NativeName::Component(*n),
+            StepName::Subcomponent(n) => NativeName::Subcomponent(*n),
+            StepName::Member(name) => NativeName::Member(name.as_str().into()),
+            StepName::Attribute(name) => NativeName::Attribute(name.as_str().into()),
+            StepName::Row => NativeName::Row,
+            StepName::Column(name) => NativeName::Column(name.as_str().into()),
+        })
+    }
+
+    fn select(&mut self, select: &Select, at: &mut Standing) -> Option<NativeSelect> {
+        let array = match &at.place {
+            Place::Json(schema) if self.schema.is_array(schema) => Some(self.schema.item(schema)),
+            _ => None,
+        };
+        if let Some(item) = array
+            && !matches!(select, Select::First)
+        {
+            at.place = Place::Json(std::sync::Arc::new(item));
+        }
+        Some(match select {
+            Select::First => NativeSelect::First,
+            Select::Index(n) => NativeSelect::Index(*n),
+            Select::All => NativeSelect::All,
+            Select::Where(conditions, all) => {
+                // What repeats by its nature (segments, items, rows) is taken as often as the conditions hold.
+                let by_nature = matches!(at.place, Place::Segment(_) | Place::Json(_) | Place::Row | Place::Open);
+                NativeSelect::Where(self.conditions_at(conditions, at), *all || by_nature)
+            }
+        })
+    }
+
+    /// Conditions on a place.
+    pub(super) fn conditions_at(&mut self, conditions: &[Condition], at: &Standing) -> Vec<plan::Condition> {
+        let mut compiled = Vec::new();
+        for condition in conditions {
+            let from = match condition.path.origin {
+                Origin::Scope => at.clone(),
+                Origin::Document => Standing { place: self.schema.document(), path: Vec::new() },
+            };
+            let Some((steps, end)) = self.steps(&condition.path, &from) else { continue };
+            let line = self.line(condition.span);
+            if let syntax::Test::In(_) = condition.test {
+                self.claim(line, &end, true);
+            }
+            compiled.push(plan::Condition {
+                any: condition.any,
+                path: plan::NativePath { from_document: condition.path.origin == Origin::Document, steps },
+                test: condition.test.clone(),
+            });
+        }
+        compiled
+    }
+
+    /// Conditions on where the innermost scope stands.
+    pub(super) fn conditions(&mut self, conditions: &[Condition]) -> Vec<plan::Condition> {
+        let at = self.stands();
+        self.conditions_at(conditions, &at)
+    }
+
+    /// Notes that a place is spoken of.
+    pub(super) fn claim(&mut self, line: LineId, at: &Standing, carried: bool) {
+        self.plan.claims.push(Claim { line, path: at.path.clone(), whole: true, carried });
+    }
+
+    /// A key from where the innermost scope stands, or from a place of its own.
+    pub(super) fn key(&mut self, key: &syntax::Key, at: Option<&Standing>) -> Option<plan::Key> {
+        let from = at.cloned().unwrap_or_else(|| self.stands());
+        let mut alternatives = Vec::new();
+        for alternative in &key.alternatives {
+            let mut parts = Vec::new();
+            for part in &alternative.parts {
+                let from = match part.origin {
+                    Origin::Scope => from.clone(),
+                    Origin::Document => Standing { place: self.schema.document(), path: Vec::new() },
+                };
+                let (steps, _) = self.steps(part, &from)?;
+                parts.push(plan::NativePath { from_document: part.origin == Origin::Document, steps });
+            }
+            alternatives.push((alternative.personal, parts));
+        }
+        Some(plan::Key { alternatives })
+    }
+}

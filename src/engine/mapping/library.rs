@@ -1,0 +1,172 @@
+//! The maps that there are: those compiled into the program, and those that override them.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use crate::definitions::Model;
+use crate::fault::Fault;
+use crate::native::hl7v2::schema::Version as V2;
+use crate::native::{Format, NodeId, Tree};
+
+use super::compile::{Library, compile};
+use super::map::Map;
+use super::schema::version;
+use super::syntax::{self, Level, NativeType, Problem};
+
+include!("embedded.rs");
+
+/// All maps, found by a document's own type.
+#[derive(Debug, Clone)]
+pub struct Maps {
+    maps: Vec<Arc<Map>>,
+    problems: Vec<Problem>,
+}
+
+/// There is no map for a document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoMap {
+    /// Nothing reads this type.
+    #[error("no map reads this document; known are {known}")]
+    Unknown {
+        /// What the maps read.
+        known: String,
+    },
+    /// The type is known, the version is not.
+    #[error("version {found} is not read; {map} reads {known}")]
+    Version {
+        /// The map of the type.
+        map: String,
+        /// The version of the document.
+        found: String,
+        /// The versions that the map reads.
+        known: String,
+    },
+    /// No map has this name.
+    #[error("there is no map {0}")]
+    Name(String),
+}
+
+impl NoMap {
+    /// The answer that it leads to.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::Unknown { .. } | Self::Name(_) => Fault::UnknownType,
+            Self::Version { .. } => Fault::VersionNotSupported,
+        }
+    }
+}
+
+impl Maps {
+    /// The maps compiled into the program.
+    #[must_use]
+    pub fn embedded(model: &Arc<Model>) -> Self {
+        Self::with(model, &[])
+    }
+
+    /// The maps compiled into the program, and files of a tree over them: (path, text), the path ending in `.map` or
+    /// `.schema.json`. Items of a known name replace those.
+    #[must_use]
+    pub fn with(model: &Arc<Model>, files: &[(String, String)]) -> Self {
+        let mut library = Library::default();
+        let embedded = EMBEDDED.iter().map(|(name, text)| (*name, *text));
+        for (name, text) in embedded.chain(files.iter().map(|(name, text)| (name.as_str(), text.as_str()))) {
+            if name.ends_with(".map") {
+                library.add(syntax::parse(name, text));
+            } else if let Ok(schema) = serde_json::from_str::<Json>(text) {
+                library.schemas.insert(name.to_owned(), schema);
+            }
+        }
+        let mut problems = std::mem::take(&mut library.problems);
+        let mut maps = Vec::new();
+        for (file, item) in &library.maps {
+            let (plan, found) = compile(&library, model, file, item);
+            let sound = !found.iter().any(|p| p.level == Level::Error);
+            problems.extend(found);
+            if sound {
+                let text = match &item.native {
+                    NativeType::Json { schema, .. } => library.schemas.get(schema).cloned(),
+                    _ => None,
+                };
+                maps.push(Arc::new(Map::new(Arc::clone(model), Arc::clone(file), item.clone(), plan, text, &library)));
+            }
+        }
+        Self { maps, problems }
+    }
+
+    /// The `.map` and `.schema.json` files below a directory, their paths relative to it.
+    ///
+    /// # Errors
+    /// When a file or directory cannot be read.
+    pub fn read_tree(directory: &Path) -> io::Result<Vec<(String, String)>> {
+        let mut files = Vec::new();
+        let mut open = vec![directory.to_path_buf()];
+        while let Some(here) = open.pop() {
+            for entry in std::fs::read_dir(&here)? {
+                let path = entry?.path();
+                let name = path.strip_prefix(directory).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+                if path.is_dir() {
+                    open.push(path);
+                } else if name.ends_with(".map") || name.ends_with(".schema.json") {
+                    files.push((name, std::fs::read_to_string(&path)?));
+                }
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// What is wrong in the files. A map with an error is not among the maps.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// All maps.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Map>> {
+        self.maps.iter()
+    }
+
+    /// The map of this name.
+    ///
+    /// # Errors
+    /// [`NoMap::Name`].
+    pub fn named(&self, name: &str) -> Result<&Arc<Map>, NoMap> {
+        self.maps.iter().find(|map| map.name() == name).ok_or_else(|| NoMap::Name(name.to_owned()))
+    }
+
+    /// The map that reads a document, by the document's own type.
+    ///
+    /// # Errors
+    /// [`NoMap`], with the types that are known.
+    pub fn find(&self, tree: &Tree) -> Result<&Arc<Map>, NoMap> {
+        let reading = self.maps.iter().filter(|map| map.reads(tree)).max_by_key(|map| map.precision());
+        let Some(map) = reading else {
+            let mut known: Vec<String> = self.maps.iter().map(|map| map.reads_what()).collect();
+            known.sort_unstable();
+            return Err(NoMap::Unknown { known: known.join(", ") });
+        };
+        if let (Format::Hl7V2, NativeType::Hl7v2 { versions: (first, last), .. }) = (tree.format(), map.native()) {
+            let found = msh(tree, 12, 1);
+            let declared = V2::declared(&found).version().map(version);
+            // A version after the last is read as the last: a version only adds.
+            if declared.is_none_or(|v| v < *first) {
+                let text = |v: &syntax::Version| format!("{}.{}", v.0, v.1);
+                let known = format!("{} to {}", text(first), text(last));
+                return Err(NoMap::Version { map: map.name().to_owned(), found, known });
+            }
+        }
+        Ok(map)
+    }
+}
+
+/// A component of the header of a message.
+pub(crate) fn msh(tree: &Tree, field: u16, component: u16) -> String {
+    let header = tree.children(NodeId::ROOT).next();
+    let field = header.and_then(|h| tree.field(h, field));
+    let component = field.and_then(|f| tree.component(f, component));
+    tree.text(component).map(std::borrow::Cow::into_owned).unwrap_or_default()
+}

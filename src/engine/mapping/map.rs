@@ -1,0 +1,293 @@
+//! One map: forward, backward, and what it says of itself.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use crate::definitions::Model;
+use crate::fault::Fault;
+use crate::fhir::document::{Document, Node, Part};
+use crate::fhir::draft::DraftError;
+use crate::native::{Format, Tree};
+
+use super::compile::Library;
+use super::context::Context;
+use super::library::msh;
+use super::plan::{Condition, NativeName, NativePath, NativeSelect, NativeStep, Plan};
+use super::run::get::{Get, Run};
+use super::run::source::Source;
+use super::run::{Refusals, State, Verb, fold};
+use super::syntax::{self, FormatName, MapItem, NativeType};
+use super::trace::Report;
+
+/// A compiled map.
+#[derive(Debug)]
+pub struct Map {
+    pub(crate) model: Arc<Model>,
+    pub(crate) file: Arc<str>,
+    pub(crate) item: MapItem,
+    pub(crate) plan: Plan,
+    schema: Option<Json>,
+    /// What tells a JSON document of this type from others.
+    when: Vec<Condition>,
+}
+
+/// The result of a forward run: a Bundle, what its entries are, and a trace.
+#[derive(Debug)]
+pub struct Translation {
+    map: Arc<Map>,
+    document: Arc<Document>,
+    pub(crate) run: Run,
+    entries: Vec<EntryInfo>,
+}
+
+/// A resource of a translation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryInfo {
+    /// Its name in the map.
+    pub name: String,
+    /// Its resource type.
+    pub resource: String,
+    /// Its fullUrl in the Bundle.
+    pub full_url: String,
+    /// The native key, its parts joined by `-`; the keyed HMAC in hexadecimal where it is personal.
+    pub native_id: String,
+    /// Whether the map gives the resource a key of its own; else the native id hangs on the document's.
+    pub has_key: bool,
+    /// Whether the key is a personal identifier.
+    pub personal: bool,
+    /// What is to be done with it.
+    pub verb: Verb,
+}
+
+impl Map {
+    pub(crate) fn new(
+        model: Arc<Model>,
+        file: Arc<str>,
+        item: MapItem,
+        plan: Plan,
+        schema: Option<Json>,
+        _: &Library,
+    ) -> Self {
+        let when = match &item.native {
+            NativeType::Json { when, .. } => when.iter().map(plain_condition).collect(),
+            _ => Vec::new(),
+        };
+        Self { model, file, item, plan, schema, when }
+    }
+
+    /// The map's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.item.name
+    }
+
+    /// The file it stands in.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// What it reads and writes.
+    #[must_use]
+    pub fn native(&self) -> &NativeType {
+        &self.item.native
+    }
+
+    /// The JSON Schema of the documents it reads, if they are JSON.
+    #[must_use]
+    pub fn json_schema(&self) -> Option<&Json> {
+        self.schema.as_ref()
+    }
+
+    /// The name of the map that writes the answers to its messages.
+    #[must_use]
+    pub fn answers_with(&self) -> Option<&str> {
+        self.item.answer.as_ref().map(|(_, name)| name.as_str())
+    }
+
+    /// The names and resource types of its entries, those in scopes too, as they are declared.
+    pub fn entry_types(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.plan.scopes.iter().flat_map(|s| &s.entries).map(|e| (e.name.as_ref(), e.resource.as_ref()))
+    }
+
+    pub(crate) fn structure(&self) -> Option<&str> {
+        match &self.item.native {
+            NativeType::Hl7v2 { structure, .. } => Some(structure),
+            _ => None,
+        }
+    }
+
+    /// How much a document must say to be read by it: the more particular map is taken.
+    pub(crate) fn precision(&self) -> usize {
+        match &self.item.native {
+            NativeType::Json { when, .. } => when.len(),
+            NativeType::Delimited { required, .. } => required.len(),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn reads_what(&self) -> String {
+        match &self.item.native {
+            NativeType::Hl7v2 { message, events, .. } => {
+                events.iter().map(|event| format!("{message}^{event}")).collect::<Vec<_>>().join(", ")
+            }
+            NativeType::Json { schema, .. } => schema.clone(),
+            NativeType::Delimited { required, .. } => format!("a table with the columns {}", required.join(" ")),
+            NativeType::Xml { root, .. } => format!("<{root}>"),
+        }
+    }
+
+    /// Whether a document is of the type that the map reads.
+    #[must_use]
+    pub fn reads(&self, tree: &Tree) -> bool {
+        match (&self.item.native, tree.format()) {
+            (NativeType::Hl7v2 { message, events, .. }, Format::Hl7V2) => {
+                msh(tree, 9, 1) == *message && events.contains(&msh(tree, 9, 2))
+            }
+            (NativeType::Json { .. }, Format::Json) => {
+                let source = Source::new(tree, None);
+                !self.when.is_empty() && source.hold(source.root(), &self.when)
+            }
+            (NativeType::Delimited { required, .. }, Format::Delimited) => {
+                !required.is_empty() && required.iter().all(|name| tree.column(name).is_some())
+            }
+            (NativeType::Xml { root, .. }, Format::Xml) => tree
+                .children(tree.root())
+                .any(|c| tree.kind(c) == crate::native::Kind::Element && tree.name(c).as_deref() == Some(root)),
+            _ => false,
+        }
+    }
+
+    /// Translates a document into a Bundle of type collection. Its entries have `urn:uuid:` fullUrls and no ids.
+    ///
+    /// # Errors
+    /// [`Refusals`] where a line says that a value it cannot carry refuses the document.
+    pub fn get(self: &Arc<Self>, tree: &Tree, cx: &Context) -> Result<Translation, Refusals> {
+        let source = Source::new(tree, self.structure());
+        let run = Get::new(&self.plan, self.name(), &self.model, &source, cx).run()?;
+        let document =
+            run.trace.draft.finish().map_err(|error| Refusals::one("Bundle", error.to_string(), Fault::Internal))?;
+        let entries = run
+            .entries
+            .iter()
+            .map(|e| EntryInfo {
+                name: e.name.clone(),
+                resource: e.resource.clone(),
+                full_url: e.full_url.clone(),
+                native_id: e.native_id.clone(),
+                has_key: e.declared_key,
+                personal: e.personal,
+                verb: e.verb,
+            })
+            .collect();
+        Ok(Translation { map: Arc::clone(self), document, run, entries })
+    }
+}
+
+impl Translation {
+    /// The map that made it.
+    #[must_use]
+    pub fn map(&self) -> &Arc<Map> {
+        &self.map
+    }
+
+    /// The Bundle.
+    #[must_use]
+    pub fn document(&self) -> &Arc<Document> {
+        &self.document
+    }
+
+    /// Its entries, in the Bundle's order.
+    #[must_use]
+    pub fn entries(&self) -> &[EntryInfo] {
+        &self.entries
+    }
+
+    /// The resource of an entry.
+    #[must_use]
+    pub fn resource(&self, entry: usize) -> Option<Node<'_>> {
+        self.document.root().named("entry").nth(entry)?.first("resource")
+    }
+
+    /// The resource of an entry as a document part of its own.
+    #[must_use]
+    pub fn part(&self, entry: usize) -> Option<Part> {
+        Some(Part::new(&self.document, self.resource(entry)?.id()))
+    }
+
+    /// The first entry of this name.
+    #[must_use]
+    pub fn entry_named(&self, name: &str) -> Option<usize> {
+        self.entries.iter().position(|e| e.name == name)
+    }
+
+    /// Folds an entry, as the news of an event, onto what is known of the resource: what the document values
+    /// replaces, what it leaves empty stays, what it deletes (`""`, `null`) goes; line by line of the map.
+    ///
+    /// # Errors
+    /// [`Refusals`] when the entry is not there or of another type.
+    pub fn fold(&self, entry: usize, known: &Arc<Document>) -> Result<Arc<Document>, Refusals> {
+        let (Some(node), Some(of)) = (self.resource(entry), self.run.entries.get(entry)) else {
+            return Err(Refusals::one("Bundle.entry", "an entry of the translation", Fault::Internal));
+        };
+        if known.root().type_name() != node.type_name() {
+            return Err(Refusals::one(node.type_name(), "a known resource of the same type", Fault::Internal));
+        }
+        let owner = (of.frame, of.slot);
+        let said: Vec<(&[super::run::ReachStep], State)> = self
+            .run
+            .fold
+            .iter()
+            .filter(|state| state.owner == owner)
+            .map(|state| (state.path.as_slice(), state.state))
+            .collect();
+        fold::fold(node, known, &said).map_err(|error: DraftError| Refusals::one("", error.to_string(), error.fault()))
+    }
+
+    /// What became of each leaf. `tree` is the document that was translated.
+    #[must_use]
+    pub fn report(&self, tree: &Tree) -> Report {
+        self.run.trace.report(self.map.name(), tree, &self.map.plan, &self.map.model)
+    }
+
+    /// The totals of the report, without its items.
+    #[must_use]
+    pub fn totals(&self, tree: &Tree) -> Report {
+        self.run.trace.totals(self.map.name(), tree)
+    }
+
+    /// Whether a leaf's content is in the Bundle.
+    #[must_use]
+    pub fn conveys(&self, leaf: u32) -> bool {
+        self.run.trace.conveys(leaf)
+    }
+}
+
+/// A condition of a header, which needs no schema to be looked at.
+fn plain_condition(condition: &syntax::Condition) -> Condition {
+    Condition { any: condition.any, path: plain_path(&condition.path), test: condition.test.clone() }
+}
+
+fn plain_path(path: &syntax::NativePath) -> NativePath {
+    let steps = path.steps.iter().filter_map(|step| {
+        let name = match &step.name {
+            syntax::StepName::Member(name) => NativeName::Member(name.as_str().into()),
+            syntax::StepName::Column(name) => NativeName::Column(name.as_str().into()),
+            _ => return None,
+        };
+        Some(NativeStep { name, select: NativeSelect::First })
+    });
+    NativePath { from_document: true, steps: steps.collect() }
+}
+
+/// The kind of native document, as the native module names it.
+#[must_use]
+pub const fn format(name: FormatName) -> Format {
+    match name {
+        FormatName::Hl7v2 => Format::Hl7V2,
+        FormatName::Json => Format::Json,
+        FormatName::Delimited => Format::Delimited,
+        FormatName::Xml => Format::Xml,
+    }
+}

@@ -1,0 +1,126 @@
+//! Running plans: forward, backward, and folding events onto what is known.
+
+pub(crate) mod fold;
+pub(crate) mod get;
+pub(crate) mod source;
+
+use crate::fault::Fault;
+use crate::fhir::draft::At;
+
+use super::plan::SlotSelect;
+
+/// A resource of a translation.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) resource: String,
+    pub(crate) full_url: String,
+    pub(crate) native_id: String,
+    pub(crate) declared_key: bool,
+    pub(crate) personal: bool,
+    pub(crate) verb: Verb,
+    pub(crate) frame: usize,
+    pub(crate) slot: u16,
+    pub(crate) at: At,
+}
+
+/// What is to be done with a resource of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Create it, or update it where it is known.
+    Put,
+    /// It is new.
+    Create,
+    /// It is known and changes.
+    Update,
+    /// It is no more.
+    Delete,
+    /// It is only mentioned.
+    Mention,
+}
+
+impl Verb {
+    /// The verb of an action code (tables 0206 and 0287).
+    fn of(code: &str) -> Option<Self> {
+        match code {
+            "A" | "AD" => Some(Self::Create),
+            "U" | "UP" | "CO" => Some(Self::Update),
+            "D" | "DE" => Some(Self::Delete),
+            "X" | "S" | "LI" | "UC" | "UN" => Some(Self::Mention),
+            _ => None,
+        }
+    }
+}
+
+/// What a line of the map said in one occurrence of its scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum State {
+    /// The line does not run this way, or its condition does not hold.
+    Silent,
+    /// Native says nothing: no news.
+    Empty,
+    /// The map says it, not the document.
+    Fixed,
+    /// Native says that there is none.
+    Null,
+    /// Native has a value.
+    Valued,
+}
+
+/// A step of a path from a resource.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ReachStep {
+    pub(crate) written: Box<str>,
+    pub(crate) logical: Box<str>,
+    pub(crate) select: SlotSelect,
+    pub(crate) list: bool,
+}
+
+/// What was said of an element of a resource.
+#[derive(Debug, Clone)]
+pub(crate) struct FoldState {
+    /// Frame and slot of the resource.
+    pub(crate) owner: (usize, u16),
+    pub(crate) path: Vec<ReachStep>,
+    pub(crate) state: State,
+}
+
+/// Why a document is refused: each place that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", items.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct Refusals {
+    /// The places, in the order found.
+    pub items: Vec<Refusal>,
+}
+
+impl Refusals {
+    /// The answer: that of the first place.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        self.items.first().map_or(Fault::Internal, |item| item.fault)
+    }
+
+    /// The first place.
+    #[must_use]
+    pub fn location(&self) -> &str {
+        self.items.first().map_or("", |item| item.path.as_str())
+    }
+
+    pub(crate) fn one(path: impl Into<String>, expected: impl Into<String>, fault: Fault) -> Self {
+        Self { items: vec![Refusal { path: path.into(), rule: None, expected: expected.into(), fault }] }
+    }
+}
+
+/// A place that does not hold: never its content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: expected {expected}{}", rule.as_ref().map(|r| format!(" ({r})")).unwrap_or_default())]
+pub struct Refusal {
+    /// A native path, or a FHIRPath.
+    pub path: String,
+    /// The line of the map, `file:line`.
+    pub rule: Option<String>,
+    /// What would be right.
+    pub expected: String,
+    /// The answer that it leads to.
+    pub fault: Fault,
+}

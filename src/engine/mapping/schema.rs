@@ -1,0 +1,280 @@
+//! What a native document can hold, as far as a map must know it: the places that paths lead to, and all leaves.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::native::SegmentName;
+use crate::native::hl7v2::schema::{FieldDef, NodeKind, Schema, Shape, Version as V2};
+
+use super::plan::NativeName;
+use super::syntax::{NativeType, Version};
+
+/// The facts about a native document type.
+#[derive(Debug, Clone)]
+pub(crate) enum NativeSchema {
+    /// Message structure, with the versions of the map, newest first.
+    Hl7v2 { structure: String, versions: Vec<V2> },
+    /// JSON Schema.
+    Json(Arc<Value>),
+    /// Column names.
+    Delimited(Vec<String>),
+    /// Nothing is known beyond what the paths say.
+    Open,
+}
+
+/// A place in a native document type.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Document,
+    Segment(SegmentName),
+    /// A field, component or subcomponent of this data type.
+    Typed {
+        datatype: &'static str,
+        repeats: bool,
+    },
+    /// A place of a JSON document, by its schema.
+    Json(Arc<Value>),
+    Row,
+    Cell,
+    /// A place of which nothing is known.
+    Open,
+}
+
+/// Why a step leads nowhere: what is wrong, and what would be right.
+pub(crate) type NoStep = (String, String);
+
+/// A version of HL7 v2 as the maps write it.
+pub(crate) fn version(v2: V2) -> Version {
+    let mut parts = v2.text().split('.').map(|p| p.parse().unwrap_or(0));
+    (parts.next().unwrap_or(2), parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}
+
+impl NativeSchema {
+    /// The facts about a map's native side; a JSON schema comes as text by its name.
+    pub(crate) fn of(native: &NativeType, file: impl Fn(&str) -> Option<Value>) -> Result<Self, NoStep> {
+        match native {
+            NativeType::Hl7v2 { structure, versions: (first, last), .. } => {
+                let within = |v: &V2| {
+                    let v = version(*v);
+                    v >= *first && (v <= *last || (v.0, v.1) == (last.0, last.1))
+                };
+                let versions: Vec<V2> = V2::ALL.into_iter().rev().filter(within).collect();
+                if versions.is_empty() {
+                    return Err(("no version of HL7 v2 is in this range".to_owned(), "2.1..2.8".to_owned()));
+                }
+                if !versions.iter().any(|v| Schema::version(*v).structure(structure).is_some()) {
+                    return Err((
+                        format!("{structure} is no message structure of these versions"),
+                        "a structure such as REF_I12 or ADT_A01".to_owned(),
+                    ));
+                }
+                Ok(Self::Hl7v2 { structure: structure.clone(), versions })
+            }
+            NativeType::Json { schema, .. } => match file(schema) {
+                Some(value) => Ok(Self::Json(Arc::new(value))),
+                None => Err((
+                    format!("the JSON Schema \"{schema}\" is not in the tree, or is no JSON"),
+                    "the path of a schema file below profiles/, as `fi/schemas/x.schema.json`".to_owned(),
+                )),
+            },
+            NativeType::Delimited { columns, .. } => Ok(Self::Delimited(columns.clone())),
+            NativeType::Xml { .. } => Ok(Self::Open),
+        }
+    }
+
+    /// The place that the document itself is.
+    pub(crate) fn document(&self) -> Place {
+        match self {
+            Self::Json(schema) => Place::Json(Arc::clone(schema)),
+            _ => Place::Document,
+        }
+    }
+
+    fn field(&self, segment: SegmentName, number: u16) -> Option<FieldDef> {
+        let Self::Hl7v2 { versions, .. } = self else { return None };
+        let known =
+            versions.iter().filter_map(|v| Schema::version(*v).segment(segment.as_str())?.field(number).copied());
+        known.clone().find(|f| !f.datatype.is_empty() && f.datatype != "WD").or_else(|| known.clone().next())
+    }
+
+    fn component(&self, datatype: &str, number: u16) -> Option<FieldDef> {
+        let Self::Hl7v2 { versions, .. } = self else { return None };
+        let known = versions.iter().filter_map(|v| Schema::version(*v).datatype(datatype)?.component(number).copied());
+        known.clone().find(|f| !f.datatype.is_empty() && f.datatype != "WD").or_else(|| known.clone().next())
+    }
+
+    /// Whether the data type has components in some version.
+    pub(crate) fn composite(&self, datatype: &str) -> bool {
+        let Self::Hl7v2 { versions, .. } = self else { return false };
+        versions.iter().any(|v| matches!(Schema::version(*v).shape(datatype), Shape::Composite(_) | Shape::Varies))
+    }
+
+    /// One step from a place.
+    pub(crate) fn step(&self, from: &Place, name: &NativeName) -> Result<Place, NoStep> {
+        let nowhere = |what: String, right: &str| Err((what, right.to_owned()));
+        match (from, name) {
+            (Place::Open, _) => Ok(Place::Open),
+            (Place::Document | Place::Segment(_), NativeName::Segment(segment)) => self.segment(*segment),
+            (Place::Segment(segment), NativeName::Field(number)) => match self.field(*segment, *number) {
+                Some(field) => Ok(Place::Typed { datatype: field.datatype, repeats: field.repeats() }),
+                None => nowhere(
+                    format!("{segment} has no field {number} in the versions of this map"),
+                    "a field of the segment, or a wider range of versions",
+                ),
+            },
+            (Place::Typed { datatype, .. }, NativeName::Component(number) | NativeName::Subcomponent(number)) => {
+                if let Some(component) = self.component(datatype, *number) {
+                    return Ok(Place::Typed { datatype: component.datatype, repeats: false });
+                }
+                let open = *datatype == "varies" || datatype.is_empty() || *datatype == "WD";
+                if open || *number == 1 {
+                    return Ok(Place::Typed { datatype: if open { "varies" } else { datatype }, repeats: false });
+                }
+                nowhere(
+                    format!("{datatype} has no component {number} in the versions of this map"),
+                    "a component of the data type",
+                )
+            }
+            (Place::Json(schema), NativeName::Member(name)) => self.json_step(schema, name),
+            (Place::Document, NativeName::Row) => Ok(Place::Row),
+            (Place::Row, NativeName::Column(name)) => match self {
+                Self::Delimited(columns) if columns.iter().any(|c| c == name.as_ref()) => Ok(Place::Cell),
+                Self::Delimited(columns) => {
+                    nowhere(format!("there is no column {name}"), &format!("one of {}", columns.join(", ")))
+                }
+                _ => Ok(Place::Open),
+            },
+            (Place::Document, NativeName::Member(_) | NativeName::Attribute(_)) => Ok(Place::Open),
+            _ => nowhere(
+                "this step does not lead on from here".to_owned(),
+                "a path that starts where the scope stands (a segment's own name, `.n` in a data type, `$` in JSON, a column in a row)",
+            ),
+        }
+    }
+
+    fn segment(&self, segment: SegmentName) -> Result<Place, NoStep> {
+        let Self::Hl7v2 { structure, versions } = self else {
+            return Err(("segments are of HL7 v2".to_owned(), String::new()));
+        };
+        let named = versions
+            .iter()
+            .any(|v| Schema::version(*v).structure(structure).is_some_and(|s| s.names(segment.as_str())));
+        let defined = versions.iter().any(|v| Schema::version(*v).segment(segment.as_str()).is_some());
+        if named && defined {
+            return Ok(Place::Segment(segment));
+        }
+        Err((
+            format!("{structure} has no segment {segment} in the versions of this map"),
+            "a segment of the message structure".to_owned(),
+        ))
+    }
+
+    fn json_step(&self, schema: &Arc<Value>, name: &str) -> Result<Place, NoStep> {
+        let object = self.dereference(schema);
+        if name.is_empty() {
+            return Ok(Place::Json(Arc::new(self.item(&object))));
+        }
+        let Some(properties) = object.get("properties").and_then(Value::as_object) else {
+            return Err((
+                format!("the schema knows no members here, so no \"{name}\""),
+                "a member of the schema".to_owned(),
+            ));
+        };
+        match properties.get(name) {
+            Some(value) => Ok(Place::Json(Arc::new(value.clone()))),
+            None => {
+                let known: Vec<&str> = properties.keys().map(String::as_str).collect();
+                Err((format!("the schema has no member \"{name}\" here"), format!("one of {}", known.join(", "))))
+            }
+        }
+    }
+
+    /// What `$ref` refers to, within the schema.
+    pub(crate) fn dereference(&self, schema: &Value) -> Value {
+        let mut here = schema.clone();
+        for _ in 0..16 {
+            let Some(reference) = here.get("$ref").and_then(Value::as_str) else { break };
+            let Self::Json(root) = self else { break };
+            match reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer)) {
+                Some(value) => here = value.clone(),
+                None => break,
+            }
+        }
+        here
+    }
+
+    /// The schema of an array's items.
+    pub(crate) fn item(&self, schema: &Value) -> Value {
+        let array = self.dereference(schema);
+        array.get("items").map_or(Value::Bool(true), |items| self.dereference(items))
+    }
+
+    /// Whether a JSON place is an array.
+    pub(crate) fn is_array(&self, schema: &Value) -> bool {
+        self.dereference(schema).get("type").and_then(Value::as_str) == Some("array")
+    }
+
+    /// All places that can hold a text, with whether they are only there in old versions.
+    pub(crate) fn leaves(&self) -> Vec<Vec<NativeName>> {
+        let mut leaves = Vec::new();
+        match self {
+            Self::Hl7v2 { structure, versions } => self.v2_leaves(structure, versions, &mut leaves),
+            Self::Json(schema) => self.json_leaves(schema, &mut Vec::new(), &mut leaves),
+            Self::Delimited(columns) => {
+                for column in columns {
+                    leaves.push(vec![NativeName::Row, NativeName::Column(column.as_str().into())]);
+                }
+            }
+            Self::Open => {}
+        }
+        leaves
+    }
+
+    /// Fields only: a lens or block on a composite says what becomes of its components.
+    fn v2_leaves(&self, structure: &str, versions: &[V2], leaves: &mut Vec<Vec<NativeName>>) {
+        for version in versions {
+            let schema = Schema::version(*version);
+            let Some(structure) = schema.structure(structure) else { continue };
+            for node in structure.nodes().iter().filter(|n| n.kind == NodeKind::Segment) {
+                let Ok(name) = node.name.parse::<SegmentName>() else { continue };
+                let Some(segment) = schema.segment(node.name) else { continue };
+                for field in segment.fields() {
+                    let leaf = vec![NativeName::Segment(name), NativeName::Field(field.number)];
+                    if !leaves.contains(&leaf) {
+                        leaves.push(leaf);
+                    }
+                }
+            }
+        }
+    }
+
+    fn json_leaves(&self, schema: &Value, path: &mut Vec<NativeName>, leaves: &mut Vec<Vec<NativeName>>) {
+        if path.len() > 12 {
+            return;
+        }
+        let here = self.dereference(schema);
+        if self.is_array(&here) {
+            self.json_leaves(&self.item(&here), path, leaves);
+            return;
+        }
+        match here.get("properties").and_then(Value::as_object) {
+            Some(properties) => {
+                for (name, value) in properties {
+                    path.push(NativeName::Member(name.as_str().into()));
+                    self.json_leaves(value, path, leaves);
+                    path.pop();
+                }
+            }
+            None => leaves.push(path.clone()),
+        }
+    }
+
+    /// The codes that a JSON place allows, where it lists them.
+    pub(crate) fn codes(&self, place: &Place) -> Option<Vec<String>> {
+        let Place::Json(schema) = place else { return None };
+        let here = self.dereference(schema);
+        let listed = here.get("enum")?.as_array()?;
+        Some(listed.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+    }
+}

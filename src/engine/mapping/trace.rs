@@ -1,0 +1,245 @@
+//! What became of each leaf: the trace of a translation, and the report that is read from it.
+
+use serde::Serialize;
+
+use crate::definitions::Model;
+use crate::fhir::draft::{At, Draft};
+use crate::native::Tree;
+
+use super::plan::{Plan, RuleId};
+
+/// What became of a native leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Disposition {
+    /// Carried into FHIR.
+    Mapped,
+    /// Carried as a stand-in or coarser.
+    Approximated,
+    /// Kept in the original only.
+    Residue,
+    /// Left out by a rule that says why.
+    Dropped,
+    /// Cannot be carried, though a rule speaks of it.
+    Error,
+}
+
+/// One step of a translation: 16 bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record {
+    pub(crate) leaf: u32,
+    pub(crate) node: At,
+    pub(crate) by: By,
+    pub(crate) disposition: Disposition,
+}
+
+/// What a record is by: 6 bytes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// A rule.
+    Rule(RuleId),
+    /// A line that is no rule: a guard, an event.
+    Line(u32),
+}
+
+/// The trace of one translation.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    pub(crate) records: Vec<Record>,
+    /// Leaf to reason, for those with one.
+    pub(crate) reasons: Vec<(u32, String)>,
+    /// Leaves that a `drop` line leaves out, with the line.
+    pub(crate) dropped: Vec<(u32, u32)>,
+    pub(crate) draft: Draft,
+}
+
+/// A leaf in a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReportItem {
+    /// Its path: `PRD[2]-7[1].1.1`, `$.a[0].b`, `row 3/hetu`.
+    pub path: String,
+    /// What became of it.
+    pub disposition: Disposition,
+    /// The FHIR elements it is in.
+    pub to: Vec<String>,
+    /// The line of the map.
+    pub rule: Option<String>,
+    /// Why it is not carried, or what is worth telling.
+    pub reason: Option<String>,
+}
+
+/// What became of every populated leaf of a document, and what of a resource could not be written.
+#[derive(Debug, Clone, PartialEq, Serialize, Default)]
+pub struct Report {
+    /// The map.
+    pub map: String,
+    /// Populated leaves.
+    pub leaves: u32,
+    /// Of these: carried.
+    pub mapped: u32,
+    /// Carried as a stand-in or coarser.
+    pub approximated: u32,
+    /// Kept in the original only.
+    pub residue: u32,
+    /// Left out with a reason.
+    pub dropped: u32,
+    /// Cannot be carried.
+    pub errors: u32,
+    /// (mapped + approximated) / leaves.
+    pub conveyed: f64,
+    /// (mapped + approximated + residue) / leaves.
+    pub kept: f64,
+    /// Each leaf, in document order.
+    pub items: Vec<ReportItem>,
+    /// FHIR content that the native format did not take, when writing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<Lost>,
+}
+
+/// FHIR content that was not written, or only as a stand-in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// The element.
+    pub path: String,
+    /// Approximated, residue (removed by a change elsewhere) or error (not carried).
+    pub disposition: Disposition,
+    /// The line of the map that speaks of it.
+    pub rule: Option<String>,
+    /// What would be right, or what was done.
+    pub reason: String,
+}
+
+impl Report {
+    /// The fraction of leaves that went over, outside the segments named (HL7 v2).
+    #[must_use]
+    pub fn conveyed_outside(&self, segments: &[&str]) -> f64 {
+        let counted = self.items.iter().filter(|item| !segments.iter().any(|s| item.path.starts_with(s)));
+        let (mut all, mut over) = (0_u32, 0_u32);
+        for item in counted {
+            all += 1;
+            over += u32::from(matches!(item.disposition, Disposition::Mapped | Disposition::Approximated));
+        }
+        share(over, all)
+    }
+}
+
+fn share(part: u32, all: u32) -> f64 {
+    if all == 0 { 1.0 } else { f64::from(part) / f64::from(all) }
+}
+
+impl Trace {
+    /// What became of a leaf: its best record.
+    fn of(&self, leaf: u32) -> Option<Disposition> {
+        self.records.iter().filter(|r| r.leaf == leaf).map(|r| r.disposition).min()
+    }
+
+    /// The totals, without the items.
+    pub(crate) fn totals(&self, map: &str, tree: &Tree) -> Report {
+        let leaves = tree.leaf_count();
+        let mut best: Vec<Option<Disposition>> = vec![None; leaves as usize];
+        for record in &self.records {
+            if let Some(slot) = best.get_mut(record.leaf as usize) {
+                *slot = Some(slot.map_or(record.disposition, |was| was.min(record.disposition)));
+            }
+        }
+        for (leaf, _) in &self.dropped {
+            if let Some(slot) = best.get_mut(*leaf as usize) {
+                slot.get_or_insert(Disposition::Dropped);
+            }
+        }
+        let mut report = Report { map: map.to_owned(), leaves, ..Report::default() };
+        for disposition in best {
+            match disposition {
+                Some(Disposition::Mapped) => report.mapped += 1,
+                Some(Disposition::Approximated) => report.approximated += 1,
+                Some(Disposition::Dropped) => report.dropped += 1,
+                Some(Disposition::Error) => report.errors += 1,
+                Some(Disposition::Residue) | None => report.residue += 1,
+            }
+        }
+        report.conveyed = share(report.mapped + report.approximated, leaves);
+        report.kept = share(report.mapped + report.approximated + report.residue, leaves);
+        report
+    }
+
+    /// The whole report.
+    pub(crate) fn report(&self, map: &str, tree: &Tree, plan: &Plan, model: &Model) -> Report {
+        let mut report = self.totals(map, tree);
+        let paths = DraftPaths::new(&self.draft, model);
+        let mut by_leaf: Vec<Vec<&Record>> = vec![Vec::new(); tree.leaf_count() as usize];
+        for record in &self.records {
+            if let Some(list) = by_leaf.get_mut(record.leaf as usize) {
+                list.push(record);
+            }
+        }
+        for (leaf, records) in (0_u32..).zip(by_leaf) {
+            let dropped = self.dropped.iter().find(|(dropped, _)| *dropped == leaf);
+            let best = records.iter().min_by_key(|r| r.disposition);
+            let disposition = match (best, dropped) {
+                (Some(record), _) => record.disposition,
+                (None, Some(_)) => Disposition::Dropped,
+                (None, None) => Disposition::Residue,
+            };
+            let mut to = Vec::new();
+            for record in &records {
+                if matches!(record.disposition, Disposition::Mapped | Disposition::Approximated)
+                    && let Some(path) = paths.of(record.node)
+                    && !to.contains(&path)
+                {
+                    to.push(path);
+                }
+            }
+            let rule = match (best, dropped) {
+                (Some(record), _) => Some(plan.line(line_of(plan, record.by))),
+                (None, Some((_, line))) => Some(plan.line(*line)),
+                (None, None) => None,
+            };
+            let reason = self.reasons.iter().find(|(of, _)| *of == leaf).map(|(_, reason)| reason.clone());
+            report.items.push(ReportItem { path: tree.leaf_path(leaf).to_string(), disposition, to, rule, reason });
+        }
+        report
+    }
+
+    /// Whether a rule gave this leaf to FHIR.
+    pub(crate) fn conveys(&self, leaf: u32) -> bool {
+        self.of(leaf).is_some_and(|d| d <= Disposition::Approximated)
+    }
+}
+
+/// The line of a record.
+pub(crate) fn line_of(plan: &Plan, by: By) -> u32 {
+    match by {
+        By::Rule(rule) => plan.rule(rule).map_or(0, |rule| rule.line),
+        By::Line(line) => line,
+    }
+}
+
+/// FHIRPaths of the places of a draft, found by one walk.
+struct DraftPaths {
+    paths: rustc_hash::FxHashMap<At, String>,
+}
+
+impl DraftPaths {
+    fn new(draft: &Draft, model: &Model) -> Self {
+        let mut paths = rustc_hash::FxHashMap::default();
+        let mut open = vec![(draft.root(), draft.type_name(draft.root()).to_owned())];
+        while let Some((at, path)) = open.pop() {
+            let of = model.type_named(draft.type_name(at));
+            let children: Vec<At> = draft.children(at).collect();
+            for (i, child) in children.iter().enumerate() {
+                let name = draft.name(*child);
+                let earlier = children.iter().take(i).filter(|c| draft.name(**c) == name).count();
+                let found = of.and_then(|of| model.child(of, model.symbol(name)));
+                let repeats = found.is_some_and(|found| model.element(found.element).is_array());
+                let here = if repeats { format!("{path}.{name}[{earlier}]") } else { format!("{path}.{name}") };
+                open.push((*child, here));
+            }
+            paths.insert(at, path);
+        }
+        Self { paths }
+    }
+
+    fn of(&self, at: At) -> Option<String> {
+        self.paths.get(&at).filter(|p| p.contains('.')).cloned()
+    }
+}
