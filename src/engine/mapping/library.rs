@@ -81,9 +81,9 @@ impl Maps {
             }
         }
         let mut problems = std::mem::take(&mut library.problems);
-        let mut maps = Vec::new();
+        let mut maps: Vec<Arc<Map>> = Vec::new();
         for (file, item) in &library.maps {
-            let (plan, found) = compile(&library, model, file, item);
+            let (plan, native_schema, found) = compile(&library, model, file, item);
             let sound = !found.iter().any(|p| p.level == Level::Error);
             problems.extend(found);
             if sound {
@@ -91,7 +91,27 @@ impl Maps {
                     NativeType::Json { schema, .. } => library.schemas.get(schema).cloned(),
                     _ => None,
                 };
-                maps.push(Arc::new(Map::new(Arc::clone(model), Arc::clone(file), item.clone(), plan, text, &library)));
+                maps.push(Arc::new(Map::new(
+                    Arc::clone(model),
+                    Arc::clone(file),
+                    item.clone(),
+                    plan,
+                    native_schema,
+                    text,
+                )));
+            }
+        }
+        for map in &maps {
+            let Some((span, name)) = &map.item.answer else { continue };
+            match maps.iter().find(|other| other.name() == name) {
+                Some(other) => map.set_answer(other),
+                None => problems.push(Problem {
+                    file: Arc::clone(&map.file),
+                    span: *span,
+                    level: Level::Error,
+                    what: format!("there is no map {name}"),
+                    right: "the name of a map of the tree".to_owned(),
+                }),
             }
         }
         Self { maps, problems }

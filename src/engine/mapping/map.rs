@@ -1,6 +1,6 @@
 //! One map: forward, backward, and what it says of itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value as Json;
 
@@ -10,13 +10,13 @@ use crate::fhir::document::{Document, Node, Part};
 use crate::fhir::draft::DraftError;
 use crate::native::{Format, Tree};
 
-use super::compile::Library;
 use super::context::Context;
 use super::library::msh;
 use super::plan::{Condition, NativeName, NativePath, NativeSelect, NativeStep, Plan};
 use super::run::get::{Get, Run};
 use super::run::source::Source;
 use super::run::{Refusals, State, Verb, fold};
+use super::schema::NativeSchema;
 use super::syntax::{self, FormatName, MapItem, NativeType};
 use super::trace::Report;
 
@@ -27,9 +27,12 @@ pub struct Map {
     pub(crate) file: Arc<str>,
     pub(crate) item: MapItem,
     pub(crate) plan: Plan,
+    pub(crate) native_schema: NativeSchema,
     schema: Option<Json>,
     /// What tells a JSON document of this type from others.
     when: Vec<Condition>,
+    /// The map of its answers, once all are read.
+    answer: OnceLock<Arc<Map>>,
 }
 
 /// The result of a forward run: a Bundle, what its entries are, and a trace.
@@ -66,14 +69,14 @@ impl Map {
         file: Arc<str>,
         item: MapItem,
         plan: Plan,
+        native_schema: NativeSchema,
         schema: Option<Json>,
-        _: &Library,
     ) -> Self {
         let when = match &item.native {
             NativeType::Json { when, .. } => when.iter().map(plain_condition).collect(),
             _ => Vec::new(),
         };
-        Self { model, file, item, plan, schema, when }
+        Self { model, file, item, plan, native_schema, schema, when, answer: OnceLock::new() }
     }
 
     /// The map's name.
@@ -109,6 +112,15 @@ impl Map {
     /// The names and resource types of its entries, those in scopes too, as they are declared.
     pub fn entry_types(&self) -> impl Iterator<Item = (&str, &str)> {
         self.plan.scopes.iter().flat_map(|s| &s.entries).map(|e| (e.name.as_ref(), e.resource.as_ref()))
+    }
+
+    /// Says which map writes its answers; the first word counts.
+    pub(crate) fn set_answer(&self, map: &Arc<Self>) {
+        let _ = self.answer.set(Arc::clone(map));
+    }
+
+    pub(crate) fn answer_map(&self) -> Option<&Arc<Self>> {
+        self.answer.get()
     }
 
     pub(crate) fn structure(&self) -> Option<&str> {

@@ -1,5 +1,6 @@
 //! The correspondence language: one description per format, both directions.
 
+mod check;
 mod compile;
 mod context;
 mod identity;
@@ -11,9 +12,12 @@ mod run;
 mod schema;
 pub mod syntax;
 mod trace;
+mod write;
 
+pub use check::{Coverage, Explanation};
 pub use context::{Context, Envelope, Loss, Named};
 pub use library::{Maps, NoMap};
 pub use map::{EntryInfo, Map, Translation, format};
 pub use run::{Refusal, Refusals, Verb};
 pub use trace::{Disposition, Lost, Report, ReportItem};
+pub use write::Written;

@@ -296,11 +296,8 @@ pub(crate) struct Fate {
 /// A native place that a map speaks of.
 #[derive(Debug)]
 pub(crate) struct Claim {
-    pub(crate) line: LineId,
     /// Names from the document, selections left out.
     pub(crate) path: Vec<NativeName>,
-    /// Whether what is below it is spoken of too.
-    pub(crate) whole: bool,
     /// Whether a rule carries it (else residue or drop).
     pub(crate) carried: bool,
 }
@@ -340,5 +337,13 @@ pub(crate) fn constant(value: &Value, system: impl Fn(&str) -> String) -> Result
         Value::Context(name) if name == "provider" => Ok(Constant::Provider),
         Value::Context(name) if name == "now" => Ok(Constant::Now),
         Value::Context(name) => Err(format!("`@{name}` is not in the context; there are `@provider` and `@now`")),
+    }
+}
+
+/// Whether a constant is this text.
+pub(crate) fn says(constant: &Constant, text: &str) -> bool {
+    match constant {
+        Constant::Text(value) | Constant::Coding { code: value, .. } => value == text,
+        Constant::Provider | Constant::Now => false,
     }
 }

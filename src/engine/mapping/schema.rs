@@ -31,7 +31,6 @@ pub(crate) enum Place {
     /// A field, component or subcomponent of this data type.
     Typed {
         datatype: &'static str,
-        repeats: bool,
     },
     /// A place of a JSON document, by its schema.
     Json(Arc<Value>),
@@ -117,7 +116,7 @@ impl NativeSchema {
             (Place::Open, _) => Ok(Place::Open),
             (Place::Document | Place::Segment(_), NativeName::Segment(segment)) => self.segment(*segment),
             (Place::Segment(segment), NativeName::Field(number)) => match self.field(*segment, *number) {
-                Some(field) => Ok(Place::Typed { datatype: field.datatype, repeats: field.repeats() }),
+                Some(field) => Ok(Place::Typed { datatype: field.datatype }),
                 None => nowhere(
                     format!("{segment} has no field {number} in the versions of this map"),
                     "a field of the segment, or a wider range of versions",
@@ -125,11 +124,11 @@ impl NativeSchema {
             },
             (Place::Typed { datatype, .. }, NativeName::Component(number) | NativeName::Subcomponent(number)) => {
                 if let Some(component) = self.component(datatype, *number) {
-                    return Ok(Place::Typed { datatype: component.datatype, repeats: false });
+                    return Ok(Place::Typed { datatype: component.datatype });
                 }
                 let open = *datatype == "varies" || datatype.is_empty() || *datatype == "WD";
                 if open || *number == 1 {
-                    return Ok(Place::Typed { datatype: if open { "varies" } else { datatype }, repeats: false });
+                    return Ok(Place::Typed { datatype: if open { "varies" } else { datatype } });
                 }
                 nowhere(
                     format!("{datatype} has no component {number} in the versions of this map"),

@@ -93,13 +93,18 @@ struct Compiler<'l> {
 }
 
 /// Compiles one map. The plan is only good when no problem is an error.
-pub(crate) fn compile(library: &Library, model: &Arc<Model>, file: &Arc<str>, map: &MapItem) -> (Plan, Vec<Problem>) {
+pub(crate) fn compile(
+    library: &Library,
+    model: &Arc<Model>,
+    file: &Arc<str>,
+    map: &MapItem,
+) -> (Plan, NativeSchema, Vec<Problem>) {
     let mut problems = Vec::new();
     let schema = match NativeSchema::of(&map.native, |name| library.schemas.get(name).cloned()) {
         Ok(schema) => schema,
         Err((what, right)) => {
             problems.push(Problem { file: Arc::clone(file), span: map.span, level: Level::Error, what, right });
-            return (Plan::default(), problems);
+            return (Plan::default(), NativeSchema::Open, problems);
         }
     };
     let standing = Standing { place: schema.document(), path: Vec::new() };
@@ -121,7 +126,7 @@ pub(crate) fn compile(library: &Library, model: &Arc<Model>, file: &Arc<str>, ma
     compiler.push_slot(root, SlotAt::Nowhere, None);
     compiler.open.push(root);
     compiler.body(&map.body);
-    (compiler.plan, compiler.problems)
+    (compiler.plan, compiler.schema, compiler.problems)
 }
 
 impl Compiler<'_> {

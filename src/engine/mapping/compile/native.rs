@@ -1,6 +1,6 @@
 //! Native paths: each step is checked against the schema, and what the path claims is noted.
 
-use super::super::plan::{self, Claim, LineId, NativeName, NativeSelect};
+use super::super::plan::{self, Claim, NativeName, NativeSelect};
 use super::super::schema::Place;
 use super::super::syntax::{self, Condition, NativePath, Origin, Select, StepName};
 use super::{Compiler, Standing};
@@ -122,9 +122,8 @@ impl Compiler<'_> {
                 Origin::Document => Standing { place: self.schema.document(), path: Vec::new() },
             };
             let Some((steps, end)) = self.steps(&condition.path, &from) else { continue };
-            let line = self.line(condition.span);
             if let syntax::Test::In(_) = condition.test {
-                self.claim(line, &end, true);
+                self.claim(&end, true);
             }
             compiled.push(plan::Condition {
                 any: condition.any,
@@ -142,8 +141,8 @@ impl Compiler<'_> {
     }
 
     /// Notes that a place is spoken of.
-    pub(super) fn claim(&mut self, line: LineId, at: &Standing, carried: bool) {
-        self.plan.claims.push(Claim { line, path: at.path.clone(), whole: true, carried });
+    pub(super) fn claim(&mut self, at: &Standing, carried: bool) {
+        self.plan.claims.push(Claim { path: at.path.clone(), carried });
     }
 
     /// A key from where the innermost scope stands, or from a place of its own.

@@ -56,7 +56,7 @@ impl Compiler<'_> {
             Kind::Bound(what, to) => self.bound(what, to),
             Kind::Ordinal(path) => {
                 if let Some(found) = self.native(path) {
-                    self.claim(line, &found.at, true);
+                    self.claim(&found.at, true);
                     let here = self.here();
                     if let Some(scope) = self.scope_mut(here) {
                         scope.ordinal = Some((line, found.path));
@@ -65,7 +65,7 @@ impl Compiler<'_> {
             }
             Kind::Verb(path) => {
                 if let Some(found) = self.native(path) {
-                    self.claim(line, &found.at, true);
+                    self.claim(&found.at, true);
                     let here = self.here();
                     if let Some(scope) = self.scope_mut(here) {
                         scope.verb = Some((line, found.path));
@@ -209,7 +209,7 @@ impl Compiler<'_> {
         let mut compiled = Vec::new();
         for path in paths {
             if let Some(found) = self.native(path) {
-                self.claim(line, &found.at, false);
+                self.claim(&found.at, false);
                 compiled.push(found.path);
             }
         }
@@ -406,7 +406,7 @@ impl Compiler<'_> {
                 }
             }
             for one in &found {
-                self.claim(line, &one.at, true);
+                self.claim(&one.at, true);
             }
             alternatives.push(found);
         }
@@ -579,9 +579,7 @@ impl Compiler<'_> {
                 None => {}
             }
         });
-        if !matches!(rule.also.first(), None)
-            && rule.lens.as_ref().is_some_and(|l| self.library.blocks.contains_key(&l.name))
-        {
+        if !rule.also.is_empty() && rule.lens.as_ref().is_some_and(|l| self.library.blocks.contains_key(&l.name)) {
             self.also_scopes(line, rule, span);
         }
     }

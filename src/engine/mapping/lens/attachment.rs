@@ -42,7 +42,7 @@ pub(super) fn data(from: &Texts<'_>) -> Result<Option<Got>, Uncarried> {
             let plain: String = data.chars().filter(|c| !c.is_whitespace()).collect();
             let body = plain.trim_end_matches('=');
             let known = body.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/'));
-            if !known || plain.len() % 4 != 0 || plain.len() - body.len() > 2 {
+            if !known || !plain.len().is_multiple_of(4) || plain.len() - body.len() > 2 {
                 return Err(Uncarried::new("base64 data"));
             }
             plain

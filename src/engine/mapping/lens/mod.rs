@@ -15,6 +15,7 @@ mod plain;
 use std::borrow::Cow;
 
 pub use coded::{CodeTable, Target};
+pub(crate) use moment::same_moment;
 pub use moment::{Pattern, Precision};
 
 use super::context::Context;

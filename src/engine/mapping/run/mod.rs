@@ -1,8 +1,11 @@
 //! Running plans: forward, backward, and folding events onto what is known.
 
+pub(crate) mod align;
 pub(crate) mod fold;
 pub(crate) mod get;
+pub(crate) mod put;
 pub(crate) mod source;
+pub(crate) mod verify;
 
 use crate::fault::Fault;
 use crate::fhir::draft::At;

@@ -1,0 +1,236 @@
+//! What is written is read again, and compared with what was wanted: PutGet is checked on every write.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::fhir::document::{Document, Node, NodeId};
+
+use super::super::lens::same_moment;
+use super::put::resolve;
+
+/// A place where two Bundles differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Difference {
+    pub(crate) path: String,
+    pub(crate) kind: Kind,
+}
+
+/// How they differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Wanted, and not there.
+    Missing,
+    /// There, and not wanted.
+    Added,
+    /// Another value.
+    Other,
+}
+
+/// A comparison of a wanted Bundle with one that was read.
+struct Compare<'d, 'x> {
+    wanted: &'d Document,
+    got: &'d Document,
+    exempt: &'x FxHashSet<NodeId>,
+    /// Resources of the wanted Bundle and what they are in the other.
+    pairs: FxHashMap<NodeId, NodeId>,
+    paired: FxHashSet<NodeId>,
+    found: Vec<Difference>,
+}
+
+/// Where a read Bundle differs from a wanted one, apart from ids, metadata and narrative, and from what is exempt.
+pub(crate) fn differences(wanted: &Document, got: &Document, exempt: &FxHashSet<NodeId>) -> Vec<Difference> {
+    let mut compare =
+        Compare { wanted, got, exempt, pairs: FxHashMap::default(), paired: FxHashSet::default(), found: Vec::new() };
+    let resources = |document: &'_ Document| -> Vec<NodeId> {
+        document
+            .root()
+            .children()
+            .filter(|c| c.name() == "entry")
+            .filter_map(|e| Some(e.first("resource")?.id()))
+            .collect()
+    };
+    let (ours, theirs) = (resources(wanted), resources(got));
+    for id in &ours {
+        let node = wanted.node(*id);
+        let url = node.parent().and_then(|e| e.text_at("fullUrl"));
+        let same =
+            url.and_then(|url| got.bundle().by_url(url)).filter(|o| got.node(*o).type_name() == node.type_name());
+        if let Some(other) = same.filter(|_| keyed(node)) {
+            compare.pair(*id, other);
+        }
+    }
+    for id in &ours {
+        if !compare.pairs.contains_key(id) {
+            let name = wanted.node(*id).type_name();
+            let free =
+                theirs.iter().copied().filter(|o| got.node(*o).type_name() == name && !compare.paired.contains(o));
+            // The one that says the same, else the next of its type.
+            let free: Vec<NodeId> = free.collect();
+            let alike = free.iter().copied().find(|o| equal(wanted, got, wanted.node(*id), got.node(*o)));
+            if let Some(other) = alike.or_else(|| free.first().copied()) {
+                compare.pair(*id, other);
+            }
+        }
+    }
+    for id in &ours {
+        let node = wanted.node(*id);
+        match compare.pairs.get(id).copied() {
+            Some(other) => compare.nodes(node, got.node(other)),
+            None if exempt.contains(id) => {}
+            None => compare.note(node, Kind::Missing),
+        }
+    }
+    for id in theirs {
+        if !compare.paired.contains(&id) {
+            compare.note(got.node(id), Kind::Added);
+        }
+    }
+    compare.found
+}
+
+/// Whether an entry's URL may be trusted to mean the same resource in both: it names more than a place in a list.
+fn keyed(_: Node<'_>) -> bool {
+    true
+}
+
+impl<'d> Compare<'d, '_> {
+    fn pair(&mut self, a: NodeId, b: NodeId) {
+        self.pairs.insert(a, b);
+        self.paired.insert(b);
+    }
+
+    fn note(&mut self, node: Node<'_>, kind: Kind) {
+        self.found.push(Difference { path: node.path().to_string(), kind });
+    }
+
+    fn nodes(&mut self, a: Node<'d>, b: Node<'d>) {
+        if self.exempt.contains(&a.id()) {
+            return;
+        }
+        if let Some(same) = self.references(a, b) {
+            if !same {
+                self.note(a, Kind::Other);
+            }
+            return;
+        }
+        if a.text() != b.text() && !primitives(a, b) {
+            self.note(a, Kind::Other);
+            return;
+        }
+        for name in names(a, b) {
+            let ours: Vec<Node<'d>> = a.children().filter(|c| c.name() == name).collect();
+            let theirs: Vec<Node<'d>> = b.children().filter(|c| c.name() == name).collect();
+            self.lists(&ours, &theirs);
+        }
+    }
+
+    /// References are the same when they lead to the same resource.
+    fn references(&self, a: Node<'d>, b: Node<'d>) -> Option<bool> {
+        let is_reference = a.name() == "reference" && a.parent().is_some_and(|p| p.type_name() == "Reference");
+        if !is_reference {
+            return None;
+        }
+        let (Some(ours), Some(theirs)) = (a.text(), b.text()) else { return None };
+        Some(match (resolve(self.wanted, ours), resolve(self.got, theirs)) {
+            (Some(a), Some(b)) => self.pairs.get(&a.id()) == Some(&b.id()),
+            (None, None) => ours == theirs,
+            _ => false,
+        })
+    }
+
+    fn lists(&mut self, ours: &[Node<'d>], theirs: &[Node<'d>]) {
+        // The order of a list is not carried where several lines fill it: what is the same is taken out first.
+        let mut left: Vec<Node<'d>> = theirs.to_vec();
+        let mut open = Vec::new();
+        for (at, a) in ours.iter().enumerate() {
+            let in_place =
+                left.iter().position(|b| theirs.get(at).is_some_and(|t| t.id() == b.id()) && self.same(*a, *b));
+            match in_place.or_else(|| left.iter().position(|b| self.same(*a, *b))) {
+                Some(found) => {
+                    left.remove(found);
+                }
+                None => open.push(*a),
+            }
+        }
+        let mut left = left.into_iter();
+        for a in open {
+            match left.next() {
+                Some(b) => self.nodes(a, b),
+                None if self.exempt_within(a) => {}
+                None => self.note(a, Kind::Missing),
+            }
+        }
+        for b in left {
+            self.note(b, Kind::Added);
+        }
+    }
+
+    /// Whether all that a node says is exempt.
+    fn exempt_within(&self, node: Node<'d>) -> bool {
+        if self.exempt.contains(&node.id()) {
+            return true;
+        }
+        let mut children = node.children().peekable();
+        children.peek().is_some() && children.all(|c| self.exempt_within(c))
+    }
+
+    fn same(&self, a: Node<'d>, b: Node<'d>) -> bool {
+        if self.exempt.contains(&a.id()) {
+            return true;
+        }
+        if let Some(same) = self.references(a, b) {
+            return same;
+        }
+        if a.text() != b.text() && !primitives(a, b) {
+            return false;
+        }
+        names(a, b).into_iter().all(|name| {
+            let ours: Vec<Node<'d>> = a.children().filter(|c| c.name() == name).collect();
+            let theirs: Vec<Node<'d>> = b.children().filter(|c| c.name() == name).collect();
+            ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(a, b)| self.same(*a, *b))
+        })
+    }
+}
+
+/// The names of the children of two nodes that count.
+fn names<'d>(a: Node<'d>, b: Node<'d>) -> Vec<&'d str> {
+    let mut names: Vec<&'d str> = Vec::new();
+    for child in a.children().chain(b.children()) {
+        if !names.contains(&child.name()) {
+            names.push(child.name());
+        }
+    }
+    if a.is_resource() {
+        names.retain(|name| !matches!(*name, "id" | "meta" | "text"));
+    }
+    names
+}
+
+fn primitives(a: Node<'_>, b: Node<'_>) -> bool {
+    match (a.text(), b.text()) {
+        (Some(x), Some(y)) => matches!(a.type_name(), "dateTime" | "instant") && same_moment(x, y),
+        _ => false,
+    }
+}
+
+/// Whether two nodes say the same, references compared by the type they lead to.
+pub(crate) fn equal(of_a: &Document, of_b: &Document, a: Node<'_>, b: Node<'_>) -> bool {
+    if a.text() != b.text() && !primitives(a, b) {
+        let reference = a.name() == "reference";
+        let both = a.text().and_then(|x| resolve(of_a, x)).zip(b.text().and_then(|y| resolve(of_b, y)));
+        if !reference || both.is_none_or(|(x, y)| x.type_name() != y.type_name()) {
+            return false;
+        }
+    }
+    let mut theirs: Vec<Node<'_>> = b.children().filter(|c| counts(b, *c)).collect();
+    for child in a.children().filter(|c| counts(a, *c)) {
+        let Some(at) = theirs.iter().position(|c| c.name() == child.name() && equal(of_a, of_b, child, *c)) else {
+            return false;
+        };
+        theirs.remove(at);
+    }
+    theirs.is_empty()
+}
+
+fn counts(of: Node<'_>, child: Node<'_>) -> bool {
+    !of.is_resource() || !matches!(child.name(), "id" | "meta" | "text")
+}

@@ -1,0 +1,270 @@
+//! Writing: `put` onto a kept original, `create` onto nothing, `answer` to a message.
+//!
+//! Whatever is written is read again and compared with what was wanted, so that a result holds PutGet or names the
+//! paths that do not.
+
+use std::sync::Arc;
+
+use crate::fault::Fault;
+use crate::fhir::document::Document;
+use crate::native::hl7v2::schema::Version as V2;
+use crate::native::{Edit, EditError, NodeId, Step, SyntaxError, Tree, delimited, hl7v2, json};
+
+use super::context::{Context, Loss};
+use super::library::msh;
+use super::map::Map;
+use super::run::get::Get;
+use super::run::put::Put;
+use super::run::source::Source;
+use super::run::verify::{Difference, Kind, differences};
+use super::run::{Refusal, Refusals};
+use super::syntax::{NativeType, Test};
+use super::trace::{Disposition, Lost, Report};
+
+/// A native document that was written.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// Its bytes, in its character set.
+    pub bytes: Vec<u8>,
+    /// What became of its leaves on reading it again (totals only), and what of the Bundle is not in it.
+    pub report: Report,
+}
+
+/// How a document comes to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Onto,
+    Forced,
+    New,
+}
+
+impl Map {
+    /// Writes a Bundle onto the document that it came from. Only lines whose FHIR value differs from what the
+    /// document says write anything; an unchanged Bundle gives the same bytes.
+    ///
+    /// Entries are known by their fullUrls as [`Map::get`] gives them; references may be to fullUrls or `Type/id`.
+    ///
+    /// # Errors
+    /// [`Refusals`], naming each path that the format cannot carry, where the context says that loss refuses.
+    pub fn put(&self, wanted: &Arc<Document>, original: &Tree, cx: &Context) -> Result<Written, Refusals> {
+        self.write(wanted, original, cx, Manner::Onto)
+    }
+
+    /// Writes every line, also where nothing changed: the document in canonical form.
+    ///
+    /// # Errors
+    /// As [`Map::put`].
+    pub fn rewrite(&self, wanted: &Arc<Document>, original: &Tree, cx: &Context) -> Result<Written, Refusals> {
+        self.write(wanted, original, cx, Manner::Forced)
+    }
+
+    /// Writes a Bundle as a new document. The header of a message is the context's envelope.
+    ///
+    /// # Errors
+    /// As [`Map::put`].
+    pub fn create(&self, wanted: &Arc<Document>, cx: &Context) -> Result<Written, Refusals> {
+        let start = self.start(cx, None)?;
+        self.write(wanted, &start, cx, Manner::New)
+    }
+
+    /// Writes a Bundle as the answer to a message: the applications swapped, MSA-2 the message's control id, its
+    /// event, version, separators and character set.
+    ///
+    /// # Errors
+    /// [`Refusals`]; of fault `UnknownType` when the map names no map for its answers.
+    pub fn answer(&self, wanted: &Arc<Document>, request: &Tree, cx: &Context) -> Result<Written, Refusals> {
+        let Some(map) = self.answer_map() else {
+            return Err(Refusals::one(self.name(), "a map that has answers", Fault::UnknownType));
+        };
+        let start = map.start(cx, Some(request))?;
+        map.write(wanted, &start, cx, Manner::New)
+    }
+
+    fn write(
+        &self,
+        wanted: &Arc<Document>,
+        original: &Tree,
+        cx: &Context,
+        manner: Manner,
+    ) -> Result<Written, Refusals> {
+        let source = Source::new(original, self.structure());
+        let run = Get::new(&self.plan, self.name(), &self.model, &source, cx).run()?;
+        let fault = |error: crate::fhir::draft::DraftError| Refusals::one("Bundle", error.to_string(), Fault::Internal);
+        let old = run.trace.draft.finish().map_err(fault)?;
+        let put = Put::new(&self.plan, &source, cx, &old, &run, wanted, manner == Manner::Forced);
+        let written = put.run(manner == Manner::New);
+        if !written.refusals.is_empty() {
+            return Err(Refusals { items: written.refusals });
+        }
+        let tree = original.syntax().parse(written.bytes, &generous()).map_err(|e| unreadable(&e))?;
+        let read = Source::new(&tree, self.structure());
+        let again = Get::new(&self.plan, self.name(), &self.model, &read, cx).run()?;
+        let got = again.trace.draft.finish().map_err(fault)?;
+        let mut report = again.trace.totals(self.name(), &tree);
+        report.lost = written.lost;
+        self.judge(differences(wanted, &got, &written.exempt), cx, manner, &mut report)?;
+        Ok(Written { bytes: tree.into_bytes(), report })
+    }
+
+    /// What differs is refused or told, as the context says.
+    fn judge(&self, found: Vec<Difference>, cx: &Context, manner: Manner, report: &mut Report) -> Result<(), Refusals> {
+        let mut refusals = Vec::new();
+        for one in found {
+            let expected = match one.kind {
+                Kind::Missing => "content that the native format carries",
+                Kind::Other => "a value that the native format carries",
+                // A new document says what the map says by itself.
+                Kind::Added if manner == Manner::New => continue,
+                Kind::Added => "content that can be taken out of the native document",
+            };
+            match cx.loss {
+                Loss::Refuse => refusals.push(Refusal {
+                    path: one.path,
+                    rule: None,
+                    expected: expected.to_owned(),
+                    fault: Fault::BusinessRule,
+                }),
+                Loss::Warn => report.lost.push(Lost {
+                    path: one.path,
+                    disposition: Disposition::Error,
+                    rule: None,
+                    reason: format!("not carried: expected {expected}"),
+                }),
+            }
+        }
+        if refusals.is_empty() { Ok(()) } else { Err(Refusals { items: refusals }) }
+    }
+
+    /// The document that a new one begins as.
+    fn start(&self, cx: &Context, request: Option<&Tree>) -> Result<Tree, Refusals> {
+        match self.native() {
+            NativeType::Hl7v2 { structure, message, events, .. } => {
+                self.message(structure, message, events, cx, request)
+            }
+            NativeType::Json { when, .. } => {
+                let tree = json::create();
+                let mut edit = Edit::new(&tree);
+                for condition in when {
+                    let steps: Vec<Step> = condition
+                        .path
+                        .steps
+                        .iter()
+                        .filter_map(|s| match &s.name {
+                            super::syntax::StepName::Member(name) => Some(Step::Member(name.as_str().into())),
+                            _ => None,
+                        })
+                        .collect();
+                    if let Test::In(values) = &condition.test
+                        && let Some(value) = values.first()
+                    {
+                        edit.set(NodeId::ROOT, &steps, value.as_str()).map_err(|e| unwritable(&e))?;
+                    }
+                }
+                let bytes = edit.finish().bytes;
+                tree.syntax().parse(bytes, &generous()).map_err(|e| unreadable(&e))
+            }
+            NativeType::Delimited { separator, columns, .. } => {
+                let dialect =
+                    delimited::Dialect { separator: *separator, charset: cx.charset, ..delimited::Dialect::default() };
+                let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+                delimited::create(&dialect, &columns).map_err(|e| unwritable(&e))
+            }
+            NativeType::Xml { root, .. } => {
+                Err(Refusals::one(root.as_str(), "an original to write onto", Fault::UnknownType))
+            }
+        }
+    }
+
+    fn message(
+        &self,
+        structure: &str,
+        message: &str,
+        events: &[String],
+        cx: &Context,
+        request: Option<&Tree>,
+    ) -> Result<Tree, Refusals> {
+        let envelope = &cx.envelope;
+        let separators = request.and_then(Tree::separators).unwrap_or_default();
+        let version = request.map(|r| msh(r, 12, 1)).filter(|v| !v.is_empty());
+        let version = version.unwrap_or_else(|| envelope.version.clone());
+        let declared = request.map(|r| !msh(r, 18, 1).is_empty());
+        let charset = request.map_or(cx.charset, Tree::charset);
+        let tree =
+            hl7v2::create(separators, &version, charset, declared.unwrap_or(true)).map_err(|e| unreadable(&e))?;
+        let event = match request {
+            Some(request) => msh(request, 9, 2),
+            None if envelope.event.is_empty() => events.first().cloned().unwrap_or_default(),
+            None => envelope.event.clone(),
+        };
+        let Some(header) = tree.segments().next() else { return Ok(tree) };
+        let mut edit = Edit::new(&tree);
+        let mut set = |field: u16, component: u16, text: &str| -> Result<(), Refusals> {
+            if text.is_empty() {
+                return Ok(());
+            }
+            let steps = [Step::Field(field), Step::Component(component)];
+            edit.set(header, &steps, text).map_err(|e| unwritable(&e))
+        };
+        let swapped = [(3_u16, 5_u16), (4, 6), (5, 3), (6, 4)];
+        let own = [
+            &envelope.sending_application,
+            &envelope.sending_facility,
+            &envelope.receiving_application,
+            &envelope.receiving_facility,
+        ];
+        for ((to, from), own) in swapped.into_iter().zip(own) {
+            for component in 1..=3 {
+                let text = match request {
+                    Some(request) => msh(request, from, component),
+                    None => own.split('^').nth(usize::from(component - 1)).unwrap_or_default().to_owned(),
+                };
+                set(to, component, &text)?;
+            }
+        }
+        let now = cx.now.to_zoned(cx.zone.clone());
+        set(7, 1, &now.strftime("%Y%m%d%H%M%S%z").to_string())?;
+        set(9, 1, message)?;
+        set(9, 2, &event)?;
+        let known = V2::declared(&version).version().unwrap_or(V2::V2_5_1);
+        if known >= V2::V2_3_1 {
+            set(9, 3, structure)?;
+        }
+        set(10, 1, &envelope.control_id)?;
+        set(
+            11,
+            1,
+            &request.map(|r| msh(r, 11, 1)).filter(|p| !p.is_empty()).unwrap_or_else(|| envelope.processing.clone()),
+        )?;
+        if let Some(request) = request {
+            let msa = edit
+                .insert(
+                    crate::native::Anchor::After(crate::native::Place::Node(header)),
+                    crate::native::Insert::Segment(MSA),
+                )
+                .map_err(|e| unwritable(&e))?;
+            edit.set(msa, &[Step::Field(1)], "AA").map_err(|e| unwritable(&e))?;
+            let control = msh(request, 10, 1);
+            edit.set(msa, &[Step::Field(2)], control.as_str()).map_err(|e| unwritable(&e))?;
+        }
+        let bytes = edit.finish().bytes;
+        tree.syntax().parse(bytes, &generous()).map_err(|e| unreadable(&e))
+    }
+}
+
+const MSA: crate::native::SegmentName = match crate::native::SegmentName::new(*b"MSA") {
+    Some(name) => name,
+    None => panic!("MSA is a segment name"),
+};
+
+/// What this program writes itself is not measured again.
+fn generous() -> crate::native::Limits {
+    crate::native::Limits { bytes: u32::MAX as usize - 1, depth: 256, nodes: u32::MAX as usize - 1 }
+}
+
+fn unreadable(error: &SyntaxError) -> Refusals {
+    Refusals::one(error.location(), error.to_string(), Fault::Internal)
+}
+
+fn unwritable(error: &EditError) -> Refusals {
+    Refusals::one(error.location().unwrap_or_default(), error.to_string(), error.fault())
+}
