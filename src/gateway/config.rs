@@ -32,6 +32,8 @@ pub struct Config {
     pub streams: u32,
     /// Requests that an HTTP/2 connection may reset before they are taken up, before it is closed.
     pub resets: usize,
+    /// Refusals a second of callers that are not known, each written down in the audit; more are answered 429.
+    pub strangers_per_second: u32,
     /// Time for the TLS handshake.
     #[serde(deserialize_with = "duration::deserialize")]
     pub handshake_time: Duration,
@@ -66,6 +68,7 @@ impl Default for Config {
             connections: 1024,
             streams: 100,
             resets: 20,
+            strangers_per_second: 50,
             handshake_time: Duration::from_secs(10),
             head_time: Duration::from_secs(15),
             request_time: Duration::from_secs(30),
@@ -125,6 +128,7 @@ impl Config {
             ("parameters", self.parameters),
             ("connections", self.connections),
             ("streams", self.streams as usize),
+            ("strangers_per_second", self.strangers_per_second as usize),
         ];
         let times = [
             ("handshake_time", self.handshake_time),

@@ -27,6 +27,7 @@ use super::request::{Format, Interaction, Payload, Request, RequestId};
 use super::respond::{self, Asked, Http, Response};
 use super::service::{Interactions, Policy};
 use super::settings::Settings;
+use super::strangers::Strangers;
 use super::{metadata, permission};
 use crate::access::audit::{Audit, Entry};
 use crate::access::caller::Caller;
@@ -46,6 +47,7 @@ pub(super) struct Life {
     pub(super) ids: RequestIds,
     pub(super) memory: Arc<Semaphore>,
     pub(super) running: InFlight,
+    pub(super) strangers: Strangers,
 }
 
 /// What is known of the connection that a request came on.
@@ -223,7 +225,7 @@ impl Life {
         Ok(response)
     }
 
-    /// Nothing is disclosed that is not written down.
+    /// Nothing is disclosed that is not written down. Strangers cannot make us write without end.
     async fn audited(
         &self,
         answer: Result<Response, Refusal>,
@@ -232,6 +234,10 @@ impl Life {
     ) -> Result<Response, Refusal> {
         if answer.as_ref().is_ok_and(|response| response.audited) {
             return answer;
+        }
+        let a_second = arrival.settings.config.strangers_per_second;
+        if told.caller.is_none() && !self.strangers.take(self.clock.instant(), a_second) {
+            return Err(Refusal::new(Fault::Throttled, "too many requests without known credentials"));
         }
         let interaction = told.interaction.as_ref();
         let (persons, providers) =

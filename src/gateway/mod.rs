@@ -23,6 +23,7 @@ pub mod request;
 pub mod respond;
 pub mod service;
 pub mod settings;
+mod strangers;
 mod xml;
 
 use std::io;
@@ -38,6 +39,7 @@ use self::listener::Stopped;
 use self::metrics::GatewayMetrics;
 use self::service::{Interactions, Policy};
 use self::settings::Settings;
+use self::strangers::Strangers;
 use crate::access::audit::Audit;
 use crate::clock::Clock;
 use crate::telemetry::metrics::{MetricError, Metrics};
@@ -101,6 +103,7 @@ impl Gateway {
             ids: RequestIds::new(parts.random),
             memory: Arc::new(Semaphore::new(memory)),
             running: InFlight::new(),
+            strangers: Strangers::default(),
         });
         Ok(Self { listener, life })
     }

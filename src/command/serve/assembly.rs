@@ -120,8 +120,8 @@ impl Assembly {
         let store = open_store(&loaded, &clock)?;
         let watched = store.clone();
         readiness.check("store", move || match watched.health() {
-            Health::Open => Ok(()),
-            Health::Full => Err("no room".to_owned()),
+            // A full store still gives out what it has, and refuses changes itself.
+            Health::Open | Health::Full => Ok(()),
             Health::Closed => Err("closed".to_owned()),
         });
         let providers = providers(&loaded, &clock, &metrics)?;

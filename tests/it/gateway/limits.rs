@@ -203,3 +203,23 @@ async fn connections_over_the_limit_wait_for_one_to_end() {
     drop(first);
     assert_eq!(soon(second).await.unwrap().status, 200);
 }
+
+#[tokio::test]
+async fn strangers_cannot_fill_the_audit_and_known_callers_do_not_notice() {
+    let mut plan = Plan::usual().with(|server| server.strangers_per_second = 5);
+    let clock = silta::clock::Clock::manual(silta::clock::Clock::system().now());
+    plan.clock = clock.clone();
+    let site = plan.start().await;
+    let stranger = site.caller(|caller| caller);
+    let mut statuses = Vec::new();
+    for _ in 0..40 {
+        statuses.push(Answer::to(stranger.get(site.url("/CarePlan/1"))).await.status);
+    }
+    let expected: Vec<u16> = std::iter::repeat_n(401, 5).chain(std::iter::repeat_n(429, 35)).collect();
+    assert_eq!(statuses, expected, "a second's worth is answered at once");
+    assert_eq!(site.audit.entries().len(), 5, "what is not throttled is written down");
+    clock.advance(std::time::Duration::from_millis(200));
+    assert_eq!(Answer::to(stranger.get(site.url("/CarePlan/1"))).await.status, 401, "a fifth of a second allows one");
+    assert_eq!(Answer::to(stranger.get(site.url("/CarePlan/1"))).await.status, 429);
+    assert_eq!(Answer::to(site.county().get(site.url("/CarePlan/1"))).await.status, 200);
+}
