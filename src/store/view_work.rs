@@ -1,5 +1,7 @@
 //! Reading what is to be done: the outbox and the operators' queue.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row};
 
@@ -14,25 +16,54 @@ const MESSAGE: &str =
                        o.journal, o.reason FROM outbox o";
 
 impl View<'_> {
-    /// What may be sent now: the head of every lane that is due and not being sent, the longest due first, at most `limit`.
+    /// What may be sent now: the head of every lane that is due and not being sent, at most `limit`. Providers take turns, and
+    /// of each the longest due goes first, so that one with a long backlog keeps nobody else waiting.
     pub fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Message>, StoreError> {
-        self.messages(
-            &format!(
-                "{MESSAGE} JOIN lane l ON l.head = o.id AND l.person = o.person AND l.provider = o.provider
-                 WHERE l.busy = 0 AND l.due <= ?1 ORDER BY l.due, o.id LIMIT ?2"
-            ),
-            (now.as_microsecond(), limit_of(limit)),
-        )
+        let mut turns: BTreeMap<(usize, i64), i64> = BTreeMap::new();
+        for provider in self.waiting_providers()? {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT head FROM lane WHERE busy = 0 AND provider = ?1 AND due <= ?2 ORDER BY due, head LIMIT ?3",
+            )?;
+            let mut heads = statement.query((&provider, now.as_microsecond(), limit_of(limit)))?;
+            let mut turn = 0;
+            while let Some(row) = heads.next()? {
+                let head = row.get(0)?;
+                turns.insert((turn, head), head);
+                turn += 1;
+            }
+        }
+        let mut due = Vec::with_capacity(turns.len().min(limit));
+        for head in turns.into_values().take(limit) {
+            due.extend(self.message(OutboxId(head))?);
+        }
+        Ok(due)
     }
 
     /// When the next head of a lane is due that is not being sent; `None` where none is waiting.
     pub fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let due: Option<i64> = self
+        let mut first: Option<i64> = None;
+        for provider in self.waiting_providers()? {
+            let due: Option<i64> = self
+                .connection
+                .prepare_cached("SELECT due FROM lane WHERE busy = 0 AND provider = ?1 ORDER BY due LIMIT 1")?
+                .query_row([provider], |row| row.get(0))
+                .optional()?;
+            first = first.into_iter().chain(due).min();
+        }
+        first.map(codes::time).transpose()
+    }
+
+    /// The providers that have a lane with something due now or later: one step in the index each.
+    fn waiting_providers(&self) -> Result<Vec<String>, StoreError> {
+        let mut statement = self
             .connection
-            .prepare_cached("SELECT due FROM lane WHERE busy = 0 ORDER BY due LIMIT 1")?
-            .query_row([], |row| row.get(0))
-            .optional()?;
-        due.map(codes::time).transpose()
+            .prepare_cached("SELECT provider FROM lane WHERE busy = 0 AND provider > ?1 ORDER BY provider LIMIT 1")?;
+        let mut found: Vec<String> = Vec::new();
+        loop {
+            let after = found.last().map_or("", String::as_str);
+            let Some(next) = statement.query_row([after], |row| row.get(0)).optional()? else { return Ok(found) };
+            found.push(next);
+        }
     }
 
     /// A message by its number.

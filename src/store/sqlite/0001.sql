@@ -81,7 +81,7 @@ CREATE TABLE lane (
   person INTEGER NOT NULL, provider TEXT NOT NULL, head INTEGER NOT NULL, due INTEGER NOT NULL, busy INTEGER NOT NULL,
   PRIMARY KEY (person, provider)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX lane_due ON lane (due) WHERE busy = 0;
+CREATE INDEX lane_due ON lane (provider, due) WHERE busy = 0;
 
 CREATE TABLE notice (
   id INTEGER PRIMARY KEY, opened INTEGER NOT NULL, closed INTEGER, kind TEXT NOT NULL, provider TEXT NOT NULL,

@@ -33,11 +33,11 @@ async fn messages_of_a_lane_go_one_after_the_other_and_lanes_beside_each_other()
     commit.write(message("county", None, "n1", 0));
     commit.write(message("county", Some(b), "b2", 0));
     let ids = fixture.made(commit).await.outbox;
-    assert_eq!(due(&fixture, 0).await, ["a1", "b1", "h1", "n1"]);
+    assert_eq!(due(&fixture, 0).await, ["a1", "h1", "b1", "n1"], "providers take turns");
     fixture.made(mark(ids[0], Delivery::InFlight)).await;
     assert_eq!(due(&fixture, 0).await, ["b1", "h1", "n1"]);
     fixture.made(mark(ids[0], Delivery::Done)).await;
-    assert_eq!(due(&fixture, 0).await, ["a2", "b1", "h1", "n1"]);
+    assert_eq!(due(&fixture, 0).await, ["a2", "h1", "b1", "n1"]);
     for second in [ids[5], ids[0]] {
         assert!(matches!(fixture.refused(mark(second, Delivery::InFlight)).await, StoreError::OutOfTurn));
     }
@@ -120,4 +120,27 @@ async fn whoever_delivers_is_told_of_new_messages() {
     assert!(!changes.has_changed().unwrap());
     fixture.made(one(message("county", None, "m", 0))).await;
     changes.changed().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_provider_with_a_long_backlog_keeps_nobody_else_waiting() {
+    let fixture = Fixture::new();
+    let mut commit = Commit::new();
+    for number in 0..50 {
+        let person = commit.person([super::patient("hospital", &number.to_string())]);
+        commit.write(Write::Message(silta::store::NewMessage {
+            provider: "slow".into(),
+            person: Some(person),
+            message: number.to_string(),
+            due: at(0),
+            kind: "task".into(),
+            payload: "p".into(),
+            journal: None,
+        }));
+    }
+    commit.write(message("quick", None, "q", 5));
+    fixture.made(commit).await;
+    let messages = fixture.store.read(|view| view.due(at(5), 4)).await.unwrap();
+    let names: Vec<_> = messages.into_iter().map(|message| message.message).collect();
+    assert_eq!(names, ["0", "q", "1", "2"]);
 }
