@@ -38,6 +38,14 @@ pub struct Config {
     pub providers: BTreeMap<String, provider::registry::Config>,
     /// Listeners for HL7 v2 messages.
     pub mllp: Vec<exchange::mllp::Config>,
+    /// Folders that files are collected from.
+    pub collect: Vec<exchange::files::Config>,
+    /// What becomes of messages and documents.
+    pub exchange: exchange::Config,
+    /// Who is asked for what is not kept here.
+    pub federation: gateway::federation::Config,
+    /// What providers answered, kept for a while.
+    pub cache: gateway::cache::Config,
 }
 
 impl Default for Config {
@@ -52,6 +60,10 @@ impl Default for Config {
             store: store::Config::default(),
             providers: BTreeMap::new(),
             mllp: Vec::new(),
+            collect: Vec::new(),
+            exchange: exchange::Config::default(),
+            federation: gateway::federation::Config::default(),
+            cache: gateway::cache::Config::default(),
         }
     }
 }

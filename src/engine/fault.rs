@@ -17,6 +17,8 @@ pub enum Fault {
     ProfileRule,
     /// A rule of the business is broken: an illegal move of a Task, a reference that must not be. Mended by the sender.
     BusinessRule,
+    /// A referral is addressed to nobody who is connected, or to several. Mended by the sender or an operator.
+    NoRecipient,
     /// A code is not in the value set that is required. Mended by the sender.
     CodeNotInValueSet,
     /// The resource type, native document type or event is not known here.
@@ -83,12 +85,13 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault, in the order of the published table.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::CannotParse,
         Self::RequiredMissing,
         Self::BadValue,
         Self::ProfileRule,
         Self::BusinessRule,
+        Self::NoRecipient,
         Self::CodeNotInValueSet,
         Self::UnknownType,
         Self::MethodNotSupported,
@@ -130,7 +133,7 @@ impl Fault {
             Self::RequiredMissing | Self::VersionMissing => "required",
             Self::BadValue => "value",
             Self::ProfileRule => "invariant",
-            Self::BusinessRule => "business-rule",
+            Self::BusinessRule | Self::NoRecipient => "business-rule",
             Self::CodeNotInValueSet => "code-invalid",
             Self::UnknownType
             | Self::MethodNotSupported

@@ -1,4 +1,196 @@
 //! Messages in and out: receive, workflow, outbox.
+//!
+//! [`Exchange`] is what stands between the providers and the FHIR interface. In: a native document is translated, given
+//! the gateway's ids, validated, taken through the workflow of its Task and committed with its raw bytes. Out: what
+//! changed is rendered in the format of each party when it is delivered. [`Exchange::translate`] does the first half of
+//! the way in for what is fetched live and kept by nobody here.
 
+mod change;
+mod compose;
+mod error;
+mod facets;
 pub mod files;
+mod generations;
+mod judge;
+mod known;
+mod localise;
 pub mod mllp;
+mod outbox;
+mod partner;
+mod receive;
+mod render;
+pub mod routing;
+mod tables;
+mod translate;
+mod translated;
+mod v2;
+mod webhook;
+pub mod workflow;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use silta_engine::definitions::Model;
+use silta_engine::fhir::document::{Document, Limits};
+use silta_engine::mapping::Maps;
+use silta_engine::validation::Validator;
+
+use crate::clock::Clock;
+use crate::provider::{Random, Registry, SetupError};
+use crate::store::Store;
+
+pub use change::{Changed, Origin};
+pub use error::{ExchangeError, Problem};
+pub use generations::Generations;
+pub use outbox::Config as OutboxConfig;
+pub use partner::{Envelope, Partner, Settings as MapSettings, source_of};
+pub use tables::TableHandler;
+pub use translate::LiveDocuments;
+pub use v2::MessageHandler;
+pub use webhook::Hooked;
+
+/// `[exchange]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// A folder of maps (`*.map`) and JSON Schemas (`*.schema.json`) that add to those of the program, or stand in place of
+    /// those of the same name. A relative path starts at the configuration's folder.
+    pub profiles: Option<PathBuf>,
+    /// Identifier systems of which a person has one, and by which a person is known across providers.
+    pub person_systems: Vec<String>,
+    /// `[exchange.outbox]`.
+    pub outbox: OutboxConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { profiles: None, person_systems: vec!["urn:oid:1.2.246.21".to_owned()], outbox: OutboxConfig::default() }
+    }
+}
+
+/// What the exchange was configured with.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) person_systems: Arc<Vec<String>>,
+    pub(crate) outbox: OutboxConfig,
+}
+
+/// What an exchange is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// Time.
+    pub clock: Clock,
+    /// Jitter.
+    pub random: Random,
+    /// The store.
+    pub store: Store,
+    /// The providers.
+    pub registry: Arc<Registry>,
+    /// The maps.
+    pub maps: Arc<Maps>,
+    /// The rules.
+    pub validator: Arc<Validator>,
+    /// The key under which personal identifiers appear in keys.
+    pub secret: Vec<u8>,
+}
+
+/// The exchange. Cheap to clone.
+#[derive(Clone)]
+pub struct Exchange(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    settings: Settings,
+    partners: BTreeMap<String, Arc<Partner>>,
+    generations: Generations,
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange").field("partners", &self.0.partners.keys()).finish_non_exhaustive()
+    }
+}
+
+impl Exchange {
+    /// An exchange of these parts.
+    ///
+    /// # Errors
+    /// Every setting of a provider's map that is wrong, and every map that is named and not there.
+    pub fn new(config: &Config, parts: Parts) -> Result<Self, Vec<SetupError>> {
+        let (mut partners, mut wrong) = (BTreeMap::new(), Vec::new());
+        for connection in parts.registry.iter() {
+            let under = format!("providers.{}", connection.name);
+            match Partner::new(connection, &parts.secret) {
+                Ok(partner) => {
+                    for name in partner.settings.task.iter().chain(&partner.settings.maps) {
+                        if parts.maps.named(name).is_err() {
+                            wrong.push(SetupError::new("map", format!("there is no map named {name}")).under(&under));
+                        }
+                    }
+                    partners.insert(connection.name.to_string(), Arc::new(partner));
+                }
+                Err(error) => wrong.push(error.under(&under)),
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let settings =
+            Settings { person_systems: Arc::new(config.person_systems.clone()), outbox: config.outbox.clone() };
+        Ok(Self(Arc::new(Inner { parts, settings, partners, generations: Generations::default() })))
+    }
+
+    /// A provider by its name.
+    #[must_use]
+    pub fn partner(&self, name: &str) -> Option<Arc<Partner>> {
+        self.0.partners.get(name).cloned()
+    }
+
+    /// How often something changed, for caches.
+    #[must_use]
+    pub fn generations(&self) -> &Generations {
+        &self.0.generations
+    }
+
+    /// The systems by which persons are known.
+    #[must_use]
+    pub fn person_systems(&self) -> &[String] {
+        &self.0.settings.person_systems
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.parts.clock
+    }
+
+    pub(crate) fn random(&self) -> &Random {
+        &self.0.parts.random
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.parts.store
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0.parts.registry
+    }
+
+    pub(crate) fn maps(&self) -> &Maps {
+        &self.0.parts.maps
+    }
+
+    pub(crate) fn validator(&self) -> &Validator {
+        &self.0.parts.validator
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// A stored resource as a document.
+    pub(crate) fn stored(&self, content: &[u8]) -> Result<Arc<Document>, ExchangeError> {
+        Document::from_json(Model::r4(), content.to_vec(), &Limits::default())
+            .map_err(|_| ExchangeError::Internal("a stored resource cannot be read"))
+    }
+}

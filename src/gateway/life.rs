@@ -11,7 +11,7 @@ use std::task::Poll;
 
 use arc_swap::ArcSwap;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use silta_engine::fault::Fault;
@@ -28,6 +28,7 @@ use super::respond::{self, Asked, Http, Response};
 use super::service::{Interactions, Policy};
 use super::settings::Settings;
 use super::strangers::Strangers;
+use super::webhook::{self, Hooks, Post};
 use super::{metadata, permission};
 use crate::access::audit::{Audit, Entry};
 use crate::access::caller::Caller;
@@ -41,6 +42,7 @@ pub(super) struct Life {
     pub(super) settings: Arc<ArcSwap<Settings>>,
     pub(super) interactions: Arc<dyn Interactions>,
     pub(super) policy: Arc<dyn Policy>,
+    pub(super) hooks: Option<Arc<dyn Hooks>>,
     pub(super) audit: Arc<dyn Audit>,
     pub(super) metrics: Arc<GatewayMetrics>,
     pub(super) clock: Clock,
@@ -110,6 +112,10 @@ impl Life {
         }
         let caller = self.authenticate(arrival);
         told.caller = caller.as_ref().ok().cloned();
+        if let (Some(hooks), Some(provider)) = (&self.hooks, webhook::provider(arrival.parts)) {
+            let caller = caller.map_err(|denied| Refusal::new(denied.fault(), denied.to_string()))?;
+            return self.hook(hooks.as_ref(), &caller, provider, arrival, body).await;
+        }
         let head = understand(arrival, told);
         if let (Ok(head), Ok(_) | Err(Denied::NoCredentials)) = (&head, &caller)
             && head.interaction == Interaction::Capabilities
@@ -125,6 +131,26 @@ impl Life {
         self.policy.admit(&request).await?;
         let response = self.handle(&request).await?;
         self.policy.redact(&request, response).await
+    }
+
+    /// A provider's own document.
+    async fn hook(
+        &self,
+        hooks: &dyn Hooks,
+        caller: &Caller,
+        provider: &str,
+        arrival: &Arrival<'_>,
+        body: Incoming,
+    ) -> Result<Response, Refusal> {
+        let (parts, limits) = (arrival.parts, &arrival.settings.config);
+        webhook::check(hooks, parts, caller, provider)?;
+        let message_id = webhook::message_id(parts)?;
+        let deadline = arrival.started.after(limits.request_time);
+        let read =
+            parse::body::read(body, &parts.headers, limits.body_bytes, &self.memory, &self.clock, deadline).await?;
+        let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let post = Post { provider, media_type, body: read.bytes.clone(), message_id, request: &arrival.id };
+        Ok(webhook::response(&hooks.take(post).await?))
     }
 
     /// Who calls.

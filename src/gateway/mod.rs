@@ -7,6 +7,7 @@
 
 pub mod admin;
 mod base;
+pub mod bridge;
 pub mod cache;
 pub mod config;
 pub mod federation;
@@ -24,6 +25,7 @@ pub mod respond;
 pub mod service;
 pub mod settings;
 mod strangers;
+pub mod webhook;
 mod xml;
 
 use std::io;
@@ -52,6 +54,8 @@ pub struct Parts {
     pub interactions: Arc<dyn Interactions>,
     /// What depends on who asks.
     pub policy: Arc<dyn Policy>,
+    /// What takes documents that providers post; none: nothing is taken so.
+    pub hooks: Option<Arc<dyn webhook::Hooks>>,
     /// Where disclosures and refusals are written down.
     pub audit: Arc<dyn Audit>,
     /// Where it is measured.
@@ -97,6 +101,7 @@ impl Gateway {
             settings: Arc::new(ArcSwap::from_pointee(parts.settings)),
             interactions: parts.interactions,
             policy: parts.policy,
+            hooks: parts.hooks,
             audit: parts.audit,
             metrics: Arc::new(GatewayMetrics::new(&parts.metrics)?),
             clock: parts.clock,

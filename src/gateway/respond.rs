@@ -265,6 +265,7 @@ pub const fn status(fault: Fault) -> StatusCode {
         Fault::MediaTypeNotSupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Fault::ProfileRule
         | Fault::BusinessRule
+        | Fault::NoRecipient
         | Fault::CodeNotInValueSet
         | Fault::WrongProcessingMode
         | Fault::VersionNotSupported => StatusCode::UNPROCESSABLE_ENTITY,

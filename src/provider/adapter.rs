@@ -137,6 +137,24 @@ pub struct Identifier {
     pub value: String,
 }
 
+impl Identifier {
+    /// An organisation's identifier brought to one form: Finnish organisation ids occur as an OID under
+    /// `urn:oid:1.2.246.537.6.202`, under that with a year, and as `urn:ietf:rfc:3986`, and are one identity.
+    #[must_use]
+    pub fn organisation(system: &str, value: &str) -> Self {
+        const URI: &str = "urn:ietf:rfc:3986";
+        const REGISTRY: &str = "urn:oid:1.2.246.537.6.202";
+        let in_registry = system.strip_prefix(REGISTRY).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let is_oid = |text: &str| text.contains('.') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let bare = value.strip_prefix("urn:oid:").unwrap_or(value);
+        if (in_registry || system == URI || system.is_empty()) && is_oid(bare) {
+            return Self { system: URI.to_owned(), value: format!("urn:oid:{bare}") };
+        }
+        let system = if in_registry { REGISTRY } else { system };
+        Self { system: system.to_owned(), value: value.to_owned() }
+    }
+}
+
 impl fmt::Debug for Identifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}|<withheld>", self.system)

@@ -157,7 +157,7 @@ impl Registry {
         self.iter().filter(move |connection| connection.adapter.capabilities().of(resource_type).search)
     }
 
-    /// The provider of an organisation, by any of the identifiers it is known by.
+    /// The provider of an organisation, by any of the identifiers it is known by ([`Identifier::organisation`]).
     #[must_use]
     pub fn of_organisation(&self, identifiers: &[Identifier]) -> Recipient<'_> {
         Recipient::of(self.iter().filter(|one| identifiers.iter().any(|id| one.organisations.contains(id))))
@@ -255,9 +255,7 @@ fn connect(name: &str, config: &Config, setup: &Setup<'_>) -> Result<Connection,
         return Err(SetupError::new("", "a provider's name is 1 to 24 lower-case letters, digits and hyphens"));
     }
     let organisation = |text: &String| match text.split_once('|') {
-        Some((system, value)) if !value.is_empty() => {
-            Ok(Identifier { system: system.to_owned(), value: value.to_owned() })
-        }
+        Some((system, value)) if !value.is_empty() => Ok(Identifier::organisation(system, value)),
         _ => Err(SetupError::new("organisations", "expected \"system|value\"")),
     };
     let organisations = config.organisations.iter().map(organisation).collect::<Result<_, _>>()?;

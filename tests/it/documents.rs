@@ -318,6 +318,23 @@ fn an_edit_leaves_untouched_bytes_as_they_are() {
 }
 
 #[test]
+fn a_whole_member_is_put_or_dropped() {
+    let document = json(
+        r#"{"resourceType":"Task","identifier":[{"value":"a"},{"value":"b"}],"status":"requested","_status":{"id":"s"},"note":[{"text":"n"}]}"#,
+    );
+    let root = document.root();
+    let mut edit = Edit::new(&document);
+    edit.put(root, "identifier", r#"[{"value":"c"}]"#);
+    edit.put(root, "status", "\"accepted\"");
+    edit.put(root, "intent", "\"order\"");
+    edit.drop_member(root, "note");
+    assert_eq!(
+        edit.write(),
+        r#"{"resourceType":"Task","identifier":[{"value":"c"}],"status":"accepted","intent":"order"}"#
+    );
+}
+
+#[test]
 fn a_draft_lays_elements_out_in_the_order_of_their_type() {
     let mut draft = Draft::new(Model::r4(), "Patient");
     let root = draft.root();

@@ -12,6 +12,7 @@
 mod access;
 mod config;
 mod documents;
+mod exchange;
 mod gateway;
 mod mapping;
 mod mllp;

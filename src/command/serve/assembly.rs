@@ -6,6 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use silta_engine::definitions::Model;
+use silta_engine::mapping::Maps;
+use silta_engine::mapping::syntax::{Level, NativeType};
+use silta_engine::validation::Validator;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -16,14 +20,15 @@ use crate::access::callers::Callers;
 use crate::access::tls::Tls;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Loaded};
-use crate::exchange::mllp;
+use crate::exchange::{self, Exchange, MessageHandler, TableHandler, files, mllp};
 use crate::gateway::admin::{Admin, Readiness};
+use crate::gateway::bridge::Bridge;
+use crate::gateway::federation::{Federation, Sources, Translation};
+use crate::gateway::interaction::{Exchanged, Pages, Workflow};
 use crate::gateway::listener::{PROTOCOLS, Stopped};
-use crate::gateway::outcome::Refusal;
-use crate::gateway::request::Request;
-use crate::gateway::respond::Response;
-use crate::gateway::service::{BoxFuture, Interactions, ListOnly, Offers, Policy};
+use crate::gateway::service::{BoxFuture, Interactions, ListOnly, Policy};
 use crate::gateway::settings::Settings;
+use crate::gateway::webhook::Hooks;
 use crate::gateway::{Gateway, Parts, StartError};
 use crate::provider::{self, Registry, Setup, SetupError};
 use crate::store::{Health, NoFaults, Store, StoreError};
@@ -60,6 +65,9 @@ pub enum AssemblyError {
     /// There are no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(getrandom::Error),
+    /// The key for links to further pages cannot be used.
+    #[error("the key for links to further pages cannot be used")]
+    Pages,
     /// The address that was bound cannot be told.
     #[error("the bound address cannot be told: {0}")]
     Address(io::Error),
@@ -80,8 +88,9 @@ struct Behind {
     interactions: Arc<dyn Interactions>,
     policy: Arc<dyn Policy>,
     audit: Arc<dyn Audit>,
-    /// What takes HL7 v2 messages.
-    messages: Option<Arc<dyn mllp::Handler>>,
+    hooks: Arc<dyn Hooks>,
+    exchange: Exchange,
+    registry: Arc<Registry>,
 }
 
 /// A gateway that runs.
@@ -100,6 +109,9 @@ pub struct Running {
     serving: Task<Stopped>,
     administering: Option<Task<()>>,
     listening: Vec<mllp::Running>,
+    collecting: Vec<files::Running>,
+    delivering: Task<()>,
+    registry: Arc<Registry>,
     vitals: JoinHandle<()>,
 }
 
@@ -124,8 +136,9 @@ impl Assembly {
             Health::Open | Health::Full => Ok(()),
             Health::Closed => Err("closed".to_owned()),
         });
-        let providers = providers(&loaded, &clock, &metrics)?;
-        let behind = behind(&store, &providers);
+        let maps = Arc::new(maps(&loaded)?);
+        let registry = Arc::new(providers(&loaded, &clock, &metrics, &maps)?);
+        let behind = behind(&loaded, &clock, &store, registry, maps)?;
         Ok(Self { loaded, clock, metrics, readiness, store, behind })
     }
 
@@ -146,13 +159,16 @@ impl Assembly {
             settings: settings(&loaded, &clock)?,
             interactions: behind.interactions,
             policy: behind.policy,
+            hooks: Some(behind.hooks),
             audit: behind.audit,
             metrics: metrics.clone(),
             clock: clock.clone(),
             random: random()?,
         })
         .await?;
-        let listening = listen(&loaded, behind.messages.as_ref(), &clock, &metrics).await?;
+        let listening = listen(&loaded, &behind.exchange, &clock, &metrics).await?;
+        let collecting = collect(&loaded, &behind.exchange, &clock, &metrics)?;
+        let exchange = behind.exchange.clone();
         let stopping = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stopping);
         readiness.check("accepting", move || match flag.load(Ordering::Relaxed) {
@@ -180,6 +196,9 @@ impl Assembly {
             serving: Task::start(|stop| gateway.run(stop)),
             administering: admin.map(|admin| Task::start(|stop| admin.run(stop))),
             listening,
+            collecting,
+            delivering: Task::start(|stop| exchange.deliver(stop)),
+            registry: behind.registry,
             vitals: tokio::spawn(vitals),
         })
     }
@@ -192,12 +211,20 @@ impl Running {
         let deadline = self.clock.instant().after(self.stop_time);
         let draining: Vec<JoinHandle<_>> =
             self.listening.into_iter().map(|listener| tokio::spawn(listener.drain(deadline))).collect();
+        for collector in self.collecting {
+            if collector.drain(deadline).await.is_err() {
+                tracing::warn!("a collected file was cut short; it is taken again at the next start");
+            }
+        }
         let mut stopped = self.serving.stop().await.unwrap_or(Stopped { cut: 0 });
         for drained in draining {
             if !matches!(drained.await, Ok(Ok(()))) {
                 stopped.cut = stopped.cut.saturating_add(1);
             }
         }
+        // What is being delivered is finished; the rest waits in the outbox.
+        self.delivering.stop().await;
+        self.registry.close().await;
         self.store.close().await;
         self.vitals.abort();
         if let Some(administering) = self.administering {
@@ -239,7 +266,8 @@ pub(super) fn settings(loaded: &Loaded, clock: &Clock) -> Result<Settings, Confi
 
 /// Checks what starting would, as far as nothing is made by it: neither a state folder nor a connection.
 pub(super) fn check(loaded: &Loaded, clock: &Clock) -> Result<(), AssemblyError> {
-    providers(loaded, clock, &Metrics::new()?)?;
+    let maps = maps(loaded)?;
+    providers(loaded, clock, &Metrics::new()?, &maps)?;
     let is_development = loaded.config.tls.certificate.is_none() && loaded.config.tls.key.is_none();
     if is_development && !loaded.state().join("ca.pem").exists() {
         return Ok(());
@@ -255,13 +283,39 @@ fn open_store(loaded: &Loaded, clock: &Clock) -> Result<Store, AssemblyError> {
         .map_err(|error| AssemblyError::Store { folder, error })
 }
 
-fn providers(loaded: &Loaded, clock: &Clock, metrics: &Metrics) -> Result<Registry, AssemblyError> {
+/// The maps of the program, and those of the configured folder over them.
+fn maps(loaded: &Loaded) -> Result<Maps, AssemblyError> {
+    let folder = loaded.config.exchange.profiles.as_ref().map(|folder| loaded.base.join(folder));
+    let files = match &folder {
+        Some(folder) => Maps::read_tree(folder)
+            .map_err(|error| loaded.wrong("exchange.profiles", &format!("{}: {error}", folder.display())))?,
+        None => Vec::new(),
+    };
+    let maps = Maps::with(Model::r4(), &files);
+    let wrong = maps.problems().iter().find(|problem| problem.level == Level::Error);
+    match wrong {
+        Some(problem) => Err(loaded.wrong("exchange.profiles", problem).into()),
+        None => Ok(maps),
+    }
+}
+
+/// The JSON Schema of this name that comes with a map.
+fn schema(maps: &Maps, name: &str) -> Option<Vec<u8>> {
+    maps.iter().find_map(|map| match map.native() {
+        NativeType::Json { schema, .. } if schema == name || schema.ends_with(&format!("/{name}")) => {
+            serde_json::to_vec(map.json_schema()?).ok()
+        }
+        _ => None,
+    })
+}
+
+fn providers(loaded: &Loaded, clock: &Clock, metrics: &Metrics, maps: &Maps) -> Result<Registry, AssemblyError> {
     let setup = Setup {
         folder: &loaded.base,
         clock: clock.clone(),
         random: provider::Random::seeded(random().map(u64::from_be_bytes)?),
         metrics: &provider::metrics::Metrics::register(metrics.registry()).map_err(MetricError::from)?,
-        schema: &|_| None,
+        schema: &|name| schema(maps, name),
     };
     Ok(Registry::build(&loaded.config.providers, &setup).map_err(|errors| first(loaded, &errors))?)
 }
@@ -276,33 +330,94 @@ fn first(loaded: &Loaded, errors: &[SetupError]) -> ConfigError {
 /// Binds the listeners for messages.
 async fn listen(
     loaded: &Loaded,
-    handler: Option<&Arc<dyn mllp::Handler>>,
+    exchange: &Exchange,
     clock: &Clock,
     metrics: &Metrics,
 ) -> Result<Vec<mllp::Running>, AssemblyError> {
     let metrics = mllp::Metrics::register(metrics.registry()).map_err(MetricError::from)?;
+    let handler: Arc<dyn mllp::Handler> = Arc::new(MessageHandler(exchange.clone()));
     let mut bound = Vec::new();
     for (number, config) in loaded.config.mllp.iter().enumerate() {
         let wrong = |error: SetupError| {
             let error = error.under(&format!("mllp.{number}"));
             loaded.wrong(&error.key, &error.what)
         };
-        let Some(handler) = handler else {
-            return Err(wrong(SetupError::new("", "HL7 v2 messages are not taken by this program")).into());
-        };
+        known(exchange, &config.provider).map_err(wrong)?;
         let listener = mllp::Listener::bind(config.clone(), &loaded.base, clock.clone(), &metrics).await;
-        bound.push((listener.map_err(wrong)?, Arc::clone(handler)));
+        bound.push(listener.map_err(wrong)?);
     }
-    Ok(bound.into_iter().map(|(listener, handler)| listener.start(handler)).collect())
+    Ok(bound.into_iter().map(|listener| listener.start(Arc::clone(&handler))).collect())
 }
 
-fn behind(store: &Store, _providers: &Registry) -> Behind {
-    Behind {
-        interactions: Arc::new(Nothing::default()),
+/// Opens the folders that files are collected from.
+fn collect(
+    loaded: &Loaded,
+    exchange: &Exchange,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> Result<Vec<files::Running>, AssemblyError> {
+    let metrics = files::Metrics::register(metrics.registry()).map_err(MetricError::from)?;
+    let handler: Arc<dyn files::Handler> = Arc::new(TableHandler(exchange.clone()));
+    let mut open = Vec::new();
+    for (number, config) in loaded.config.collect.iter().enumerate() {
+        let wrong = |error: SetupError| {
+            let error = error.under(&format!("collect.{number}"));
+            loaded.wrong(&error.key, &error.what)
+        };
+        known(exchange, &config.provider).map_err(wrong)?;
+        let collector = files::Collector::open(config.clone(), &loaded.base, clock.clone(), &metrics);
+        open.push(collector.map_err(wrong)?);
+    }
+    Ok(open.into_iter().map(|collector| collector.start(Arc::clone(&handler))).collect())
+}
+
+/// Whether what comes in is from a provider that is configured.
+fn known(exchange: &Exchange, provider: &str) -> Result<(), SetupError> {
+    match exchange.partner(provider) {
+        Some(_) => Ok(()),
+        None => Err(SetupError::new("provider", format!("there is no [providers.{provider}]"))),
+    }
+}
+
+/// What stands behind the ports: the exchange, and the interface's interactions over it.
+fn behind(
+    loaded: &Loaded,
+    clock: &Clock,
+    store: &Store,
+    registry: Arc<Registry>,
+    maps: Arc<Maps>,
+) -> Result<Behind, AssemblyError> {
+    let config = &loaded.config;
+    let parts = exchange::Parts {
+        clock: clock.clone(),
+        random: provider::Random::seeded(random().map(u64::from_be_bytes)?),
+        store: store.clone(),
+        registry: Arc::clone(&registry),
+        maps,
+        validator: Arc::new(Validator::built_in()),
+        secret: store.derived_key("keys in translations").to_vec(),
+    };
+    let exchange = Exchange::new(&config.exchange, parts).map_err(|errors| first(loaded, &errors))?;
+    let bridge = Bridge::new(exchange.clone(), clock.clone());
+    let sources = Sources::of(&registry, 0);
+    let federation = Federation::new(
+        sources,
+        store.clone(),
+        Arc::clone(&bridge) as Arc<dyn Translation>,
+        config.federation.clone(),
+        &config.cache,
+        clock.clone(),
+    );
+    let pages = Pages::new(random()?).map_err(|_| AssemblyError::Pages)?;
+    let workflow = Arc::clone(&bridge) as Arc<dyn Workflow>;
+    Ok(Behind {
+        interactions: Arc::new(Exchanged::new(Arc::new(federation), workflow, pages)),
         policy: Arc::new(ListOnly),
         audit: Arc::new(ToStore(store.clone())),
-        messages: None,
-    }
+        hooks: bridge,
+        exchange,
+        registry,
+    })
 }
 
 /// Random bytes.
@@ -310,19 +425,4 @@ fn random<const N: usize>() -> Result<[u8; N], AssemblyError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(AssemblyError::Random)?;
     Ok(bytes)
-}
-
-/// An interface that offers nothing but to say so.
-#[derive(Default)]
-struct Nothing(Offers);
-
-impl Interactions for Nothing {
-    fn offers(&self) -> &Offers {
-        &self.0
-    }
-
-    fn handle<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Response, Refusal>> {
-        let text = format!("{} is not offered", request.interaction.action());
-        Box::pin(std::future::ready(Err(Refusal::new(silta_engine::fault::Fault::MethodNotSupported, text))))
-    }
 }

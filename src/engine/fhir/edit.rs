@@ -137,6 +137,56 @@ impl<'d> Edit<'d> {
         self.touch(parent.here());
     }
 
+    /// Puts a whole member in place of what has its name: an array for an element that repeats. Twins of it go.
+    pub fn put(&mut self, parent: Node<'d>, name: &str, json: &str) {
+        let document = self.document;
+        let Some(object) = document.slot(parent.here()) else { return };
+        let mut held = None;
+        let mut at = parent.here() + 1;
+        while at < object.next {
+            let Some(slot) = document.slot(at) else { break };
+            if document.slot_name(at) == name {
+                if slot.flags & flag::TWIN == 0 {
+                    held = Some(at);
+                } else {
+                    self.removed.insert(at);
+                    self.touch(at);
+                }
+            }
+            at = slot.next;
+        }
+        if let Some(at) = held {
+            self.replaced.insert(at, json.to_owned());
+            self.removed.remove(&at);
+            self.touch(at);
+            return;
+        }
+        let symbol = document.model.symbol(name);
+        let order = parent
+            .type_id()
+            .and_then(|of| document.model.child(of, symbol))
+            .map_or(u32::MAX, |found| document.model.element(found.element).order());
+        let list = self.added.entry(parent.here()).or_default();
+        list.retain(|added| added.name != name);
+        list.push(Added { name: name.to_owned(), json: vec![json.to_owned()], is_array: false, order });
+        self.touch(parent.here());
+    }
+
+    /// Takes a whole member out, all repetitions and twins.
+    pub fn drop_member(&mut self, parent: Node<'d>, name: &str) {
+        let document = self.document;
+        let Some(object) = document.slot(parent.here()) else { return };
+        let mut at = parent.here() + 1;
+        while at < object.next {
+            let Some(slot) = document.slot(at) else { break };
+            if document.slot_name(at) == name {
+                self.removed.insert(at);
+                self.touch(at);
+            }
+            at = slot.next;
+        }
+    }
+
     /// Adds a child with a lexical value that JSON writes as a string.
     pub fn insert_text(&mut self, parent: Node<'d>, name: &str, value: &str) {
         self.insert(parent, name, &quoted(value));

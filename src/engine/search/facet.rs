@@ -38,7 +38,12 @@ pub enum FacetValue {
 /// Everything that a resource can be found by, by parameter.
 #[must_use]
 pub fn facets(document: &Document) -> Vec<Facet> {
-    let root = document.root();
+    facets_at(document.root())
+}
+
+/// [`facets`] of a resource that is a part of a document.
+#[must_use]
+pub fn facets_at(root: Node<'_>) -> Vec<Facet> {
     let mut found = Vec::new();
     for parameter in Parameters::r4().on(root.type_name()) {
         for node in parameter.plan().find(root) {

@@ -17,7 +17,7 @@ mod sort;
 mod subset;
 mod value;
 
-pub use facet::{Facet, FacetValue, facets};
+pub use facet::{Facet, FacetValue, facets, facets_at};
 pub use interval::Interval;
 pub use matching::Others;
 pub use parameter::{Parameter, Parameters};

@@ -167,6 +167,7 @@ impl Plan {
             settings,
             interactions: Arc::new(Scripted { offers: self.offers, script: self.script }),
             policy: Arc::new(ListOnly),
+            hooks: None,
             audit: Arc::clone(&audit) as Arc<dyn Audit>,
             metrics: metrics.clone(),
             clock: self.clock.clone(),

@@ -1,0 +1,281 @@
+//! What a provider is told of a Task, in its own format: a new document, a change written onto the one it sent or was
+//! sent, or the answer to its message.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use silta_engine::definitions::Model;
+use silta_engine::fault::Fault;
+use silta_engine::fhir::document::{Document, Limits, Node};
+use silta_engine::fhir::edit::Edit;
+use silta_engine::mapping::Map;
+use silta_engine::native::{Format, Tree};
+
+use crate::provider::{Action, Identifier};
+use crate::store::{Original, ResourceKey, StoreError, View};
+
+use super::Exchange;
+use super::compose;
+use super::error::ExchangeError;
+use super::known;
+use super::localise::{self, Named, is_test};
+use super::outbox::TaskNews;
+use super::partner::Partner;
+use super::translate::{parse, refused};
+
+/// Resources of one message at most: a referral with what it refers to.
+const RESOURCES: usize = 64;
+/// References followed from the Task.
+const DEPTH: usize = 4;
+
+/// A message ready to be sent.
+#[derive(Clone)]
+pub(crate) struct Rendered {
+    pub(crate) bytes: Bytes,
+    pub(crate) media: &'static str,
+    pub(crate) resource_type: String,
+    /// The kind of native document that the adapter is handed.
+    pub(crate) kind: Option<String>,
+    pub(crate) action: Action,
+    pub(crate) is_test: bool,
+    pub(crate) identifier: Option<Identifier>,
+    /// The order that it is about.
+    pub(crate) order: Option<ResourceKey>,
+    /// Whether what was sent is what the next change is written onto (an answer is not).
+    pub(crate) is_original: bool,
+}
+
+/// What the store holds for one message.
+struct Gathered {
+    /// The Task first, then what it refers to.
+    resources: Vec<(ResourceKey, Bytes)>,
+    order: Option<ResourceKey>,
+    original: Option<Original>,
+    /// What the provider calls the order.
+    native: Option<String>,
+}
+
+impl Exchange {
+    /// Renders the news of a Task for a provider; nothing when its format has nothing new to say.
+    pub(crate) async fn render_task(
+        &self,
+        partner: &Arc<Partner>,
+        news: &TaskNews,
+        message: &str,
+    ) -> Result<Option<Rendered>, ExchangeError> {
+        let (provider, wanted) = (partner.name().to_owned(), news.clone());
+        let gathered = self.store().read(move |view| gather(view, &provider, &wanted)).await?;
+        let Some(gathered) = gathered else {
+            return Err(ExchangeError::refused(Fault::NotFound, "the Task of this message is not there"));
+        };
+        let now = self.clock().now();
+        let mut context = partner.context(now);
+        message.clone_into(&mut context.envelope.control_id);
+        let tree = match &gathered.original {
+            Some(original) => Some(parse(&self.syntax_of(partner, &original.media), &original.body)?),
+            None => None,
+        };
+        let urls = match &tree {
+            Some(tree) => self.urls_of(partner, tree).await?,
+            None => HashMap::new(),
+        };
+        let bundle = bundle_of(&gathered.resources, &urls)?;
+        let is_test = compose::resources(&bundle).any(is_test);
+        let sent = strip(&bundle)?;
+        let (bytes, map, is_original) = match &tree {
+            Some(tree) if !news.as_owner && partner.settings.answers && tree.format() == Format::Hl7V2 => {
+                let map = self.map_for(partner, tree)?;
+                let written = map.answer(&sent, tree, &context).map_err(|error| refused(&error))?;
+                (written.into_bytes(), map, false)
+            }
+            Some(tree) => {
+                let map = self.map_for(partner, tree)?;
+                let written = map.put(&sent, tree, &context).map_err(|error| refused(&error))?;
+                (written.into_bytes(), map, true)
+            }
+            None => {
+                let name = partner.settings.task.as_deref().unwrap_or_default();
+                let map = Arc::clone(
+                    self.maps().named(name).map_err(|error| ExchangeError::Configuration(error.to_string()))?,
+                );
+                let written = map.create(&sent, &context).map_err(|error| refused(&error))?;
+                (written.into_bytes(), map, true)
+            }
+        };
+        if is_original && gathered.original.as_ref().is_some_and(|original| original.body == bytes) {
+            return Ok(None);
+        }
+        let kind = if news.as_owner { &partner.settings.kind } else { &partner.settings.requester_kind };
+        Ok(Some(Rendered {
+            bytes: Bytes::from(bytes),
+            media: media_of(&map),
+            resource_type: "ServiceRequest".to_owned(),
+            kind: kind.clone(),
+            action: match &gathered.native {
+                Some(native) if gathered.original.is_some() => {
+                    Action::Update { native_id: native.clone(), version: None }
+                }
+                _ => Action::Create,
+            },
+            is_test,
+            identifier: compose::resources(&bundle).find(|one| one.type_name() == "ServiceRequest").and_then(number),
+            order: gathered.order,
+            is_original,
+        }))
+    }
+
+    /// The fullUrl that each resource has when the provider's own document is translated: what aligns a changed Bundle
+    /// with it.
+    async fn urls_of(&self, partner: &Arc<Partner>, tree: &Tree) -> Result<HashMap<String, String>, ExchangeError> {
+        let translated = Arc::new(self.translate_tree(partner, tree)?);
+        let known = self.gather_with(partner, &translated, None).await?;
+        let mut urls: HashMap<String, String> = HashMap::new();
+        for (entry, key) in translated.entries.iter().zip(&known.keys) {
+            let mut key = key.clone();
+            if entry.resource_type == "Task" {
+                let focus = translated
+                    .node(entry)
+                    .text_at("focus.reference")
+                    .and_then(|text| localise::named(text, None))
+                    .and_then(|named: Named| known.resolved.get(&named));
+                if let Some(task) = focus.and_then(|focus| compose::task_of(&known, &focus.to_string())) {
+                    key = task.resource.key.clone();
+                }
+            }
+            urls.entry(key.to_string()).or_insert_with(|| entry.url.clone());
+        }
+        Ok(urls)
+    }
+}
+
+/// The Task at its version, and what it refers to as it is now.
+fn gather(view: &View<'_>, provider: &str, news: &TaskNews) -> Result<Option<Gathered>, StoreError> {
+    let key = ResourceKey::new("Task", news.task.clone());
+    let Some(task) = view.resource(&key, Some(news.version))? else { return Ok(None) };
+    if task.deleted {
+        return Ok(None);
+    }
+    let mut gathered =
+        Gathered { resources: vec![(key, task.content.clone())], order: None, original: None, native: None };
+    let mut open: Vec<(Bytes, usize)> = vec![(task.content, 0)];
+    while let Some((content, depth)) = open.pop() {
+        for target in references(&content) {
+            let Some((kind, id)) = target.split_once('/') else { continue };
+            let key = ResourceKey::new(kind, id);
+            let is_there = gathered.resources.iter().any(|(held, _)| *held == key);
+            if is_there || gathered.resources.len() >= RESOURCES || (kind == "Task" && depth > 0) {
+                continue;
+            }
+            let Some(resource) = view.resource(&key, None)?.filter(|resource| !resource.deleted) else { continue };
+            if depth < DEPTH {
+                open.push((resource.content.clone(), depth + 1));
+            }
+            gathered.resources.push((key, resource.content));
+        }
+    }
+    let focus = gathered.resources.first().and_then(|(_, content)| focus_of(content));
+    if let Some(focus) = focus {
+        gathered.original = view.original(provider, &focus.to_string())?;
+        gathered.native = match view.native(&focus)? {
+            Some((owner, native)) if owner == provider => Some(native),
+            _ => view.member(&focus)?.and_then(|member| known::aliases(&member, provider).next().map(str::to_owned)),
+        };
+        // The order comes first of what is referred to.
+        if let Some(place) = gathered.resources.iter().position(|(key, _)| *key == focus)
+            && place > 1
+        {
+            let order = gathered.resources.remove(place);
+            gathered.resources.insert(1, order);
+        }
+        gathered.order = Some(focus);
+    }
+    Ok(Some(gathered))
+}
+
+fn document(content: &Bytes) -> Option<Arc<Document>> {
+    Document::from_json(Model::r4(), content.to_vec(), &Limits::default()).ok()
+}
+
+fn references(content: &Bytes) -> Vec<String> {
+    let Some(document) = document(content) else { return Vec::new() };
+    localise::references(&document, None)
+        .into_iter()
+        .filter_map(|named| match named {
+            Named::Native(kind, id) => Some(format!("{kind}/{id}")),
+            Named::Entry(_) | Named::Identified(..) => None,
+        })
+        .collect()
+}
+
+fn focus_of(task: &Bytes) -> Option<ResourceKey> {
+    let document = document(task)?;
+    let (kind, id) = document.root().text_at("focus.reference")?.split_once('/')?;
+    Some(ResourceKey::new(kind, id))
+}
+
+/// A collection of these resources, whose references are fullUrls of one another where they can be.
+fn bundle_of(
+    resources: &[(ResourceKey, Bytes)],
+    urls: &HashMap<String, String>,
+) -> Result<Arc<Document>, ExchangeError> {
+    let url_of = |key: &str| urls.get(key).cloned().unwrap_or_else(|| format!("urn:silta:{}", key.replace('/', ":")));
+    let mut text = String::from("{\"resourceType\":\"Bundle\",\"type\":\"collection\",\"entry\":[");
+    for (place, (key, content)) in resources.iter().enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        text.push_str("{\"fullUrl\":");
+        text.push_str(&compose::quoted(&url_of(&key.to_string())));
+        text.push_str(",\"resource\":");
+        text.push_str(&String::from_utf8_lossy(content));
+        text.push('}');
+    }
+    text.push_str("]}");
+    let bundle = Document::from_json(Model::r4(), text.into_bytes(), &Limits::default())
+        .map_err(|_| ExchangeError::Internal("stored resources cannot be read"))?;
+    let mut edit = Edit::new(&bundle);
+    localise::each_reference(bundle.root(), &mut |node| {
+        let Some(target) = node.text() else { return };
+        if resources.iter().any(|(key, _)| key.to_string() == target) {
+            edit.set(node, &url_of(target));
+        }
+    });
+    edit.finish().map_err(|_| ExchangeError::Internal("a Bundle cannot be made"))
+}
+
+/// The Bundle as a map would make it: without the gateway's ids and meta. An order without a number is known by its id.
+fn strip(bundle: &Arc<Document>) -> Result<Arc<Document>, ExchangeError> {
+    let mut edit = Edit::new(bundle);
+    for resource in compose::resources(bundle) {
+        if resource.type_name() == "ServiceRequest"
+            && resource.first("identifier").is_none()
+            && let Some(id) = resource.text_at("id")
+        {
+            let identifier = format!("{{\"system\":\"urn:silta:order\",\"value\":{}}}", compose::quoted(id));
+            edit.insert(resource, "identifier", &identifier);
+        }
+        for name in ["id", "meta"] {
+            edit.drop_member(resource, name);
+        }
+    }
+    edit.finish().map_err(|_| ExchangeError::Internal("a Bundle cannot be made"))
+}
+
+fn number(order: Node<'_>) -> Option<Identifier> {
+    let identifier = order.first("identifier")?;
+    Some(Identifier {
+        system: identifier.text_at("system").unwrap_or("").to_owned(),
+        value: identifier.text_at("value")?.to_owned(),
+    })
+}
+
+fn media_of(map: &Map) -> &'static str {
+    use silta_engine::mapping::syntax::NativeType;
+    match map.native() {
+        NativeType::Hl7v2 { .. } => "x-application/hl7-v2+er7",
+        NativeType::Json { .. } => "application/json",
+        NativeType::Delimited { .. } => "text/csv",
+        NativeType::Xml { .. } => "application/xml",
+    }
+}
