@@ -87,12 +87,12 @@ impl Exchange {
             Some(tree) if !news.as_owner && partner.settings.answers && tree.format() == Format::Hl7V2 => {
                 let map = self.map_for(partner, tree)?;
                 let written = map.answer(&sent, tree, &context).map_err(|error| refused(&error))?;
-                (written.into_bytes(), map, false)
+                (written.bytes, map, false)
             }
             Some(tree) => {
                 let map = self.map_for(partner, tree)?;
                 let written = map.put(&sent, tree, &context).map_err(|error| refused(&error))?;
-                (written.into_bytes(), map, true)
+                (written.bytes, map, true)
             }
             None => {
                 let name = partner.settings.task.as_deref().unwrap_or_default();
@@ -100,7 +100,7 @@ impl Exchange {
                     self.maps().named(name).map_err(|error| ExchangeError::Configuration(error.to_string()))?,
                 );
                 let written = map.create(&sent, &context).map_err(|error| refused(&error))?;
-                (written.into_bytes(), map, true)
+                (written.bytes, map, true)
             }
         };
         if is_original && gathered.original.as_ref().is_some_and(|original| original.body == bytes) {
