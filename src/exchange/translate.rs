@@ -123,7 +123,7 @@ impl Exchange {
         } else if plain.ends_with("xml") {
             Syntax::Xml
         } else if plain.contains("hl7-v2") {
-            Syntax::Hl7V2(native::hl7v2::Options { charset: context.charset, ..Default::default() })
+            Syntax::Hl7V2(native::hl7v2::Options { charset: context.charset })
         } else {
             Syntax::Delimited(partner.dialect())
         }

@@ -145,7 +145,7 @@ impl Exchange {
     }
 
     pub(crate) fn parse_message(&self, partner: &Partner, bytes: &[u8]) -> Result<Tree, ExchangeError> {
-        let options = hl7v2::Options { charset: partner.context(self.clock().now()).charset, ..Default::default() };
+        let options = hl7v2::Options { charset: partner.context(self.clock().now()).charset };
         Syntax::Hl7V2(options).parse(bytes.to_vec(), &Limits::default()).map_err(|error| syntax_refusal(&error))
     }
 
