@@ -224,6 +224,14 @@ pub enum EditError {
         /// Why.
         reason: &'static str,
     },
+    /// More characters than the place can hold.
+    #[error("{path}: more than {limit} characters")]
+    TooLong {
+        /// The address.
+        path: String,
+        /// How many it can hold.
+        limit: u32,
+    },
     /// The format has no way to say that a value is deleted.
     #[error("{path}: the format has no null")]
     NoNull {
@@ -248,6 +256,7 @@ impl EditError {
             Self::Character { .. } | Self::NoSeparator { .. } | Self::Value { .. } | Self::NoNull { .. } => {
                 Fault::BadValue
             }
+            Self::TooLong { .. } => Fault::ValueTooLong,
             Self::Limit { .. } => Fault::TooLarge,
             Self::NoSuchStep { .. } | Self::Gone | Self::Fixed { .. } => Fault::Internal,
         }
@@ -262,6 +271,7 @@ impl EditError {
             | Self::NoSuchStep { path, .. }
             | Self::Fixed { path, .. }
             | Self::Value { path, .. }
+            | Self::TooLong { path, .. }
             | Self::NoNull { path }
             | Self::Limit { path, .. } => Some(path),
             Self::Gone => None,
@@ -301,6 +311,14 @@ pub enum RowProblem {
         /// Cells in the row.
         found: u32,
         /// Columns.
+        expected: u32,
+    },
+    /// Fixed width: more characters than the columns have.
+    #[error("{found} characters where the columns have {expected}")]
+    TooLong {
+        /// Characters in the row.
+        found: u32,
+        /// Characters of the columns.
         expected: u32,
     },
     /// Text after the closing quote of a cell.

@@ -1,7 +1,7 @@
 //! Delimited tables.
 
-use silta_engine::native::delimited::Dialect;
-use silta_engine::native::{Charset, Limits, Problem, RowProblem, Step, Syntax, Tree, Value};
+use silta_engine::native::delimited::{Align, Dialect, FixedColumn};
+use silta_engine::native::{Charset, Edit, EditError, Limits, Problem, RowProblem, Step, Syntax, Tree, Value};
 
 use super::leaves;
 
@@ -65,4 +65,40 @@ fn columns_may_be_named_by_the_dialect() {
     let dialect = Dialect { header: false, columns: vec!["x".into(), "y".into()], ..Dialect::default() };
     let tree = super::read(&Syntax::Delimited(dialect), "1,2\n3,4");
     assert_eq!(super::paths(&tree), ["row 1/x", "row 1/y", "row 2/x", "row 2/y"]);
+}
+
+#[test]
+fn a_table_may_have_columns_of_fixed_width() {
+    let column = |name: &str, width, align, pad| FixedColumn { name: name.to_owned(), width, align, pad };
+    let fixed = vec![
+        column("koodi", 4, Align::Left, ' '),
+        column("määrä", 5, Align::Right, '0'),
+        column("nimi", 6, Align::Left, ' '),
+    ];
+    let dialect = Dialect { header: false, charset: Charset::Iso8859_1, fixed, ..Dialect::default() };
+    let text = b"AB  00042Aho\n    00000    \xC4 \nX\nY   00001too long a name\n";
+    let tree = super::read(&Syntax::Delimited(dialect), text);
+    let expected = [
+        ("row 1/koodi", "AB"),
+        ("row 1/määrä", "42"),
+        ("row 1/nimi", "Aho"),
+        ("row 2/määrä", "0"),
+        ("row 2/nimi", "    Ä"),
+        ("row 3/koodi", "X"),
+    ];
+    assert_eq!(leaves(&tree), expected.map(|(path, text)| (path.to_owned(), text.to_owned())));
+    let fault = &tree.row_faults()[0];
+    assert_eq!((fault.row, fault.problem), (4, RowProblem::TooLong { found: 24, expected: 15 }));
+    let rows: Vec<_> = tree.rows().collect();
+    let cell = |name: &str| [Step::Cell(name.into())];
+    let mut edit = Edit::new(&tree);
+    edit.set(rows[0], &cell("koodi"), "\u{c4}").unwrap();
+    edit.clear(rows[1], &cell("määrä")).unwrap();
+    edit.set(rows[2], &cell("määrä"), "7").unwrap();
+    assert_eq!(
+        edit.set(rows[0], &cell("koodi"), "ABCDE").unwrap_err().to_string(),
+        "row 1/koodi: more than 4 characters"
+    );
+    assert!(matches!(edit.set(rows[0], &cell("määrä"), "07"), Err(EditError::Value { .. })));
+    assert_eq!(edit.finish().bytes, b"\xC4   00042Aho\n             \xC4 \nX   00007\nY   00001too long a name\n");
 }

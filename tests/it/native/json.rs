@@ -44,6 +44,7 @@ fn members_and_items_are_found_by_steps() {
     assert_eq!(tree.value(tree.locate("$['it\\'s']")), Value::Empty);
     assert_eq!(tree.value(tree.locate("$.asia.muu")), Value::Absent);
     assert_eq!(tree.member(tree.root(), "a").map(|a| tree.kind(a)), Some(Kind::Array), "an escaped name is its text");
+    assert_eq!(tree.member(tree.root(), "asia\": {\"tunnus"), None, "a name is a name, not what follows it");
     assert_eq!(tree.position(id).to_string(), "line 2, column 34");
 }
 

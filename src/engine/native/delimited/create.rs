@@ -9,7 +9,8 @@ use super::super::tree::Tree;
 use super::edit::{quoted, write_row};
 use super::{Dialect, parse};
 
-/// A table without rows: the header, where the dialect has one, names these columns.
+/// A table without rows: the header, where the dialect has one, names these columns. A fixed-width table has its own
+/// columns, and no header.
 ///
 /// # Errors
 /// [`EditError`] where a name cannot be written in the dialect, or two are the same.
@@ -21,7 +22,9 @@ pub fn create(dialect: &Dialect, columns: &[&str]) -> Result<Tree, EditError> {
     let separator = ascii(dialect.separator).ok_or_else(|| unusable("the separator is no ASCII character"))?;
     let quote = dialect.quote.and_then(ascii);
     let mut bytes = Vec::new();
-    if dialect.header {
+    if !dialect.fixed.is_empty() {
+        dialect.header = false;
+    } else if dialect.header {
         let mut cells = Vec::with_capacity(columns.len());
         for name in columns {
             let mut content = Vec::with_capacity(name.len());

@@ -7,7 +7,7 @@ use super::super::error::{EditError, RowProblem};
 use super::super::lines::Lines;
 use super::super::path::Step;
 use super::super::tree::{Kind, NodeId, Tree};
-use super::Found;
+use super::{Found, fixed};
 
 /// A row taken apart.
 type Cells<'t> = Vec<Cow<'t, [u8]>>;
@@ -111,6 +111,28 @@ impl<'t> Sheet<'t> {
                 None => return Err(ink.lacks(c, path())),
             }
         }
+        if let Some(fixed) = self.found.fixed.get(column) {
+            if content.iter().any(|b| matches!(b, b'\r' | b'\n')) {
+                return Err(EditError::Value {
+                    path: path(),
+                    reason: "a fixed-width table has no line breaks in cells",
+                });
+            }
+            let limit = u32::from(fixed.width);
+            let filled = fixed.filled(&content, self.found.charset);
+            let filled = filled.ok_or_else(|| EditError::TooLong { path: path(), limit })?;
+            let value = self.found.charset.decode(&content);
+            if content.is_empty() {
+                return self.empty(line, column);
+            }
+            if Some(fixed.text(self.found.charset.decode(&filled).unwrap_or_default())) != value {
+                return Err(EditError::Value {
+                    path: path(),
+                    reason: "a value that ends in padding cannot be told from it",
+                });
+            }
+            return self.put_fixed(line, column, filled);
+        }
         let separator = self.found.separator;
         let special = |b: &u8| *b == separator || matches!(b, b'\r' | b'\n') || Some(*b) == self.found.quote;
         let must_quote = content.iter().any(special);
@@ -128,8 +150,29 @@ impl<'t> Sheet<'t> {
     }
 
     fn cells(&mut self, line: u32) -> Result<&mut Cells<'t>, EditError> {
-        let (separator, quote) = (self.found.separator, self.found.quote);
-        self.lines.content(line, |raw| open(raw, separator, quote)).ok_or(EditError::Gone)
+        let found = self.found;
+        let open = |raw: &'t [u8]| {
+            if found.fixed.is_empty() {
+                return open(raw, found.separator, found.quote);
+            }
+            let ends = fixed::ends(raw, &found.fixed, found.charset);
+            let starts = std::iter::once(0).chain(ends.iter().copied());
+            starts.zip(&ends).map(|(from, to)| Cow::Borrowed(raw.get(from..*to).unwrap_or_default())).collect()
+        };
+        self.lines.content(line, open).ok_or(EditError::Gone)
+    }
+
+    /// Puts a filled cell into a row, those before it filled up where the row had ended.
+    fn put_fixed(&mut self, line: u32, column: usize, content: Vec<u8>) -> Result<(), EditError> {
+        let found = self.found;
+        for (cell, fixed) in self.cells(line)?.iter_mut().zip(&found.fixed).take(column) {
+            let characters = fixed::characters(cell, found.charset);
+            if characters < usize::from(fixed.width) {
+                let missing = usize::from(fixed.width) - characters;
+                cell.to_mut().extend(std::iter::repeat_n(b' ', missing));
+            }
+        }
+        self.put(line, column, content)
     }
 
     fn cell(&mut self, line: u32, column: usize) -> Result<Option<&[u8]>, EditError> {
@@ -147,9 +190,17 @@ impl<'t> Sheet<'t> {
         Ok(())
     }
 
+    fn empty(&mut self, line: u32, column: usize) -> Result<(), EditError> {
+        let Some(fixed) = self.found.fixed.get(column) else { return self.put(line, column, Vec::new()) };
+        if self.cell(line, column)?.is_none_or(<[u8]>::is_empty) {
+            return Ok(());
+        }
+        self.put_fixed(line, column, vec![b' '; usize::from(fixed.width)])
+    }
+
     pub(crate) fn clear(&mut self, at: Place, steps: &[Step]) -> Result<(), EditError> {
         match self.resolve(at, steps)? {
-            (line, Some(column)) => self.put(line, column, Vec::new()),
+            (line, Some(column)) => self.empty(line, column),
             (_, None) => {
                 Err(EditError::NoSuchStep { path: self.path(at, steps), expected: "a row is removed, not cleared" })
             }
@@ -164,7 +215,7 @@ impl<'t> Sheet<'t> {
     pub(crate) fn remove(&mut self, at: Place) -> Result<(), EditError> {
         match self.resolve(at, &[])? {
             (line, None) => self.lines.remove(line),
-            (line, Some(column)) => self.put(line, column, Vec::new())?,
+            (line, Some(column)) => self.empty(line, column)?,
         }
         Ok(())
     }
@@ -195,7 +246,13 @@ impl<'t> Sheet<'t> {
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        self.lines.write(out, |cells, out| write_row(cells, self.found.separator, self.found.quote, out));
+        self.lines.write(out, |cells, out| {
+            if self.found.fixed.is_empty() {
+                write_row(cells, self.found.separator, self.found.quote, out);
+            } else {
+                out.extend(cells.iter().flat_map(|cell| cell.iter().copied()));
+            }
+        });
     }
 }
 

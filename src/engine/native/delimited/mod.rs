@@ -1,14 +1,16 @@
-//! Delimited tables, dialect and encoding kept.
+//! Delimited and fixed-width tables, dialect and encoding kept.
 //!
 //! Rows are numbered as a spreadsheet shows them: the header, where there is one, is row 1, and blank lines count. A row
 //! that cannot be read is a [`RowFault`] and no node; its bytes are kept, and the other rows stand.
 
 mod create;
 mod edit;
+mod fixed;
 mod parse;
 
 pub use create::create;
 pub(crate) use edit::Sheet;
+pub use fixed::{Align, FixedColumn};
 pub use parse::parse;
 
 use std::borrow::Cow;
@@ -33,6 +35,9 @@ pub struct Dialect {
     pub header: bool,
     /// The columns' names where there is no header row.
     pub columns: Vec<String>,
+    /// The columns of a fixed-width table, by place; separator and quote mean nothing then, and a header row is passed
+    /// over. None: the table is delimited.
+    pub fixed: Vec<FixedColumn>,
     /// The character set. A UTF-8 byte order mark is skipped.
     pub charset: Charset,
     /// What ends the rows of a new document.
@@ -47,6 +52,7 @@ impl Default for Dialect {
             quote: Some('"'),
             header: true,
             columns: Vec::new(),
+            fixed: Vec::new(),
             charset: Charset::Utf8,
             line_end: LineEnd::CrLf,
         }
@@ -86,6 +92,7 @@ pub(crate) struct Found {
     pub(crate) quote: Option<u8>,
     pub(crate) line_end: LineEnd,
     pub(crate) columns: Vec<Box<str>>,
+    pub(crate) fixed: Vec<FixedColumn>,
     pub(crate) index: FxHashMap<Box<str>, u16>,
     pub(crate) faults: Vec<RowFault>,
 }
@@ -148,7 +155,12 @@ pub(crate) fn value<'t>(tree: &'t Tree, found: &Found, node: NodeId) -> Value<'t
     if tree.kind(node) != Kind::Cell {
         return Value::Empty;
     }
-    Value::of_text(decode(tree.raw(node), found.quote, found.charset))
+    let raw = tree.raw(node);
+    let column = tree.record(node).number.checked_sub(1).and_then(|n| found.fixed.get(n as usize));
+    Value::of_text(match column {
+        Some(column) => column.text(found.charset.decode(raw).unwrap_or_default()),
+        None => decode(raw, found.quote, found.charset),
+    })
 }
 
 /// The text of a cell as written.

@@ -6,7 +6,7 @@ use super::super::charset::Charset;
 use super::super::error::{Problem, RowFault, RowProblem, SyntaxError};
 use super::super::tree::{Builder, Full, Kind, NONE, Tree};
 use super::super::{Limits, Syntax, tree};
-use super::{Dialect, Found, LineEnd, decode};
+use super::{Dialect, FixedColumn, Found, LineEnd, decode, fixed};
 
 /// After this many quoted cells that run to the end of the document, the rest of it is one fault.
 const UNCLOSED: usize = 16;
@@ -40,7 +40,8 @@ pub fn parse(bytes: Vec<u8>, dialect: &Dialect, limits: &Limits) -> Result<Tree,
         charset: dialect.charset,
         valid: dialect.charset.check(bytes.get(start..).unwrap_or_default()).is_ok(),
         builder: Builder::new(limits, bytes.len() / 8 + 8),
-        columns: dialect.columns.iter().map(|name| name.as_str().into()).collect(),
+        columns: columns(dialect).ok_or_else(|| fail(Problem::DuplicateColumn, 0))?,
+        fixed: &dialect.fixed,
         cells: Vec::new(),
         faults: Vec::new(),
         unclosed: 0,
@@ -55,11 +56,23 @@ pub fn parse(bytes: Vec<u8>, dialect: &Dialect, limits: &Limits) -> Result<Tree,
                 }
             }
             let line_end = first_line_end(&bytes).unwrap_or(dialect.line_end);
-            let found = Found { charset: dialect.charset, separator, quote, line_end, columns, index, faults };
+            let (charset, fixed) = (dialect.charset, dialect.fixed.clone());
+            let found = Found { charset, separator, quote, line_end, columns, fixed, index, faults };
             Ok(builder.finish(bytes, Syntax::Delimited(dialect.clone()), tree::Dialect::Delimited(found)))
         }
         Err((problem, at)) => Err(fail(problem, at)),
     }
+}
+
+/// The columns that the dialect names; `None` where two have one name.
+fn columns(dialect: &Dialect) -> Option<Vec<Box<str>>> {
+    let named = dialect.columns.iter().map(String::as_str);
+    let fixed = dialect.fixed.iter().map(|column| column.name.as_str());
+    let all: Vec<Box<str>> =
+        if dialect.fixed.is_empty() { named.map(Into::into).collect() } else { fixed.map(Into::into).collect() };
+    let mut sorted: Vec<_> = all.iter().filter(|name| !name.is_empty()).collect();
+    sorted.sort_unstable();
+    (sorted.array_windows().all(|[a, b]| a != b) && all.len() <= usize::from(u16::MAX)).then_some(all)
 }
 
 fn first_line_end(bytes: &[u8]) -> Option<LineEnd> {
@@ -80,6 +93,7 @@ struct Reader<'b> {
     valid: bool,
     builder: Builder,
     columns: Vec<Box<str>>,
+    fixed: &'b [FixedColumn],
     /// The cells of the row at hand.
     cells: Vec<(usize, usize)>,
     faults: Vec<RowFault>,
@@ -95,12 +109,15 @@ impl Reader<'_> {
         while at < self.bytes.len() {
             number += 1;
             let row = at;
-            let (end, broken) = self.row(at);
+            let (end, broken) = if self.fixed.is_empty() { self.row(at) } else { self.fixed_row(at) };
             at = self.behind_line_end(end);
             if end == row {
                 continue;
             }
-            if names_to_come {
+            if names_to_come && !self.fixed.is_empty() {
+                names_to_come = false;
+                self.record(Kind::Header, root, number, row, end).map_err(|Full| (self.builder.full(), row))?;
+            } else if names_to_come {
                 names_to_come = false;
                 self.header(root, number, row, end, broken)?;
             } else if let Some((column, problem)) = broken.or_else(|| self.misfit()) {
@@ -186,8 +203,15 @@ impl Reader<'_> {
             let (from, to) = (*from, *to);
             column += 1;
             let raw = self.bytes.get(from..to).unwrap_or_default();
-            let quoted_nothing = matches!((raw, self.quote), ([a, b], Some(q)) if *a == q && *b == q);
-            if kind == Kind::Row && !raw.is_empty() && !quoted_nothing {
+            let column_at = usize::try_from(column).ok().and_then(|n| self.fixed.get(n - 1));
+            let padding =
+                column_at.is_some_and(|fixed| fixed.text(self.charset.decode(raw).unwrap_or_default()).is_empty());
+            let nothing = match (raw, self.quote) {
+                _ if !self.fixed.is_empty() => padding,
+                ([a, b], Some(q)) => *a == q && *b == q,
+                _ => false,
+            };
+            if kind == Kind::Row && !raw.is_empty() && !nothing {
                 self.builder.leaf(Kind::Cell, 0, column, from, to, node)?;
             } else {
                 self.builder.push(Kind::Cell, column, from, to, node)?;
@@ -237,6 +261,25 @@ impl Reader<'_> {
                 Some(_) => return (self.line_end(end), Some((Some(column), RowProblem::TextAfterQuote))),
             }
         }
+    }
+
+    /// Cuts the line at `at` by the widths of the columns.
+    fn fixed_row(&mut self, at: usize) -> (usize, Option<(Option<usize>, RowProblem)>) {
+        self.cells.clear();
+        let end = self.line_end(at);
+        let row = self.bytes.get(at..end).unwrap_or_default();
+        let mut from = at;
+        for to in fixed::ends(row, self.fixed, self.charset) {
+            self.cells.push((from, at + to));
+            from = at + to;
+        }
+        if from < end {
+            let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+            let found = count(fixed::characters(row, self.charset));
+            let expected = self.fixed.iter().map(|column| u32::from(column.width)).sum();
+            return (end, Some((None, RowProblem::TooLong { found, expected })));
+        }
+        (end, None)
     }
 
     /// The offset behind the closing quote of a cell whose text begins at `from`.

@@ -56,7 +56,8 @@ fn raw_name<'t>(tree: &'t Tree, record: &Record) -> Option<&'t [u8]> {
 fn is_member_named(tree: &Tree, record: &Record, name: &str) -> bool {
     if record.flags & PLAIN != 0 {
         let rest = tree.bytes.get(record.number as usize + 1..).unwrap_or_default();
-        rest.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'))
+        let same = rest.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'));
+        same && !name.contains('"')
     } else {
         member_name(tree, record).is_some_and(|own| own == name)
     }
