@@ -331,9 +331,10 @@ fn sorting_puts_what_has_no_value_last_both_ways() {
     let with = facets(&plan());
     for descending in [false, true] {
         let sort = Sort { parameter: Parameters::r4().find("CarePlan", "date").unwrap(), descending };
-        assert!(matches!(sort.key(&with), SortKey::Time(_)));
+        assert!(matches!(sort.key(&with), SortKey::Time(..)));
         assert!(sort.order(&sort.key(&with), &sort.key(&[])).is_lt());
-        let early = SortKey::Time("2020-01-01T00:00:00Z".parse().unwrap());
+        let early = "2020-01-01T00:00:00Z".parse().unwrap();
+        let early = SortKey::Time(early, early);
         assert_eq!(sort.order(&early, &sort.key(&with)).is_lt(), !descending);
     }
 }
@@ -382,6 +383,18 @@ fn the_official_examples_are_found_by_their_own_facets() {
         facets.len()
     });
     assert!(counts.iter().sum::<usize>() > 500);
+}
+
+#[test]
+fn an_open_period_lasts_and_can_be_stored() {
+    let open = document(r#"{"resourceType":"CarePlan","id":"c","period":{"start":"2026-01-10"}}"#);
+    for value in ["ge2026", "gt2999", "sa2026-01-09"] {
+        assert!(finds("CarePlan", "date", value, &open), "{value}");
+    }
+    assert!(!finds("CarePlan", "date", "eb2999", &open));
+    for end in [Interval::ALWAYS.from, Interval::ALWAYS.to, Interval::parse("9999").unwrap().to] {
+        assert_eq!(jiff::Timestamp::from_microsecond(end.as_microsecond()).unwrap(), end);
+    }
 }
 
 proptest! {

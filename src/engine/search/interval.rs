@@ -14,8 +14,10 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// The whole of time.
-    pub const ALWAYS: Self = Self { from: Timestamp::MIN, to: Timestamp::MAX };
+    /// The whole of time that dates can name: from the year 1 to the last second that a [`Timestamp`] holds in whole
+    /// seconds, so that stores that count in larger units keep it.
+    pub const ALWAYS: Self =
+        Self { from: Timestamp::constant(-62_135_596_800, 0), to: Timestamp::constant(253_402_207_199, 0) };
 
     /// What a date, dateTime, instant, or a date of a search covers: a year, month, day, minute, second or less. What has
     /// no zone is taken as UTC. Nothing when the text is none of them.
@@ -45,7 +47,7 @@ impl Interval {
             let from = first.to_datetime(Time::midnight());
             return Some(Self {
                 from: utc(from)?,
-                to: from.checked_add(length).ok().and_then(utc).unwrap_or(Timestamp::MAX),
+                to: from.checked_add(length).ok().and_then(utc).unwrap_or(Self::ALWAYS.to),
             });
         };
         day?;
@@ -69,7 +71,7 @@ impl Interval {
         };
         let local = DateTime::from_parts(first, Time::new(hour, minute, second, nanos).ok()?);
         let from = utc(local)?.checked_sub(offset).ok()?;
-        let to = utc(local.checked_add(length).ok()?)?.checked_sub(offset).unwrap_or(Timestamp::MAX);
+        let to = utc(local.checked_add(length).ok()?)?.checked_sub(offset).unwrap_or(Self::ALWAYS.to);
         Some(Self { from, to })
     }
 

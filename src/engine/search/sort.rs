@@ -19,8 +19,8 @@ pub struct Sort {
 /// By what a resource is put in its place under one rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SortKey {
-    /// A point in time.
-    Time(Timestamp),
+    /// The end of an interval that counts first, then its other end.
+    Time(Timestamp, Timestamp),
     /// A text.
     Text(String),
     /// The resource has no value: it comes last, whichever way the rule runs.
@@ -32,7 +32,8 @@ impl Sort {
     #[must_use]
     pub fn key(&self, facets: &[Facet]) -> SortKey {
         let keys = facets.iter().filter(|facet| facet.name == self.parameter.code()).map(|facet| match &facet.value {
-            FacetValue::Interval(interval) => SortKey::Time(if self.descending { interval.to } else { interval.from }),
+            FacetValue::Interval(interval) if self.descending => SortKey::Time(interval.to, interval.from),
+            FacetValue::Interval(interval) => SortKey::Time(interval.from, interval.to),
             FacetValue::Token { code, .. } => SortKey::Text(code.clone()),
             FacetValue::Reference(text) => SortKey::Text(text.clone()),
             FacetValue::Text(text) => SortKey::Text(text.to_lowercase()),

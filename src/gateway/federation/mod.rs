@@ -215,5 +215,6 @@ fn may_see(sources: &Sources, part: &Part, mode: Mode) -> bool {
 }
 
 pub(crate) fn store_failed(error: StoreError) -> Failure {
+    tracing::warn!(%error, "the store cannot be read");
     Failure { fault: error.fault(), text: "what is kept here cannot be read now".to_owned(), retry_after: None }
 }

@@ -6,3 +6,4 @@ pub(crate) mod mllp;
 pub(crate) mod time;
 pub(crate) mod tls;
 pub(crate) mod web;
+pub(crate) mod world;
