@@ -15,6 +15,7 @@ mod documents;
 mod exchange;
 mod federation;
 mod gateway;
+mod golden;
 mod interactions;
 mod mapping;
 mod mllp;

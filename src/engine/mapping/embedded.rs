@@ -4,4 +4,18 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("hl7/v2/maps/segments.map", include_str!("../../../profiles/hl7/v2/maps/segments.map")),
     ("hl7/v2/maps/ref-i12.map", include_str!("../../../profiles/hl7/v2/maps/ref-i12.map")),
     ("hl7/v2/maps/rri-i12.map", include_str!("../../../profiles/hl7/v2/maps/rri-i12.map")),
+    (
+        "fi/schemas/palvelupyynto.schema.json",
+        include_str!("../../../profiles/fi/schemas/palvelupyynto.schema.json"),
+    ),
+    (
+        "fi/schemas/asiakassuunnitelma.schema.json",
+        include_str!("../../../profiles/fi/schemas/asiakassuunnitelma.schema.json"),
+    ),
+    ("fi/maps/osat.map", include_str!("../../../profiles/fi/maps/osat.map")),
+    ("fi/maps/palvelupyynto.map", include_str!("../../../profiles/fi/maps/palvelupyynto.map")),
+    ("fi/maps/asiakassuunnitelma.map", include_str!("../../../profiles/fi/maps/asiakassuunnitelma.map")),
+    ("fi/maps/kotihoito-tilaus.map", include_str!("../../../profiles/fi/maps/kotihoito-tilaus.map")),
+    ("fi/maps/kotihoito-suunnitelma.map", include_str!("../../../profiles/fi/maps/kotihoito-suunnitelma.map")),
+    ("fi/maps/kotihoito-toteuma.map", include_str!("../../../profiles/fi/maps/kotihoito-toteuma.map")),
 ];

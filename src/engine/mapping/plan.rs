@@ -207,6 +207,7 @@ pub(crate) struct Bound {
 /// A resource of the Bundle.
 #[derive(Debug)]
 pub(crate) struct Entry {
+    pub(crate) line: LineId,
     pub(crate) name: Box<str>,
     pub(crate) resource: Box<str>,
     pub(crate) key: Option<Key>,

@@ -62,6 +62,7 @@ impl Compiler<'_> {
             "boolean" => Lens::Boolean(first.unwrap_or("Y").to_owned(), second.unwrap_or("N").to_owned()),
             "words" => Lens::Words(first.and_then(|s| s.chars().next()).unwrap_or(' ')),
             "prefix" => Lens::Prefix(first.unwrap_or_default().to_owned()),
+            "identified" => Lens::Identified(first.unwrap_or_default().to_owned()),
             "system" => Lens::System,
             "authority" => Lens::Authority,
             "dtm" => Lens::Dtm(precision),

@@ -16,7 +16,7 @@ use crate::definitions::{Model, TypeId};
 
 use super::plan::{Line, LineId, Plan, Scope, ScopeId, Slot, SlotAt, SlotRef};
 use super::schema::{NativeSchema, Place};
-use super::syntax::{BlockItem, Direction, File, FormatName, Item, Level, MapItem, Problem, Span, Table};
+use super::syntax::{BlockItem, Direction, File, FormatName, Item, Level, MapItem, NativeType, Problem, Span, Table};
 
 /// All items of a tree of maps, by name.
 #[derive(Debug, Default)]
@@ -125,6 +125,12 @@ pub(crate) fn compile(
     let root = compiler.scope(line, Direction::Both);
     compiler.push_slot(root, SlotAt::Nowhere, None);
     compiler.open.push(root);
+    if let NativeType::Json { when, .. } = &map.native {
+        let when = compiler.conditions(when);
+        if let Some(scope) = compiler.scope_mut(root) {
+            scope.when = when;
+        }
+    }
     compiler.body(&map.body);
     (compiler.plan, compiler.schema, compiler.problems)
 }

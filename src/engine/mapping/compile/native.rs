@@ -156,7 +156,10 @@ impl Compiler<'_> {
                     Origin::Scope => from.clone(),
                     Origin::Document => Standing { place: self.schema.document(), path: Vec::new() },
                 };
-                let (steps, _) = self.steps(part, &from)?;
+                let (steps, end) = self.steps(part, &from)?;
+                if !alternative.personal {
+                    self.claim(&end, true);
+                }
                 parts.push(plan::NativePath { from_document: part.origin == Origin::Document, steps });
             }
             alternatives.push((alternative.personal, parts));

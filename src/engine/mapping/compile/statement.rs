@@ -128,8 +128,9 @@ impl Compiler<'_> {
         let index = self.plan.scope(scope).map_or(0, |s| s.entries.len());
         let index = u16::try_from(index).unwrap_or(u16::MAX);
         let slot = self.push_slot(scope, SlotAt::Entry(index), type_id);
+        let line = self.line(span);
         if let Some(scope) = self.scope_mut(scope) {
-            scope.entries.push(Entry { name: name.into(), resource: resource.into(), key, slot, reference });
+            scope.entries.push(Entry { line, name: name.into(), resource: resource.into(), key, slot, reference });
         }
         Some(slot)
     }

@@ -72,6 +72,27 @@ pub(super) fn put_system(value: &str, cx: &Context) -> Result<Put, Uncarried> {
     Err(Uncarried::new("the URI of a code system"))
 }
 
+/// Inputs: the OID of a system, and a value in it. What comes of them is a conditional reference (R4 HTTP, 3.1.0.5.2):
+/// `ServiceRequest?identifier=urn:oid:1.2.3|A-1`.
+pub(super) fn identified(kind: &str, from: &Texts<'_>) -> Result<Option<Got>, Uncarried> {
+    let part = |n: usize| from.get(n).and_then(Option::as_deref).filter(|t| !t.is_empty());
+    let (Some(system), Some(value)) = (part(0), part(1)) else { return Ok(None) };
+    if !oid(system) {
+        return Err(Uncarried::new("the OID of a system"));
+    }
+    Ok(Some(Got::exact(format!("{kind}?identifier=urn:oid:{system}|{value}"))))
+}
+
+pub(super) fn put_identified(kind: &str, value: &str) -> Result<Put, Uncarried> {
+    let query = value.strip_prefix(kind).and_then(|rest| rest.strip_prefix("?identifier=urn:oid:"));
+    match query.and_then(|query| query.split_once('|')) {
+        Some((system, value)) if oid(system) && !value.is_empty() => {
+            Ok(Put { outs: vec![Out::Set(system.to_owned()), Out::Set(value.to_owned())], fidelity: Fidelity::Exact })
+        }
+        _ => Err(Uncarried::new(format!("a reference as {kind}?identifier=urn:oid:…|…"))),
+    }
+}
+
 /// Inputs: namespace, universal id, universal id type, and the identifier's type code, which may name the system.
 pub(super) fn get(from: &Texts<'_>, cx: &Context) -> Option<Got> {
     let part = |n: usize| from.get(n).and_then(Option::as_deref).filter(|t| !t.is_empty());

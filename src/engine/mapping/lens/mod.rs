@@ -110,6 +110,8 @@ pub enum Lens {
     Words(char),
     /// Text behind a prefix on the FHIR side (`urn:oid:`).
     Prefix(String),
+    /// The OID of an identifier's system, and its value, as a search for the one resource of a type that has it.
+    Identified(String),
     /// A table of codes.
     Coded(CodeTable),
     /// The name of a code system and its URI.
@@ -135,7 +137,7 @@ pub enum Lens {
 }
 
 /// The words for lenses in maps.
-pub const NAMES: [&str; 18] = [
+pub const NAMES: [&str; 19] = [
     "text",
     "code",
     "number",
@@ -143,6 +145,7 @@ pub const NAMES: [&str; 18] = [
     "boolean",
     "words",
     "prefix",
+    "identified",
     "coded",
     "system",
     "authority",
@@ -162,7 +165,7 @@ impl Lens {
     pub const fn inputs(&self) -> (usize, usize) {
         match self {
             Self::Authority => (3, 4),
-            Self::DateTime(..) | Self::Mime | Self::Data => (2, 2),
+            Self::DateTime(..) | Self::Mime | Self::Data | Self::Identified(_) => (2, 2),
             Self::Phone => (2, 7),
             _ => (1, 1),
         }
@@ -179,6 +182,7 @@ impl Lens {
             Self::DateTime(date, time, precision) => return moment::date_time_get(date, time, *precision, from, cx),
             Self::Mime => return Ok(attachment::mime(from)),
             Self::Data => return attachment::data(from),
+            Self::Identified(kind) => return authority::identified(kind, from),
             _ => {}
         }
         let Some(text) = from.first().and_then(Option::as_deref) else { return Ok(None) };
@@ -195,7 +199,9 @@ impl Lens {
             Self::Iso(precision) => moment::iso_get(text, *precision, cx)?,
             Self::Date(pattern, precision) => moment::date_get(text, pattern, *precision, cx)?,
             Self::Hetu => person::hetu(text)?,
-            Self::Phone | Self::Authority | Self::DateTime(..) | Self::Mime | Self::Data => return Ok(None),
+            Self::Phone | Self::Authority | Self::DateTime(..) | Self::Mime | Self::Data | Self::Identified(_) => {
+                return Ok(None);
+            }
         };
         Ok(Some(got))
     }
@@ -216,6 +222,7 @@ impl Lens {
                 Some(rest) => Ok(Put::exact(rest)),
                 None => Err(Uncarried::new(format!("a value that begins with {prefix}"))),
             },
+            Self::Identified(kind) => authority::put_identified(kind, value),
             Self::Coded(table) => table.put(value, cx),
             Self::System => authority::put_system(value, cx),
             Self::Authority => authority::put(value, old, cx),

@@ -50,6 +50,14 @@ impl Run {
     }
 }
 
+/// What a resource is known by in its provider's world.
+struct KeyText {
+    text: String,
+    personal: bool,
+    /// The leaves that it is made of.
+    parts: Vec<NodeId>,
+}
+
 /// A forward run.
 pub(crate) struct Get<'r> {
     plan: &'r Plan,
@@ -106,6 +114,10 @@ impl<'r> Get<'r> {
         self.draft.set_path(root, "type", "collection");
         let frame = self.frame(0, 0, self.source.root());
         self.document_key = Some(self.whole_key());
+        if let Some(scope) = self.plan.scope(0) {
+            // What tells the document's type has said what it had to say.
+            self.claim_conditions(self.source.root(), &scope.when, scope.line);
+        }
         self.scope(frame);
         self.apply_defaults();
         self.fixed();
@@ -556,12 +568,12 @@ impl<'r> Get<'r> {
         let Some(scope) = plan.scope(of.scope) else { return self.draft.root() };
         let Some(entry) = scope.entries.get(usize::from(index)) else { return self.draft.root() };
         let key = entry.key.as_ref().and_then(|key| self.key(of.base, key));
-        let (key, personal) = match key {
-            Some(key) => key,
+        let (key, personal, parts) = match key {
+            Some(key) => (key.text, key.personal, key.parts),
             None => {
                 self.ordinals += 1;
                 let document = self.document_key.clone().unwrap_or_default();
-                (format!("{document}/{}/{}", entry.name, self.ordinal(of.scope, index)), false)
+                (format!("{document}/{}/{}", entry.name, self.ordinal(of.scope, index)), false, Vec::new())
             }
         };
         let shown = if personal { identity::keyed(&self.cx.secret, &key) } else { key };
@@ -573,7 +585,12 @@ impl<'r> Get<'r> {
         }
         let root = self.draft.root();
         let place = self.draft.push(root, "entry");
-        self.draft.set_path(place, "fullUrl", &url);
+        let name = self.draft.child(place, "fullUrl");
+        self.draft.set(name, &url);
+        // What a resource is known by is in its name; of a personal key the name keeps nothing.
+        for part in parts.into_iter().filter(|_| !personal) {
+            self.record(part, name, By::Line(entry.line), Disposition::Mapped);
+        }
         let at = self.draft.resource_in(place, "resource", &entry.resource);
         self.remember_slot(frame, slot, at);
         self.entries.push(Entry {
@@ -600,22 +617,25 @@ impl<'r> Get<'r> {
         self.entries.iter().filter(|e| self.of(e.frame).scope == scope && Some(e.slot) == slot).count() + 1
     }
 
-    /// The key of a part of the document, and whether it is personal.
-    fn key(&self, base: Base, key: &Key) -> Option<(String, bool)> {
+    /// The key of a part of the document.
+    fn key(&self, base: Base, key: &Key) -> Option<KeyText> {
         key.alternatives.iter().find_map(|(personal, parts)| {
             let mut texts = Vec::new();
+            let mut nodes = Vec::new();
             for path in parts {
                 let node = self.source.first(base, path)?;
                 let tree = self.source.tree;
                 let before = texts.len();
                 for leaf in tree.leaves(node) {
-                    texts.extend(tree.text(tree.leaf_node(leaf)).map(Cow::into_owned));
+                    let part = tree.leaf_node(leaf);
+                    texts.extend(tree.text(part).map(Cow::into_owned));
+                    nodes.extend(part);
                 }
                 if texts.len() == before {
                     return None;
                 }
             }
-            Some((texts.join("-"), *personal))
+            Some(KeyText { text: texts.join("-"), personal: *personal, parts: nodes })
         })
     }
 
@@ -625,8 +645,8 @@ impl<'r> Get<'r> {
         let root = self.source.root();
         let keyed = entries.iter().find_map(|e| self.key(root, e.key.as_ref()?));
         match keyed {
-            Some((key, true)) => identity::keyed(&self.cx.secret, &key),
-            Some((key, false)) => key,
+            Some(key) if key.personal => identity::keyed(&self.cx.secret, &key.text),
+            Some(key) => key.text,
             None => identity::digest(self.source.tree.bytes()),
         }
     }

@@ -23,7 +23,7 @@ pub(super) fn native_begins(cursor: &Cursor<'_>, format: FormatName) -> bool {
     match format {
         FormatName::Hl7v2 => cursor.peek().is_some_and(|c| c.is_ascii_uppercase() || c == '.'),
         FormatName::Json => cursor.at("$"),
-        FormatName::Delimited => cursor.peek().is_some_and(|c| c.is_alphabetic() || c == '"' || c == '_'),
+        FormatName::Delimited => cursor.peek().is_some_and(|c| c.is_alphabetic() || matches!(c, '"' | '_' | '.')),
         FormatName::Xml => cursor.peek().is_some_and(|c| c.is_alphabetic() || matches!(c, '/' | '.' | '@')),
     }
 }
@@ -103,6 +103,10 @@ fn delimited(cursor: &mut Cursor<'_>) -> Read<NativePath> {
         // `row[…]` repeats; the mark is put back for the common reader.
         let conditions = conditions_until(cursor, FormatName::Delimited)?;
         steps.push(NativeStep { name: StepName::Row, select: Select::Where(conditions, true) });
+        return Ok(NativePath { span, origin: Origin::Scope, steps });
+    }
+    if cursor.eat_tight(".") {
+        // The cell itself, in a block on it.
         return Ok(NativePath { span, origin: Origin::Scope, steps });
     }
     let name = match cursor.string()? {
