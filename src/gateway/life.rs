@@ -22,6 +22,7 @@ use tracing::Instrument;
 use super::framing::Framing;
 use super::metrics::GatewayMetrics;
 use super::outcome::Refusal;
+use super::parse::identity_code::holds_finnish_code;
 use super::parse::{self, BodyKind, Head};
 use super::request::{Format, Interaction, Payload, Request, RequestId};
 use super::respond::{self, Asked, Http, Response};
@@ -414,10 +415,11 @@ impl RequestIds {
         Self { prefix, next: AtomicU64::new(1) }
     }
 
-    /// The id that the caller gave (<http://hl7.org/fhir/R4/http.html#custom>), or one of ours.
+    /// The id that the caller gave (<http://hl7.org/fhir/R4/http.html#custom>), or one of ours. It stands in logs, so a
+    /// personal identity code is none.
     fn of(&self, parts: &Parts) -> RequestId {
         let given = parts.headers.get(respond::X_REQUEST_ID).and_then(|value| RequestId::new(value.to_str().ok()?));
-        given.unwrap_or_else(|| {
+        given.filter(|id| !holds_finnish_code(id.as_str())).unwrap_or_else(|| {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             RequestId::made(format!("{}-{number}", self.prefix))
         })

@@ -1,6 +1,6 @@
 //! The FHIR interface: listener, interactions, federation, cache, answers.
 //!
-//! A connection comes through [`listener`] (TLS, limits, stopping), a request lives through [`life`], phase by phase: who
+//! A connection comes through [`listener`] (TLS, limits, stopping), a request lives through `life`, phase by phase: who
 //! calls, what is asked, whether that is permitted and offered, then the interactions behind [`service::Interactions`], then
 //! [`respond`], the audit and the measurement. What the interactions get and give is in [`request`], [`respond`] and
 //! [`outcome`]. [`admin`] is another port, for those who run the program.

@@ -55,7 +55,7 @@ impl IdentityCodes {
 
 /// Whether the text holds `DDMMYYCZZZQ` standing alone. The check character is not verified: published codes with a wrong
 /// one exist, and a mistyped one is still about a person.
-fn holds_finnish_code(text: &str) -> bool {
+pub(in crate::gateway) fn holds_finnish_code(text: &str) -> bool {
     const LENGTH: usize = 11;
     let bytes = text.as_bytes();
     bytes.windows(LENGTH).enumerate().any(|(at, window)| {
