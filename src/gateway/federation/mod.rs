@@ -1,7 +1,7 @@
 //! One answer from many providers: who is asked, by when, and what comes of it.
 //!
 //! What a provider pushed is in the store; a provider that can be asked is asked, all of them at one time and each within
-//! one deadline, through its guarded adapter and the [cache](super::cache). What comes back are `Part`s that say
+//! one deadline, through its guarded adapter and the [cache]. What comes back are `Part`s that say
 //! where they come from and how old they are, and a `Report` a provider, so that a silent one is named.
 
 mod ask;

@@ -14,12 +14,13 @@ use silta_engine::validation::Validator;
 use crate::support::gateway::{Answer, CARE_PLAN, Plan, care_plan};
 
 /// The published table: fault, issue code, HTTP status, severity.
-const TABLE: [(Fault, &str, u16, &str); 36] = [
+const TABLE: [(Fault, &str, u16, &str); 37] = [
     (Fault::CannotParse, "structure", 400, "error"),
     (Fault::RequiredMissing, "required", 400, "error"),
     (Fault::BadValue, "value", 400, "error"),
     (Fault::ProfileRule, "invariant", 422, "error"),
     (Fault::BusinessRule, "business-rule", 422, "error"),
+    (Fault::NoRecipient, "business-rule", 422, "error"),
     (Fault::CodeNotInValueSet, "code-invalid", 422, "error"),
     (Fault::UnknownType, "not-supported", 404, "error"),
     (Fault::MethodNotSupported, "not-supported", 405, "error"),
