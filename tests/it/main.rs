@@ -10,7 +10,9 @@
 )]
 
 mod access;
+mod architecture;
 mod config;
+mod dependencies;
 mod documents;
 mod exchange;
 mod federation;
