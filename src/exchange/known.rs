@@ -23,6 +23,15 @@ pub(crate) const IMPERSONAL: [&str; 7] = [
     "ActivityDefinition",
 ];
 
+/// What is configured and holds for every document.
+#[derive(Debug, Default)]
+pub(crate) struct Ground {
+    /// Identifier systems by which persons are known.
+    pub(crate) person_systems: Vec<String>,
+    /// The providers' names, which the gateway's ids begin with.
+    pub(crate) providers: Vec<String>,
+}
+
 /// One moment of the store, as far as a document needs it.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
@@ -49,7 +58,7 @@ pub(crate) fn gather(
     provider: &str,
     translated: &Translated,
     base: Option<&str>,
-    person_systems: &[String],
+    ground: &Ground,
 ) -> Result<Known, StoreError> {
     let mut known = Known::default();
     for entry in &translated.entries {
@@ -67,7 +76,7 @@ pub(crate) fn gather(
             Named::Entry(_) => None,
             Named::Native(kind, native) => match alias(view, provider, kind, native)? {
                 Some(key) => Some(key),
-                None => Some(referred(view, provider, kind, native)?),
+                None => Some(referred(view, provider, kind, native, ground)?),
             },
             Named::Identified(kind, system, value) => identified(view, kind, Some(system), value)?,
         };
@@ -81,7 +90,7 @@ pub(crate) fn gather(
             known.members.insert(key, member);
         }
     }
-    person(view, provider, translated, person_systems, &mut known)?;
+    person(view, provider, translated, &ground.person_systems, &mut known)?;
     if let Some(person) = known.person {
         for member in view.members(Some(person), &["Task", "CareTeam"])? {
             if member.resource.deleted {
@@ -98,9 +107,16 @@ pub(crate) fn gather(
 }
 
 /// A reference to what is not in the document: a gateway id as such, else the id that the provider's own would get.
-fn referred(view: &View<'_>, provider: &str, kind: &str, native: &str) -> Result<ResourceKey, StoreError> {
+fn referred(
+    view: &View<'_>,
+    provider: &str,
+    kind: &str,
+    native: &str,
+    ground: &Ground,
+) -> Result<ResourceKey, StoreError> {
     let as_written = ResourceKey::new(kind, native);
-    if view.member(&as_written)?.is_some() {
+    let is_gateways = native.split_once('.').is_some_and(|(name, _)| ground.providers.iter().any(|one| one == name));
+    if is_gateways || view.member(&as_written)?.is_some() {
         return Ok(as_written);
     }
     let assigned = view.assign(provider, native, crate::store::NativeKey::Plain);

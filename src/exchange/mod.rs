@@ -73,7 +73,7 @@ impl Default for Config {
 /// What the exchange was configured with.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) person_systems: Arc<Vec<String>>,
+    pub(crate) ground: Arc<known::Ground>,
     pub(crate) outbox: OutboxConfig,
 }
 
@@ -137,8 +137,13 @@ impl Exchange {
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        let settings =
-            Settings { person_systems: Arc::new(config.person_systems.clone()), outbox: config.outbox.clone() };
+        let settings = Settings {
+            ground: Arc::new(known::Ground {
+                person_systems: config.person_systems.clone(),
+                providers: partners.keys().cloned().collect(),
+            }),
+            outbox: config.outbox.clone(),
+        };
         Ok(Self(Arc::new(Inner { parts, settings, partners, generations: Generations::default() })))
     }
 
@@ -157,7 +162,7 @@ impl Exchange {
     /// The systems by which persons are known.
     #[must_use]
     pub fn person_systems(&self) -> &[String] {
-        &self.0.settings.person_systems
+        &self.0.settings.ground.person_systems
     }
 
     pub(crate) fn clock(&self) -> &Clock {

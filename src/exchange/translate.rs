@@ -107,10 +107,10 @@ impl Exchange {
         base: Option<String>,
     ) -> Result<Known, ExchangeError> {
         let (provider, translated) = (partner.name().to_owned(), Arc::clone(translated));
-        let systems = Arc::clone(&self.settings().person_systems);
+        let ground = Arc::clone(&self.settings().ground);
         Ok(self
             .store()
-            .read(move |view| super::known::gather(view, &provider, &translated, base.as_deref(), &systems))
+            .read(move |view| super::known::gather(view, &provider, &translated, base.as_deref(), &ground))
             .await?)
     }
 
