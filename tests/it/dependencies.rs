@@ -1,5 +1,6 @@
 //! What the program is built from: sources, licences, version floors, one TLS library.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::Value;
@@ -47,13 +48,26 @@ fn packages() -> Vec<Value> {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let used: Vec<&str> =
-        metadata["resolve"]["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap()).collect();
+    // The metadata name optional packages too; the tree those that are built.
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--workspace", "--locked", "--offline", "--prefix", "none", "--format", "{p}"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let used: BTreeSet<(&str, &str)> = tree
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?, words.next()?.trim_start_matches('v')))
+        })
+        .collect();
+    assert!(used.len() > 100, "the tree was read");
     metadata["packages"]
         .as_array()
         .unwrap()
         .iter()
-        .filter(|package| used.contains(&package["id"].as_str().unwrap()))
+        .filter(|package| used.contains(&(package["name"].as_str().unwrap(), package["version"].as_str().unwrap())))
         .cloned()
         .collect()
 }
