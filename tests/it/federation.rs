@@ -413,11 +413,45 @@ async fn a_part_of_another_document_is_read_by_the_search_that_gave_it() {
     let world = two();
     let mut team = json!({"resourceType": "CareTeam", "id": "T1", "subject": {"reference": "Patient/p"}});
     team["status"] = json!("active");
-    world.has("county", AINO, &[team]);
+    let mut hashed = team.clone();
+    hashed["id"] = json!("hashed77");
+    world.has("county", AINO, &[team, hashed]);
     assert_eq!(refused(world.read("CareTeam/county.T1").await).0, Fault::NotFound);
     world.search("CareTeam", &[BY_HETU]).await;
-    let response = world.read("CareTeam/county.T1").await.unwrap();
-    assert_eq!(body(&response)["status"], "active");
+    for id in ["CareTeam/county.T1", "CareTeam/hashed77"] {
+        let response = world.read(id).await.unwrap();
+        assert_eq!(body(&response)["status"], "active");
+        assert_eq!(response.providers, ["county"]);
+    }
+}
+
+#[tokio::test]
+async fn one_document_that_cannot_be_used_does_not_take_the_others_with_it() {
+    let world = Plan::new().live("county", "CarePlan Basic").make();
+    world.has("county", AINO, &[plan("P1"), json!({"resourceType": "Basic", "id": "x"}), plan("P2")]);
+    let found = world.search("CarePlan", &[BY_HETU, ("_revinclude", "Basic:subject")]).await;
+    assert_eq!(found.matches(), ["CarePlan/county.P1", "CarePlan/county.P2"]);
+    assert!(found.issues().iter().any(|issue| issue.0 == "warning" && issue.3.starts_with("county: a document")));
+    assert_eq!(found.bundle["total"], Value::Null);
+    let journal = world.store.read(|view| view.journal_after(JournalSeq::from_number(0), 10)).await.unwrap();
+    assert_eq!(journal.len(), 1, "the one that cannot be used");
+}
+
+#[tokio::test]
+async fn answers_are_counted_by_how_they_were_come_by() {
+    let world = two();
+    world.behaves("ry", Behaviour::Fails);
+    world.search("CarePlan", &[BY_HETU]).await;
+    world.clock.advance(Duration::from_secs(1));
+    world.search("CarePlan", &[BY_HETU]).await;
+    let text = String::from_utf8(world.metrics.text().unwrap()).unwrap();
+    for line in [
+        r#"{how="live",provider="county"} 1"#,
+        r#"{how="cached",provider="county"} 1"#,
+        r#"{how="failed",provider="ry"} 2"#,
+    ] {
+        assert!(text.contains(&format!("silta_provider_answers_total{line}")), "{text}");
+    }
 }
 
 #[tokio::test]

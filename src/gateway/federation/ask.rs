@@ -11,7 +11,7 @@ use super::Federation;
 use super::part::{How, Part, Report, parts};
 use super::patient::Patient;
 use super::same_mode;
-use super::source::{Source, Sources};
+use super::source::{Source, Sources, Translated};
 use super::store_failed;
 use crate::access::caller::Mode;
 use crate::clock::Instant;
@@ -48,6 +48,7 @@ impl Federation {
     ) -> (Vec<Part>, Report) {
         let answer = self.answer_about(sources, source, patient, types.clone(), deadline).await;
         let report = Report::of(&source.name, &answer);
+        self.count(&source.name, &answer);
         let Ok((fetched, fresh)) = answer else { return (Vec::new(), report) };
         if matches!(fresh, Fresh::Live) {
             let place = Arc::new(Place { provider: Arc::clone(&source.name), patient: patient.clone(), types });
@@ -82,7 +83,7 @@ impl Federation {
             let mut fetched = self.translated(source, &documents).await?;
             self.only_about(source, patient, &mut fetched).await?;
             fetched.not_searched = not_searched;
-            fetched.complete = complete && unusable.is_empty();
+            fetched.complete &= complete && unusable.is_empty();
             for error in unusable {
                 if let Some(answer) = error.answer() {
                     self.keep_as_evidence(source, std::slice::from_ref(answer)).await;
@@ -103,37 +104,36 @@ impl Federation {
         deadline: Instant,
     ) -> Result<Option<Part>, Failure> {
         let by_search = self.whereabouts.0.get(wanted).await;
+        let person = by_search.as_ref().and_then(|place| place.patient.person);
         let key = wanted.clone();
         let native = self.store.read(move |view| view.native(&key)).await.map_err(store_failed)?;
-        let (provider, native) = match native {
-            Some(found) => found,
-            None => match wanted.id.split_once('.') {
-                Some((provider, native)) => (provider.to_owned(), native.to_owned()),
-                None => return Ok(None),
-            },
-        };
-        let Some(source) = sources.find(&provider).filter(|source| same_mode(source.mode, mode)) else {
-            return Ok(None);
-        };
-        let person = by_search.as_ref().and_then(|place| place.patient.person);
-        if source.adapter.capabilities().of(&wanted.resource_type).read {
-            match self.answer_for(sources, source, wanted, native, person, deadline).await {
+        let native = native
+            .or_else(|| wanted.id.split_once('.').map(|(provider, native)| (provider.to_owned(), native.to_owned())));
+        let source = |name: &str| sources.find(name).filter(|source| same_mode(source.mode, mode));
+        if let Some((provider, native)) = native
+            && let Some(source) = source(&provider)
+            && source.adapter.capabilities().of(&wanted.resource_type).read
+        {
+            let answer = self.answer_for(sources, source, wanted, native, person, deadline).await;
+            self.count(&source.name, &answer);
+            match answer {
                 Ok((fetched, fresh)) => {
-                    let mut found = parts(&source.name, &fetched, how(&fresh), person).find(|part| part.key == *wanted);
-                    if let Some(part) = &mut found {
-                        self.attribute(part).await?;
-                        return Ok(found);
+                    let found = parts(&source.name, &fetched, how(&fresh), person).find(|part| part.key == *wanted);
+                    if let Some(mut part) = found {
+                        self.attribute(&mut part).await?;
+                        return Ok(Some(part));
                     }
                 }
                 Err(failure) if matches!(failure.fault, Fault::NotFound | Fault::Deleted) => {}
                 Err(failure) => return Err(failure),
             }
         }
+        // A part of another document has no address of its own at its provider, and its id may say nothing.
         let Some(place) = by_search else { return Ok(None) };
-        let Some(source) = sources.find(&place.provider) else { return Ok(None) };
+        let Some(source) = source(&place.provider) else { return Ok(None) };
         let (fetched, fresh) =
             self.answer_about(sources, source, &place.patient, place.types.clone(), deadline).await?;
-        let found = parts(&source.name, &fetched, how(&fresh), place.patient.person).find(|part| part.key == *wanted);
+        let found = parts(&source.name, &fetched, how(&fresh), person).find(|part| part.key == *wanted);
         Ok(found)
     }
 
@@ -156,6 +156,12 @@ impl Federation {
         };
         // Whose it is is not known before it is there, so that no event could end what is kept of it.
         self.cache.answer(key, person.is_some(), source.stale_if_error, fetch.boxed()).await
+    }
+
+    fn count(&self, provider: &str, answer: &Result<(Arc<Fetched>, Fresh), Failure>) {
+        let Some(counter) = &self.counter else { return };
+        let code = answer.as_ref().map_or("failed", |(_, fresh)| how(fresh).code());
+        counter.with_label_values(&[provider, code]).inc();
     }
 
     fn key(&self, sources: &Sources, source: &Source, question: Question, person: Option<PersonId>) -> Key {
@@ -192,25 +198,52 @@ impl Federation {
 
     async fn translated(&self, source: &Source, documents: &[NativeDocument]) -> Result<Fetched, Failure> {
         let now = self.clock.now();
-        let translated = match self.translation.translate(&source.name, documents).await {
-            Ok(translated) => translated,
-            Err(issue) => {
-                self.keep_as_evidence(source, documents).await;
-                let fault = match issue.fault {
-                    fault @ (Fault::StoreUnavailable | Fault::Internal) => fault,
-                    _ => Fault::ProviderAnswerUnusable,
-                };
-                return Err(Failure { fault, text: issue.text, retry_after: None });
+        let (mut translated, mut complete) = (Translated::default(), true);
+        match self.translation.translate(&source.name, documents).await {
+            Ok(all) => translated = all,
+            // One document that cannot be used does not take the others with it.
+            Err(_) if documents.len() > 1 => {
+                for document in documents {
+                    let one = std::slice::from_ref(document);
+                    match self.translation.translate(&source.name, one).await {
+                        Ok(good) => {
+                            translated.resources.extend(good.resources);
+                            translated.warnings.extend(good.warnings);
+                        }
+                        Err(issue) => {
+                            complete = false;
+                            self.refuse(source, one, &issue).await?;
+                            let text = format!("a document that it gave cannot be used: {}", issue.text);
+                            translated.warnings.push(Issue { text, severity: Some("warning"), ..issue });
+                        }
+                    }
+                }
             }
-        };
+            Err(issue) => {
+                self.refuse(source, documents, &issue).await?;
+                return Err(Failure { fault: Fault::ProviderAnswerUnusable, text: issue.text, retry_after: None });
+            }
+        }
         Ok(Fetched {
             resources: translated.resources.into_iter().filter_map(found).collect(),
             warnings: translated.warnings,
             not_searched: Vec::new(),
-            complete: true,
+            complete,
             as_of: documents.iter().map(|document| document.fetched_at).min().unwrap_or(now),
             instant: self.clock.instant(),
         })
+    }
+
+    /// Keeps documents that cannot be used as evidence.
+    ///
+    /// # Errors
+    /// Where not the documents are at fault.
+    async fn refuse(&self, source: &Source, documents: &[NativeDocument], issue: &Issue) -> Result<(), Failure> {
+        if matches!(issue.fault, Fault::StoreUnavailable | Fault::Internal) {
+            return Err(Failure { fault: issue.fault, text: issue.text.clone(), retry_after: None });
+        }
+        self.keep_as_evidence(source, documents).await;
+        Ok(())
     }
 
     /// Takes out what the provider says of somebody else than it was asked about, and says so.

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
+use prometheus::IntCounterVec;
 use serde::Deserialize;
 
 use self::ask::Whereabouts;
@@ -26,6 +27,7 @@ use crate::access::caller::Mode;
 use crate::clock::{Clock, Instant};
 use crate::provider;
 use crate::store::{ResourceKey, Store, StoreError};
+use crate::telemetry::metrics::{MetricError, Metrics};
 
 /// `[federation]`: who is asked for what is not kept here.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -62,6 +64,7 @@ pub struct Federation {
     translation: Arc<dyn Translation>,
     cache: Cache,
     whereabouts: Whereabouts,
+    counter: Option<IntCounterVec>,
     config: Config,
     pub(crate) clock: Clock,
 }
@@ -89,9 +92,20 @@ impl Federation {
             translation,
             cache: Cache::new(cache, clock.clone()),
             whereabouts: Whereabouts::new(),
+            counter: None,
             config,
             clock,
         }
+    }
+
+    /// Counts answers by provider and by how they were come by.
+    ///
+    /// # Errors
+    /// When a metric of the name is there already.
+    pub fn measured(mut self, metrics: &Metrics) -> Result<Self, MetricError> {
+        let help = "Answers of providers by how they were come by: live, cached, stale, failed";
+        self.counter = Some(metrics.counters("silta_provider_answers_total", help, &["provider", "how"])?);
+        Ok(self)
     }
 
     /// Uses these providers from now on.

@@ -23,6 +23,7 @@ use silta::provider::{
 use silta::store::{
     self, Commit, Evidence, NewDocument, NewMember, NoFaults, Outcome, PersonId, Ref, ResourceKey, Store, Write,
 };
+use silta::telemetry::metrics::Metrics;
 use silta_engine::definitions::Model;
 use silta_engine::fault::Fault;
 use silta_engine::fhir::document::{Document, Limits};
@@ -89,6 +90,7 @@ pub(crate) struct World {
     pub(crate) providers: BTreeMap<&'static str, Arc<Scripted>>,
     pub(crate) plain: Arc<Plain>,
     pub(crate) asked: Arc<Asked>,
+    pub(crate) metrics: Metrics,
     sources: Vec<Source>,
     requests: AtomicU64,
     _folder: tempfile::TempDir,
@@ -170,14 +172,16 @@ impl Plan {
         };
         let store = Store::open(config, self.clock.clone(), &random, Arc::new(NoFaults)).unwrap();
         let plain = Arc::new(Plain { generations: Mutex::default() });
-        let federation = Arc::new(Federation::new(
+        let metrics = Metrics::new().unwrap();
+        let federation = Federation::new(
             Sources::new(self.sources.clone(), 1),
             store.clone(),
             Arc::clone(&plain) as Arc<dyn Translation>,
             self.config,
             &self.cache,
             self.clock.clone(),
-        ));
+        );
+        let federation = Arc::new(federation.measured(&metrics).unwrap());
         let asked = Arc::new(Asked::default());
         let workflow = Arc::clone(&asked) as Arc<dyn Workflow>;
         let interactions = Arc::new(Exchanged::new(Arc::clone(&federation), workflow, Pages::new([5; 32]).unwrap()));
@@ -189,6 +193,7 @@ impl Plan {
             providers: self.providers,
             plain,
             asked,
+            metrics,
             sources: self.sources,
             requests: AtomicU64::new(0),
             _folder: folder,
@@ -531,7 +536,8 @@ impl Translation for Plain {
                     return Err(Issue::new(Fault::RequiredMissing, "the document lacks what its map needs"));
                 }
                 let id = resource["id"].as_str().unwrap();
-                if !id.contains('.') {
+                // An id that is made of a hash says nothing of its provider.
+                if !id.contains('.') && !id.starts_with("hashed") {
                     resource["id"] = json!(format!("{provider}.{id}"));
                 }
                 resource["meta"]["source"] = json!(format!("urn:source:{provider}"));
