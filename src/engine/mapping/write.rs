@@ -91,7 +91,7 @@ impl Map {
         let run = Get::new(&self.plan, self.name(), &self.model, &source, cx).run()?;
         let fault = |error: crate::fhir::draft::DraftError| Refusals::one("Bundle", error.to_string(), Fault::Internal);
         let old = run.trace.draft.finish().map_err(fault)?;
-        let put = Put::new(&self.plan, &source, cx, &old, &run, wanted, manner == Manner::Forced);
+        let put = Put::new(&self.plan, &source, cx, &old, &run, wanted, manner == Manner::Forced, self.events());
         let written = put.run(manner == Manner::New);
         if !written.refusals.is_empty() {
             return Err(Refusals { items: written.refusals });
@@ -104,6 +104,13 @@ impl Map {
         report.lost = written.lost;
         self.judge(differences(wanted, &got, &written.exempt), cx, manner, &mut report)?;
         Ok(Written { bytes: tree.into_bytes(), report })
+    }
+
+    fn events(&self) -> &[String] {
+        match self.native() {
+            NativeType::Hl7v2 { events, .. } => events,
+            _ => &[],
+        }
     }
 
     /// What differs is refused or told, as the context says.

@@ -56,6 +56,35 @@ struct KeyText {
     personal: bool,
     /// The leaves that it is made of.
     parts: Vec<NodeId>,
+
+impl Run {
+    /// Where in its list the element of a slot stands.
+    pub(crate) fn place_in_list(&self, plan: &Plan, frame: usize, slot: u16) -> Option<usize> {
+        let of = self.frames.get(frame)?;
+        let at = self.made(of, usize::from(slot))?;
+        let SlotAt::Child { parent, written, .. } = &plan.scope(of.scope)?.slots.get(usize::from(slot))?.at else {
+            return None;
+        };
+        let above = (0..parent.up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, |f| f.parent));
+        let holder = self.place(plan, above, parent.slot)?;
+        let draft = &self.trace.draft;
+        draft.children(holder).filter(|c| draft.name(*c) == written.as_ref()).position(|c| c == at)
+    }
+
+    /// The place of a slot; aliases are looked through.
+    fn place(&self, plan: &Plan, frame: usize, slot: u16) -> Option<At> {
+        let of = self.frames.get(frame)?;
+        if let Some(at) = self.made(of, usize::from(slot)) {
+            return Some(at);
+        }
+        match &plan.scope(of.scope)?.slots.get(usize::from(slot))?.at {
+            SlotAt::Alias(to) => {
+                let above = (0..to.up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, |f| f.parent));
+                self.place(plan, above, to.slot)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A forward run.

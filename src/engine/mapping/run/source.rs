@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::native::hl7v2::schema::{GroupId, GroupTree, NodeIndex, Schema, Version as V2, group};
-use crate::native::{Format, Kind, NodeId, SegmentName, Tree, Value};
+use crate::native::{Format, Kind, NodeId, Place, SegmentName, Tree, Value};
 
 use super::super::plan::{Condition, NativeName, NativePath, NativeSelect};
 use super::super::schema::version;
@@ -76,6 +76,12 @@ impl<'t> Source<'t> {
     /// The segment at a place among the segments.
     pub(crate) fn segment_at(&self, index: usize) -> Option<NodeId> {
         self.v2.as_ref()?.nodes.get(index).copied()
+    }
+
+    /// The segments in order.
+    pub(crate) fn sequence(&self) -> Vec<(Place, SegmentName)> {
+        let Some(v2) = &self.v2 else { return Vec::new() };
+        v2.nodes.iter().zip(&v2.names).filter_map(|(node, name)| Some((Place::Node(*node), (*name)?))).collect()
     }
 
     /// All places that a path leads to.

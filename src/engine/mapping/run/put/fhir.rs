@@ -1,0 +1,269 @@
+//! FHIR places in the two Bundles: what a slot stands for, and which resource is which entry.
+
+use crate::fhir::document::{Document, Node};
+
+use super::super::super::plan::{Entry, Link, Scope, SlotAt, SlotRef, SlotSelect};
+use super::super::fold::choose;
+use super::{Known, Put, Side};
+
+impl<'r> Put<'r> {
+    /// The node that a slot stands for in one of the Bundles.
+    pub(super) fn node(&mut self, side: Side, frame: usize, slot: u16) -> Option<Node<'r>> {
+        let of = self.frames.get(frame)?;
+        let known = if side == Side::New { &of.new } else { &of.old };
+        match known.get(usize::from(slot))? {
+            Known::Is(node) => return *node,
+            // A place that is looked for on the way to itself is not there.
+            Known::Asked => return None,
+            Known::Unasked => {}
+        }
+        self.mark_asked(frame, side, slot);
+        let scope = self.scope_of(frame)?;
+        let at = &scope.slots.get(usize::from(slot))?.at;
+        let node = match at {
+            SlotAt::Nowhere => None,
+            SlotAt::Alias(to) => self.node(side, self.above(frame, to.up), to.slot),
+            SlotAt::Child { select: SlotSelect::Index(_) | SlotSelect::From(_), .. } => {
+                self.indexed(frame, slot);
+                return self.listed(side, frame, slot).first().copied();
+            }
+            SlotAt::Child { parent, written, logical, select, .. } => {
+                let above = self.above(frame, parent.up);
+                let parent = self.node(side, above, parent.slot);
+                parent.and_then(|p| choose(p, written, logical, select).into_iter().next())
+            }
+            SlotAt::Entry(index) => {
+                scope.entries.get(usize::from(*index)).and_then(|e| self.entry(side, frame, scope, e))
+            }
+        };
+        self.assign(frame, side, slot, node);
+        node
+    }
+
+    /// All nodes that a slot stands for.
+    pub(super) fn nodes(&mut self, side: Side, frame: usize, slot: u16) -> Vec<Node<'r>> {
+        let Some(scope) = self.scope_of(frame) else { return Vec::new() };
+        match scope.slots.get(usize::from(slot)).map(|s| &s.at) {
+            Some(SlotAt::Child {
+                parent,
+                written,
+                logical,
+                select: select @ (SlotSelect::Each | SlotSelect::With(_, true)),
+                ..
+            }) if slot != 0 => {
+                let above = self.above(frame, parent.up);
+                let parent = self.node(side, above, parent.slot);
+                parent.map(|p| choose(p, written, logical, select)).unwrap_or_default()
+            }
+            Some(SlotAt::Child { select: SlotSelect::From(_), .. }) => {
+                self.node(side, frame, slot);
+                self.listed(side, frame, slot).to_vec()
+            }
+            _ => self.node(side, frame, slot).into_iter().collect(),
+        }
+    }
+
+    fn listed(&self, side: Side, frame: usize, slot: u16) -> &[Node<'r>] {
+        let key = (frame, slot);
+        let (old, new) = match self.lists.get(&key) {
+            Some((old, new)) => (old.as_slice(), new.as_slice()),
+            None => (&[][..], &[][..]),
+        };
+        if side == Side::New { new } else { old }
+    }
+
+    /// Several lines fill one list by place (`given[0]`, `given[1+]`). A line's element is where the forward run put
+    /// it; on the wanted side it is the one in that place, or the same one where the lists differ in length.
+    fn indexed(&mut self, frame: usize, slot: u16) {
+        let Some(scope) = self.scope_of(frame) else { return };
+        let Some(SlotAt::Child { parent, written, logical, .. }) = scope.slots.get(usize::from(slot)).map(|s| &s.at)
+        else {
+            return;
+        };
+        let lines: Vec<(u16, &SlotSelect)> = (0_u16..)
+            .zip(&scope.slots)
+            .filter_map(|(index, other)| match &other.at {
+                SlotAt::Child {
+                    parent: p,
+                    written: w,
+                    select: select @ (SlotSelect::Index(_) | SlotSelect::From(_)),
+                    ..
+                } if p == parent && w == written => Some((index, select)),
+                _ => None,
+            })
+            .collect();
+        let above = self.above(frame, parent.up);
+        let all = |holder: Option<Node<'r>>| {
+            holder.map(|p| choose(p, written, logical, &SlotSelect::Each)).unwrap_or_default()
+        };
+        let old_holder = self.node(Side::Old, above, parent.slot);
+        let new_holder = self.node(Side::New, above, parent.slot);
+        let (old, new) = (all(old_holder), all(new_holder));
+        let was = self.frames.get(frame).and_then(|f| f.was);
+        let place = |line: u16| was.and_then(|was| self.run.place_in_list(self.plan, was, line));
+        let mut owner: Vec<Option<u16>> = vec![None; old.len()];
+        for (line, select) in &lines {
+            if matches!(select, SlotSelect::Index(_))
+                && let Some(owner) = place(*line).and_then(|at| owner.get_mut(at))
+            {
+                *owner = Some(*line);
+            }
+        }
+        let tail = lines.iter().find(|(_, select)| matches!(select, SlotSelect::From(_))).map(|(line, _)| *line);
+        for one in &mut owner {
+            *one = one.or(tail);
+        }
+        let matched = super::super::align::in_order(&old, &new);
+        let mut taken: Vec<Option<u16>> = vec![None; new.len()];
+        for (at, owner) in owner.iter().enumerate() {
+            if let Some(slot) = matched.get(at).copied().flatten().and_then(|to| taken.get_mut(to)) {
+                *slot = *owner;
+            }
+        }
+        // What is left goes to lines that have nothing, in their order, then to the one that takes the rest.
+        for at in 0..taken.len() {
+            if taken.get(at).is_some_and(Option::is_some) {
+                continue;
+            }
+            let free = lines.iter().filter(|(_, s)| matches!(s, SlotSelect::Index(_))).map(|(line, _)| *line);
+            let idle = free.into_iter().find(|line| !taken.contains(&Some(*line)));
+            if let Some(one) = taken.get_mut(at) {
+                *one = idle.or(tail);
+            }
+        }
+        for (line, _) in &lines {
+            let of = |nodes: &[Node<'r>], owners: &[Option<u16>]| -> Vec<Node<'r>> {
+                nodes.iter().zip(owners).filter(|(_, owner)| **owner == Some(*line)).map(|(node, _)| *node).collect()
+            };
+            let lists = (of(&old, &owner), of(&new, &taken));
+            self.assign(frame, Side::Old, *line, lists.0.first().copied());
+            self.assign(frame, Side::New, *line, lists.1.first().copied());
+            self.lists.insert((frame, *line), lists);
+        }
+    }
+
+    pub(super) fn mark_asked(&mut self, frame: usize, side: Side, slot: u16) {
+        if let Some(frame) = self.frames.get_mut(frame) {
+            let known = if side == Side::New { &mut frame.new } else { &mut frame.old };
+            if let Some(known) = known.get_mut(usize::from(slot)) {
+                *known = Known::Asked;
+            }
+        }
+    }
+
+    pub(super) fn document(&self, side: Side) -> &'r Document {
+        if side == Side::New { self.new } else { self.old }
+    }
+
+    /// The resource that a reference leads to in its Bundle.
+    pub(super) fn target(&self, side: Side, reference: Node<'r>) -> Option<Node<'r>> {
+        resolve(self.document(side), reference.text_at("reference")?)
+    }
+
+    /// The fullUrl that the forward run gave an entry of a frame.
+    pub(super) fn url_of(&self, was: usize, slot: u16) -> Option<&'r str> {
+        let entry = self.run.entries.iter().find(|e| e.frame == was && e.slot == slot)?;
+        Some(entry.full_url.as_str())
+    }
+
+    pub(super) fn entry(&mut self, side: Side, frame: usize, scope: &'r Scope, entry: &'r Entry) -> Option<Node<'r>> {
+        let was = self.frames.get(frame)?.was;
+        let url = was.and_then(|was| self.url_of(was, entry.slot));
+        let by_url =
+            url.and_then(|url| resolve(self.document(side), url)).filter(|n| n.type_name() == entry.resource.as_ref());
+        if side == Side::Old {
+            return by_url;
+        }
+        let node = by_url
+            .or_else(|| self.by_links(frame, scope, entry))
+            .or_else(|| if frame == 0 { self.by_type(scope, entry) } else { None })?;
+        self.taken.insert(node.id());
+        Some(node)
+    }
+
+    /// An entry that another refers to, or that refers to another.
+    pub(super) fn by_links(&mut self, frame: usize, scope: &'r Scope, entry: &'r Entry) -> Option<Node<'r>> {
+        for link in &scope.links {
+            if link.to != (SlotRef { up: 0, slot: entry.slot }) {
+                continue;
+            }
+            let references = self.nodes(Side::New, frame, link.slot);
+            let mut targets = references.into_iter().filter_map(|r| self.target(Side::New, r));
+            if let Some(node) = targets.find(|n| n.type_name() == entry.resource.as_ref()) {
+                return Some(node);
+            }
+        }
+        for link in &scope.links {
+            if link.anchor == (SlotRef { up: 0, slot: entry.slot })
+                && link.to != link.anchor
+                && let Some(node) = self.referrer(frame, scope, entry, link)
+            {
+                return Some(node);
+            }
+        }
+        None
+    }
+
+    /// A free entry of the type whose link leads to what it should.
+    pub(super) fn referrer(
+        &mut self,
+        frame: usize,
+        scope: &'r Scope,
+        entry: &'r Entry,
+        link: &'r Link,
+    ) -> Option<Node<'r>> {
+        let above = self.above(frame, link.to.up);
+        let target = self.node(Side::New, above, link.to.slot)?;
+        let mut path = Vec::new();
+        let mut slot = link.slot;
+        while slot != entry.slot {
+            match &scope.slots.get(usize::from(slot))?.at {
+                SlotAt::Child { parent, written, logical, select, .. } if parent.up == 0 => {
+                    path.push((written, logical, select));
+                    slot = parent.slot;
+                }
+                SlotAt::Alias(to) if to.up == 0 => slot = to.slot,
+                _ => return None,
+            }
+        }
+        path.reverse();
+        let free: Vec<Node<'r>> = self.resources(entry.resource.as_ref());
+        free.into_iter().find(|candidate| {
+            let mut here = vec![*candidate];
+            for (written, logical, select) in &path {
+                here = here.into_iter().flat_map(|n| choose(n, written, logical, select)).collect();
+            }
+            here.into_iter().any(|r| self.target(Side::New, r).is_some_and(|n| n.id() == target.id()))
+        })
+    }
+
+    /// The resources of a type that are not spoken for.
+    pub(super) fn resources(&self, resource: &str) -> Vec<Node<'r>> {
+        let entries = self.new.root().children().filter(|c| c.name() == "entry");
+        entries
+            .filter_map(|e| e.first("resource"))
+            .filter(|r| r.type_name() == resource && !self.taken.contains(&r.id()))
+            .collect()
+    }
+
+    pub(super) fn by_type(&mut self, scope: &'r Scope, entry: &'r Entry) -> Option<Node<'r>> {
+        let of_known: Vec<&str> = self.run.entries.iter().map(|e| e.full_url.as_str()).collect();
+        let _ = scope;
+        self.resources(entry.resource.as_ref()).into_iter().find(|node| {
+            let url = node.parent().and_then(|e| e.text_at("fullUrl")).unwrap_or_default();
+            !of_known.contains(&url)
+        })
+    }
+}
+
+/// The resource that a reference text leads to in a Bundle: by fullUrl, or by `Type/id`.
+pub(crate) fn resolve<'d>(document: &'d Document, reference: &str) -> Option<Node<'d>> {
+    let index = document.bundle();
+    let id = index.by_url(reference).or_else(|| index.by_id(reference)).or_else(|| {
+        let mut parts = reference.rsplit('/');
+        let id = parts.next()?;
+        let kind = parts.next()?;
+        index.by_id(&format!("{kind}/{id}"))
+    })?;
+    Some(document.node(id))
+}

@@ -1,0 +1,317 @@
+//! Backward: an edited Bundle is written onto the native document that it came from.
+//!
+//! The plan is walked as forward, with the Bundle that the document gives now beside the one that is wanted. A line
+//! whose FHIR value is the same in both writes nothing. Repetitions are aligned first, so that what is new, gone or
+//! changed touches its own native repetition.
+
+mod fhir;
+mod native;
+mod rule;
+mod scope;
+
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::fhir::document::{Document, Node, NodeId as FhirId};
+use crate::native::{Edit, NodeId, Place, SegmentName, Step};
+
+use super::super::context::Context;
+use super::super::plan::{NativePath, Plan, Rule, Scope, ScopeId, SlotAt, Stmt, StmtKind, says};
+use super::super::syntax::Direction;
+use super::super::trace::{Disposition, Lost};
+use super::Refusal;
+use super::fold::choose;
+use super::get::Run;
+use super::source::{Base, Source};
+pub(crate) use fhir::resolve;
+
+/// A native place: a node that is there, or one that this run makes, and steps below it that may not be there yet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Spot {
+    at: Place,
+    steps: Vec<Step>,
+    /// The node, when it is there.
+    node: Option<NodeId>,
+    group: usize,
+}
+
+/// One occurrence of a scope in both Bundles and the native document.
+struct Frame<'d> {
+    scope: ScopeId,
+    parent: usize,
+    spot: Spot,
+    /// The forward run's frame.
+    was: Option<usize>,
+    new: Vec<Known<'d>>,
+    old: Vec<Known<'d>>,
+}
+
+#[derive(Clone, Copy)]
+enum Known<'d> {
+    Unasked,
+    Asked,
+    Is(Option<Node<'d>>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    New,
+    Old,
+}
+
+enum Change {
+    Set(String),
+    Clear,
+    Null,
+}
+
+/// What a backward run gives.
+pub(crate) struct Written {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) lost: Vec<Lost>,
+    pub(crate) refusals: Vec<Refusal>,
+    /// Elements whose value was written as a stand-in, or follows another: they need not come back as they are.
+    pub(crate) exempt: FxHashSet<FhirId>,
+}
+
+/// A backward run.
+pub(crate) struct Put<'r> {
+    plan: &'r Plan,
+    source: &'r Source<'r>,
+    cx: &'r Context,
+    old: &'r Document,
+    new: &'r Document,
+    run: &'r Run,
+    /// Whether every line writes, also where nothing changed.
+    forced: bool,
+    /// Whether the document is new: then what the map says by itself is written too.
+    creating: bool,
+    /// The trigger events of the map.
+    events: &'r [String],
+    edit: Edit<'r>,
+    frames: Vec<Frame<'r>>,
+    /// Forward frames by the frame and scope they stand in.
+    inner: FxHashMap<(usize, ScopeId), Vec<usize>>,
+    taken: FxHashSet<FhirId>,
+    changes: Vec<(Place, Vec<Step>, Change)>,
+    made: FxHashMap<(Place, SegmentName), Place>,
+    /// The segments as they stand now.
+    sequence: Vec<(Place, SegmentName)>,
+    numbered: FxHashMap<(Place, u32), usize>,
+    /// Old and new elements of lines that fill a list by place.
+    lists: FxHashMap<(usize, u16), (Vec<Node<'r>>, Vec<Node<'r>>)>,
+    lost: Vec<Lost>,
+    refusals: Vec<Refusal>,
+    exempt: FxHashSet<FhirId>,
+}
+
+impl<'r> Put<'r> {
+    pub(crate) fn new(
+        plan: &'r Plan,
+        source: &'r Source<'r>,
+        cx: &'r Context,
+        old: &'r Arc<Document>,
+        run: &'r Run,
+        new: &'r Arc<Document>,
+        forced: bool,
+        events: &'r [String],
+    ) -> Self {
+        let mut inner: FxHashMap<(usize, ScopeId), Vec<usize>> = FxHashMap::default();
+        for (index, frame) in run.frames.iter().enumerate().skip(1) {
+            inner.entry((frame.parent, frame.scope)).or_default().push(index);
+        }
+        Self {
+            plan,
+            source,
+            cx,
+            old,
+            new,
+            run,
+            forced,
+            creating: false,
+            events,
+            edit: Edit::new(source.tree),
+            frames: Vec::new(),
+            inner,
+            taken: FxHashSet::default(),
+            changes: Vec::new(),
+            made: FxHashMap::default(),
+            sequence: Vec::new(),
+            numbered: FxHashMap::default(),
+            lists: FxHashMap::default(),
+            lost: Vec::new(),
+            refusals: Vec::new(),
+            exempt: FxHashSet::default(),
+        }
+    }
+
+    pub(crate) fn run(mut self, creating: bool) -> Written {
+        self.creating = creating;
+        let root = Spot { at: Place::Node(NodeId::ROOT), steps: Vec::new(), node: Some(NodeId::ROOT), group: 0 };
+        let frame = self.frame(0, 0, root, Some(0));
+        self.body(frame);
+        if creating {
+            self.event(frame);
+        }
+        self.apply();
+        let finished = self.edit.finish();
+        for one in finished.transliterations {
+            self.lost.push(Lost {
+                path: one.path,
+                disposition: Disposition::Approximated,
+                rule: None,
+                reason: format!("a character that the set lacks was written as {:?}", one.stand_in),
+            });
+        }
+        Written { bytes: finished.bytes, lost: self.lost, refusals: self.refusals, exempt: self.exempt }
+    }
+
+    /// The trigger event of a new message: the first by which the map says what the resources say.
+    fn event(&mut self, frame: usize) {
+        let Some(scope) = self.scope_of(frame) else { return };
+        let eventful: Vec<u16> = scope.consts.iter().filter(|c| !c.events.is_empty()).map(|c| c.slot).collect();
+        if eventful.is_empty() {
+            return;
+        }
+        let mut wanted = Vec::new();
+        for slot in eventful {
+            wanted.push((slot, self.node(Side::New, frame, slot).and_then(Node::text)));
+        }
+        let own = self.source.event.clone().unwrap_or_default();
+        let tells = |event: &str| {
+            wanted.iter().all(|(slot, text)| {
+                let said = scope
+                    .consts
+                    .iter()
+                    .rev()
+                    .find(|c| c.slot == *slot && (c.events.is_empty() || c.events.iter().any(|e| e == event)));
+                match (said, text) {
+                    (Some(one), Some(text)) => says(&one.value, text),
+                    (_, None) => true,
+                    (None, Some(_)) => false,
+                }
+            })
+        };
+        if tells(&own) {
+            return;
+        }
+        let found = self.events.iter().find(|event| tells(event)).cloned();
+        if let (Some(event), Some(header)) = (found, self.source.segment_at(0)) {
+            let steps = vec![Step::Field(9), Step::Component(2)];
+            self.changes.push((Place::Node(header), steps, Change::Set(event)));
+        }
+    }
+
+    fn frame(&mut self, scope: ScopeId, parent: usize, spot: Spot, was: Option<usize>) -> usize {
+        let count = self.plan.scope(scope).map_or(0, |s| s.slots.len());
+        self.frames.push(Frame {
+            scope,
+            parent,
+            spot,
+            was,
+            new: vec![Known::Unasked; count],
+            old: vec![Known::Unasked; count],
+        });
+        self.frames.len() - 1
+    }
+
+    fn scope_of(&self, frame: usize) -> Option<&'r Scope> {
+        self.plan.scope(self.frames.get(frame)?.scope)
+    }
+
+    fn above(&self, frame: usize, up: u8) -> usize {
+        (0..up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, |f| f.parent))
+    }
+
+    fn assign(&mut self, frame: usize, side: Side, slot: u16, node: Option<Node<'r>>) {
+        if let Some(frame) = self.frames.get_mut(frame) {
+            let known = if side == Side::New { &mut frame.new } else { &mut frame.old };
+            if let Some(known) = known.get_mut(usize::from(slot)) {
+                *known = Known::Is(node);
+            }
+        }
+    }
+
+    fn body(&mut self, frame: usize) {
+        let Some(scope) = self.scope_of(frame) else { return };
+        let before = self.changes.len();
+        for stmt in &scope.body {
+            if self.source.version != (0, 0, 0) && !stmt.holds(self.source.version) {
+                continue;
+            }
+            self.statement(frame, stmt);
+        }
+        self.bounds(frame, scope, before);
+    }
+
+    fn statement(&mut self, frame: usize, stmt: &Stmt) {
+        let plan = self.plan;
+        let result = match stmt.kind {
+            StmtKind::Rule(id) => match plan.rule(id) {
+                Some(rule) if rule.direction != Direction::Get => self.rule(frame, rule),
+                Some(rule) => {
+                    self.follow(frame, rule);
+                    Ok(())
+                }
+                None => Ok(()),
+            },
+            StmtKind::Scope(id) => match plan.scope(id) {
+                Some(scope) if scope.direction != Direction::Get => self.scope(frame, id, scope),
+                Some(scope) => {
+                    self.follow_scope(frame, id, scope);
+                    Ok(())
+                }
+                None => Ok(()),
+            },
+        };
+        if let Err(error) = result {
+            self.refuse_edit(&error);
+        }
+    }
+
+    /// A copy follows the line that owns the leaf; where that changed, the copy need not be as it was.
+    fn follow(&mut self, frame: usize, rule: &Rule) {
+        let owner_changed = self.owner_changed(frame, rule.native.first().and_then(|t| t.first()));
+        if owner_changed && let Some(node) = self.node(Side::New, frame, rule.slot) {
+            self.exempt.insert(node.id());
+        }
+    }
+
+    fn follow_scope(&mut self, frame: usize, _: ScopeId, scope: &'r Scope) {
+        if !self.owner_changed(frame, scope.native.first()) {
+            return;
+        }
+        let at = scope.slots.first().map(|s| &s.at);
+        let node = match at {
+            Some(SlotAt::Alias(to)) if to.up > 0 => {
+                let above = self.above(frame, to.up - 1);
+                self.node(Side::New, above, to.slot)
+            }
+            Some(SlotAt::Child { parent, written, logical, select, .. }) if parent.up > 0 => {
+                let above = self.above(frame, parent.up - 1);
+                let parent = self.node(Side::New, above, parent.slot);
+                parent.and_then(|p| choose(p, written, logical, select).into_iter().next())
+            }
+            _ => None,
+        };
+        if let Some(node) = node {
+            self.exempt.insert(node.id());
+        }
+    }
+
+    fn owner_changed(&mut self, frame: usize, path: Option<&NativePath>) -> bool {
+        let Some(path) = path else { return false };
+        let Some(spot) = self.frames.get(frame).map(|f| f.spot.clone()) else { return false };
+        let Some(node) = self.first(&spot, path) else { return !self.changes.is_empty() };
+        let tree = self.source.tree;
+        self.changes.iter().any(|(at, _, _)| match at {
+            Place::Node(changed) => tree.is_within(*changed, node) || tree.is_within(node, *changed),
+            Place::New(_) => false,
+        })
+    }
+}
+
+fn spot_of(base: Base) -> Spot {
+    Spot { at: Place::Node(base.node), steps: Vec::new(), node: Some(base.node), group: base.group }
+}

@@ -1,0 +1,225 @@
+//! Native places: found, or made as far as the structure needs.
+
+use crate::native::hl7v2::schema::{GroupTree, group};
+use crate::native::{Anchor, EditError, Format, Insert, NodeId, Place, Scalar, SegmentName, Step};
+
+use super::super::super::plan::{Condition, NativeName, NativePath, NativeSelect, NativeStep};
+use super::super::super::syntax::Test;
+use super::super::Refusal;
+use super::super::source::Base;
+use super::{Change, Put, Spot};
+
+impl<'r> Put<'r> {
+    pub(super) fn base(&self, spot: &Spot) -> Option<Base> {
+        spot.node.map(|node| Base { node, group: spot.group })
+    }
+
+    pub(super) fn first(&self, spot: &Spot, path: &NativePath) -> Option<NodeId> {
+        let base = if path.from_document { Some(self.source.root()) } else { self.base(spot) };
+        // A part that is made by this run has nothing of the old document below it.
+        self.source.first(base?, path)
+    }
+
+    /// The place of a path below a spot, made as far as segments and repetitions go.
+    pub(super) fn locate(&mut self, spot: &Spot, path: &NativePath) -> Result<Spot, EditError> {
+        let mut here = if path.from_document {
+            Spot { at: Place::Node(NodeId::ROOT), steps: Vec::new(), node: Some(NodeId::ROOT), group: 0 }
+        } else {
+            spot.clone()
+        };
+        for step in &path.steps {
+            here = self.down(here, &step.name, &step.select)?;
+        }
+        Ok(here)
+    }
+
+    pub(super) fn down(&mut self, from: Spot, name: &NativeName, select: &NativeSelect) -> Result<Spot, EditError> {
+        let tree = self.source.tree;
+        match name {
+            NativeName::Segment(segment) => {
+                let path = NativePath {
+                    from_document: false,
+                    steps: vec![NativeStep { name: name.clone(), select: select.clone() }],
+                };
+                if let Some(base) = self.base(&from)
+                    && let Some(found) = self.source.select(base, &path).into_iter().next()
+                {
+                    return Ok(Spot {
+                        at: Place::Node(found.node),
+                        steps: Vec::new(),
+                        node: Some(found.node),
+                        group: found.group,
+                    });
+                }
+                let key = (from.at, *segment);
+                if let Some(at) = self.made.get(&key) {
+                    return Ok(Spot { at: *at, steps: Vec::new(), node: None, group: from.group });
+                }
+                let at = self.insert_segment(&from, *segment)?;
+                self.made.insert(key, at);
+                Ok(Spot { at, steps: Vec::new(), node: None, group: from.group })
+            }
+            NativeName::Field(n) => self.field(from, *n, select),
+            NativeName::Component(n) => {
+                let there = from.node.and_then(|node| tree.component(node, *n));
+                Ok(below(from, Step::Component(*n), there))
+            }
+            NativeName::Subcomponent(n) => {
+                let there = from.node.and_then(|node| tree.subcomponent(node, *n));
+                Ok(below(from, Step::Subcomponent(*n), there))
+            }
+            NativeName::Member(name) if name.is_empty() => Ok(from),
+            NativeName::Member(name) => {
+                let there = from.node.and_then(|node| tree.member(node, name));
+                Ok(below(from, Step::Member(name.clone()), there))
+            }
+            NativeName::Column(name) => {
+                let there = from.node.and_then(|node| tree.cell(node, name));
+                Ok(below(from, Step::Cell(name.clone()), there))
+            }
+            NativeName::Attribute(name) => Ok(below(from, Step::Attribute(crate::native::Name::local(name)), None)),
+            NativeName::Row => Ok(from),
+        }
+    }
+
+    pub(super) fn field(&mut self, from: Spot, number: u16, select: &NativeSelect) -> Result<Spot, EditError> {
+        let tree = self.source.tree;
+        let field = from.node.and_then(|node| tree.field(node, number));
+        let path = NativePath {
+            from_document: false,
+            steps: vec![NativeStep { name: NativeName::Field(number), select: select.clone() }],
+        };
+        let found = self.base(&from).and_then(|base| self.source.select(base, &path).into_iter().next());
+        if let Some(found) = found {
+            return Ok(Spot {
+                at: Place::Node(found.node),
+                steps: Vec::new(),
+                node: Some(found.node),
+                group: from.group,
+            });
+        }
+        let mut steps = from.steps.clone();
+        match select {
+            NativeSelect::Index(n) if *n > 1 => {
+                steps.push(Step::Field(number));
+                steps.push(Step::Repetition(*n));
+                Ok(Spot { at: from.at, steps, node: None, group: from.group })
+            }
+            NativeSelect::Where(conditions, _) if field.is_some() => {
+                let at = self.edit.insert(Anchor::Last(from.at, &[Step::Field(number)]), Insert::Repetition)?;
+                let spot = Spot { at, steps: Vec::new(), node: None, group: from.group };
+                self.make_true(&spot, conditions)?;
+                Ok(spot)
+            }
+            NativeSelect::Where(conditions, _) => {
+                steps.push(Step::Field(number));
+                let spot = Spot { at: from.at, steps, node: None, group: from.group };
+                self.make_true(&spot, conditions)?;
+                Ok(spot)
+            }
+            _ => {
+                steps.push(Step::Field(number));
+                Ok(Spot { at: from.at, steps, node: None, group: from.group })
+            }
+        }
+    }
+
+    /// A new segment where the structure has its place.
+    pub(super) fn insert_segment(&mut self, from: &Spot, name: SegmentName) -> Result<Place, EditError> {
+        let Some(structure) = self.source.groups().map(GroupTree::structure) else {
+            return self.edit.insert(Anchor::Last(Place::Node(NodeId::ROOT), &[]), Insert::Segment(name));
+        };
+        if self.sequence.is_empty() {
+            self.sequence = self.source.sequence();
+        }
+        let names: Vec<&str> = self.sequence.iter().map(|(_, name)| name.as_str()).collect();
+        let groups = group(structure, &names);
+        let own = self.sequence.iter().position(|(at, _)| *at == from.at);
+        let within = own.and_then(|index| groups.places().get(index)).map_or(0, |place| place.group);
+        // A segment that only another group of the structure takes stands at the end of the one it is asked for in.
+        let after = match groups.insertion_point(within, name.as_str()) {
+            Ok(insertion) => insertion.after,
+            Err(_) => groups.group(within).and_then(|g| g.segments.end.checked_sub(1)),
+        };
+        let Some((index, anchor)) = after.and_then(|index| Some((index, self.sequence.get(index)?.0))) else {
+            return self.edit.insert(Anchor::Last(Place::Node(NodeId::ROOT), &[]), Insert::Segment(name));
+        };
+        let place = self.edit.insert(Anchor::After(anchor), Insert::Segment(name))?;
+        self.sequence.insert(index + 1, (place, name));
+        Ok(place)
+    }
+
+    /// Writes what makes conditions hold where they do not.
+    pub(super) fn make_true(&mut self, spot: &Spot, conditions: &[Condition]) -> Result<(), EditError> {
+        for condition in conditions {
+            let Test::In(values) = &condition.test else { continue };
+            let holds = self.base(spot).is_some_and(|base| self.source.hold(base, std::slice::from_ref(condition)));
+            if holds {
+                continue;
+            }
+            if let Some(value) = values.first() {
+                let at = self.locate(spot, &condition.path)?;
+                self.change(at, Change::Set(value.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn change(&mut self, spot: Spot, change: Change) {
+        let same = self.changes.iter_mut().find(|(at, steps, _)| *at == spot.at && *steps == spot.steps);
+        match same {
+            // A value from one line outweighs another line's having none.
+            Some((_, _, known)) => {
+                if matches!(change, Change::Set(_)) || !matches!(known, Change::Set(_)) {
+                    *known = change;
+                }
+            }
+            None => self.changes.push((spot.at, spot.steps, change)),
+        }
+    }
+
+    /// Makes the changes: what goes first, then what comes.
+    pub(super) fn apply(&mut self) {
+        let changes = std::mem::take(&mut self.changes);
+        let json = self.source.tree.format() == Format::Json;
+        let (sets, others): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(_, _, c)| matches!(c, Change::Set(_)));
+        for (at, steps, change) in others.into_iter().chain(sets) {
+            let result = match change {
+                Change::Set(text) if json => self.edit.set(at, &steps, Scalar::AsBefore(&text)),
+                Change::Set(text) => self.edit.set(at, &steps, Scalar::Text(&text)),
+                Change::Clear => self.edit.clear(at, &steps),
+                Change::Null => self.edit.null(at, &steps),
+            };
+            if let Err(error) = result {
+                self.refuse_edit(&error);
+            }
+        }
+    }
+
+    pub(super) fn refuse_edit(&mut self, error: &EditError) {
+        // A part that went with what held it is gone as it should be.
+        if matches!(error, EditError::Gone) {
+            return;
+        }
+        self.refusals.push(Refusal {
+            path: error.location().unwrap_or_default().to_owned(),
+            rule: None,
+            expected: error.to_string(),
+            fault: error.fault(),
+        });
+    }
+}
+
+/// One step below a spot; a level that is not written out is its parent, and is remembered as a step.
+pub(super) fn below(from: Spot, step: Step, there: Option<NodeId>) -> Spot {
+    match there {
+        Some(node) if from.node != Some(node) => {
+            Spot { at: Place::Node(node), steps: Vec::new(), node: Some(node), group: from.group }
+        }
+        there => {
+            let mut steps = from.steps;
+            steps.push(step);
+            Spot { at: from.at, steps, node: there, group: from.group }
+        }
+    }
+}

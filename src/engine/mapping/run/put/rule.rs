@@ -1,0 +1,205 @@
+//! One lens backward, and the leaves that go with the value it changes.
+
+use std::borrow::Cow;
+
+use crate::fault::Fault;
+use crate::fhir::document::Node;
+use crate::native::{EditError, Format, Place, Value};
+
+use super::super::super::context::Loss;
+use super::super::super::lens::{Fidelity, Out, Uncarried, same_moment};
+use super::super::super::plan::{NativePath, Rule, Scope, says};
+use super::super::super::trace::{Disposition, Lost};
+use super::super::Refusal;
+use super::super::fold::node_says;
+use super::{Change, Put, Side, Spot};
+
+impl<'r> Put<'r> {
+    pub(super) fn rule(&mut self, frame: usize, rule: &'r Rule) -> Result<(), EditError> {
+        let new = self.values(Side::New, frame, rule);
+        let old = self.values(Side::Old, frame, rule);
+        let texts = |nodes: &[Node<'r>]| -> Vec<&'r str> { nodes.iter().filter_map(|n| n.text()).collect() };
+        let (new_texts, old_texts) = (texts(&new), texts(&old));
+        if !self.forced && same(&new_texts, &old_texts) {
+            return Ok(());
+        }
+        if new_texts.is_empty() && old_texts.is_empty() {
+            return Ok(());
+        }
+        let Some(spot) = self.frames.get(frame).map(|f| f.spot.clone()) else { return Ok(()) };
+        let tuple = self.alternative(&spot, rule);
+        let Some(tuple) = rule.native.get(tuple) else { return Ok(()) };
+        let held: Vec<Option<Cow<'r, str>>> = tuple
+            .iter()
+            .map(|path| self.first(&spot, path).and_then(|node| self.source.tree.value(node).into_text()))
+            .collect();
+        if new_texts.is_empty() {
+            let when = self.base(&spot).is_none_or(|base| self.source.hold(base, &rule.when));
+            if when {
+                for (path, text) in tuple.iter().zip(&held) {
+                    if text.is_some() {
+                        let at = self.locate(&spot, path)?;
+                        let change = self.absence();
+                        self.change(at, change);
+                    }
+                }
+            }
+            return Ok(());
+        }
+        // What the map says by itself where native says nothing is not written.
+        if held.iter().all(Option::is_none)
+            && let (Some(constant), [only]) = (&rule.empty, new_texts.as_slice())
+            && says(constant, only)
+            && !self.creating
+        {
+            return Ok(());
+        }
+        let put = match rule.lens.put(&new_texts, &held, self.cx) {
+            Ok(put) => put,
+            Err(why) => {
+                let node = new.first().copied();
+                self.uncarried(node, rule, &why);
+                return Ok(());
+            }
+        };
+        if self.base(&spot).is_none_or(|base| !self.source.hold(base, &rule.when)) {
+            self.make_true(&spot, &rule.when)?;
+        }
+        let mut wrote = false;
+        for (path, out) in tuple.iter().zip(put.outs) {
+            match out {
+                Out::Keep => {}
+                Out::Set(text) => {
+                    let at = self.locate(&spot, path)?;
+                    wrote = true;
+                    if rule.describes_composite {
+                        self.undescribe(&at);
+                    }
+                    self.change(at, Change::Set(text));
+                }
+                Out::Clear => {
+                    if self.first(&spot, path).is_some() {
+                        let at = self.locate(&spot, path)?;
+                        self.change(at, Change::Clear);
+                    }
+                }
+            }
+        }
+        if put.fidelity == Fidelity::Approximated
+            && let Some(node) = new.first()
+        {
+            self.exempt.insert(node.id());
+            self.lost.push(Lost {
+                path: node.path().to_string(),
+                disposition: Disposition::Approximated,
+                rule: Some(self.plan.line(rule.line)),
+                reason: "written as the nearest that the native format has".to_owned(),
+            });
+        }
+        if wrote {
+            for (slot, _) in &rule.also {
+                if let Some(node) = self.node(Side::New, frame, *slot) {
+                    self.exempt.insert(node.id());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How the format says that something is no more.
+    pub(super) fn absence(&self) -> Change {
+        match self.source.tree.format() {
+            Format::Hl7V2 => Change::Null,
+            _ => Change::Clear,
+        }
+    }
+
+    pub(super) fn values(&mut self, side: Side, frame: usize, rule: &Rule) -> Vec<Node<'r>> {
+        if !rule.only.is_empty() {
+            let own = self.node(side, frame, 0);
+            if own.is_none_or(|own| !rule.only.iter().all(|mark| node_says(own, mark))) {
+                return Vec::new();
+            }
+        }
+        self.nodes(side, frame, rule.slot)
+    }
+
+    /// The alternative that the document used, else the first.
+    pub(super) fn alternative(&self, spot: &Spot, rule: &Rule) -> usize {
+        let valued = |tuple: &Vec<NativePath>| {
+            tuple
+                .iter()
+                .any(|path| self.first(spot, path).is_some_and(|n| matches!(self.source.tree.value(n), Value::Text(_))))
+        };
+        rule.native.iter().position(valued).unwrap_or(0)
+    }
+
+    /// The other parts of a composite said the old value in other words.
+    pub(super) fn undescribe(&mut self, at: &Spot) {
+        let Some(node) = at.node else { return };
+        let tree = self.source.tree;
+        let own = tree.leaves(node).next();
+        for leaf in tree.leaves(node) {
+            if Some(leaf) == own {
+                continue;
+            }
+            if let Some(part) = tree.leaf_node(leaf) {
+                let spot = Spot { at: Place::Node(part), steps: Vec::new(), node: Some(part), group: at.group };
+                self.change(spot, Change::Clear);
+            }
+        }
+    }
+
+    /// Leaves that describe one that changed go with its old value.
+    pub(super) fn bounds(&mut self, frame: usize, scope: &'r Scope, before: usize) {
+        if scope.bound.is_empty() {
+            return;
+        }
+        let Some(spot) = self.frames.get(frame).map(|f| f.spot.clone()) else { return };
+        for bound in &scope.bound {
+            let Some(described) = self.first(&spot, &bound.to) else { continue };
+            let tree = self.source.tree;
+            let changed = self.changes.iter().skip(before).any(|(at, _, _)| match at {
+                Place::Node(node) => tree.is_within(described, *node) || tree.is_within(*node, described),
+                Place::New(_) => false,
+            });
+            if !changed {
+                continue;
+            }
+            for path in &bound.what {
+                if let Some(node) = self.first(&spot, path) {
+                    let gone = Spot { at: Place::Node(node), steps: Vec::new(), node: Some(node), group: spot.group };
+                    self.lost.push(Lost {
+                        path: tree.path(node).to_string(),
+                        disposition: Disposition::Residue,
+                        rule: Some(self.plan.line(scope.line)),
+                        reason: "removed, since it described the value that was changed".to_owned(),
+                    });
+                    self.change(gone, Change::Clear);
+                }
+            }
+        }
+    }
+
+    pub(super) fn uncarried(&mut self, node: Option<Node<'r>>, rule: &Rule, why: &Uncarried) {
+        let path = node.map(|n| n.path().to_string()).unwrap_or_default();
+        let line = Some(self.plan.line(rule.line));
+        match self.cx.loss {
+            Loss::Refuse => {
+                let fault = if why.code { Fault::CodeNotInValueSet } else { Fault::BadValue };
+                self.refusals.push(Refusal { path, rule: line, expected: why.expected.to_string(), fault });
+            }
+            Loss::Warn => {
+                if let Some(node) = node {
+                    self.exempt.insert(node.id());
+                }
+                let reason = format!("not carried: expected {}", why.expected);
+                self.lost.push(Lost { path, disposition: Disposition::Error, rule: line, reason });
+            }
+        }
+    }
+}
+
+pub(super) fn same(new: &[&str], old: &[&str]) -> bool {
+    new.len() == old.len() && new.iter().zip(old).all(|(a, b)| a == b || same_moment(a, b))
+}

@@ -1,0 +1,355 @@
+//! Scopes backward: what is in both documents is walked, what is gone is taken out, what is new is made.
+
+use rustc_hash::FxHashSet;
+
+use crate::fhir::document::Node;
+use crate::native::{Anchor, EditError, Insert, Kind, NodeId, Place, Step};
+
+use super::super::super::plan::{
+    Constant, Entry, NativeName, NativePath, NativeSelect, Scope, ScopeId, SlotAt, SlotRef,
+};
+use super::super::super::syntax::Test;
+use super::super::align::{Pair, align};
+use super::super::fold::choose;
+use super::fhir::resolve;
+use super::{Change, Put, Side, Spot, spot_of};
+
+impl<'r> Put<'r> {
+    pub(super) fn scope(&mut self, frame: usize, id: ScopeId, scope: &'r Scope) -> Result<(), EditError> {
+        let was = self.frames.get(frame).and_then(|f| f.was);
+        let olds: Vec<usize> = was.and_then(|was| self.inner.get(&(was, id)).cloned()).unwrap_or_default();
+        if matches!(scope.slots.first().map(|s| &s.at), Some(SlotAt::Nowhere)) {
+            // Without a FHIR place of its own, a scope is where native has it.
+            for old in olds {
+                if let Some(of) = self.run.frames.get(old) {
+                    let inner = self.frame(id, frame, spot_of(of.base), Some(old));
+                    self.body(inner);
+                }
+            }
+            return Ok(());
+        }
+        let new = self.places(Side::New, frame, scope, &[]);
+        let made: Vec<usize> = olds
+            .iter()
+            .copied()
+            .filter(|old| self.run.frames.get(*old).is_some_and(|f| self.run.made(f, 0).is_some()))
+            .collect();
+        let old = self.places(Side::Old, frame, scope, &made);
+        if scope.each {
+            return self.repeated(frame, id, scope, &made, &old, &new);
+        }
+        self.single(frame, id, scope, olds.first().copied(), old.first().copied(), new.first().copied())
+    }
+
+    /// The FHIR places of a scope in one of the Bundles.
+    pub(super) fn places(&mut self, side: Side, frame: usize, scope: &'r Scope, made: &[usize]) -> Vec<Node<'r>> {
+        let Some(slot) = scope.slots.first() else { return Vec::new() };
+        match &slot.at {
+            SlotAt::Child { parent, written, logical, select, .. } => {
+                let above = self.above(frame, parent.up.saturating_sub(1));
+                let parent = self.node(side, above, parent.slot);
+                parent.map(|p| choose(p, written, logical, select)).unwrap_or_default()
+            }
+            SlotAt::Alias(to) => {
+                let above = self.above(frame, to.up.saturating_sub(1));
+                self.node(side, above, to.slot).into_iter().collect()
+            }
+            SlotAt::Entry(index) => {
+                let Some(entry) = scope.entries.get(usize::from(*index)) else { return Vec::new() };
+                if side == Side::Old {
+                    return made.iter().filter_map(|was| resolve(self.old, self.url_of(*was, entry.slot)?)).collect();
+                }
+                self.entries(frame, scope, entry)
+            }
+            SlotAt::Nowhere => Vec::new(),
+        }
+    }
+
+    /// The resources in the wanted Bundle that a scope's entry could be.
+    pub(super) fn entries(&mut self, frame: usize, scope: &'r Scope, entry: &'r Entry) -> Vec<Node<'r>> {
+        let Some(reference) = entry.reference else {
+            return self.free_entries(scope, entry);
+        };
+        let references: Vec<Node<'r>> = match scope.slots.get(usize::from(reference)).map(|s| &s.at) {
+            Some(SlotAt::Child { parent, written, logical, select, .. }) => {
+                let above = self.above(frame, parent.up.saturating_sub(1));
+                let parent = self.node(Side::New, above, parent.slot);
+                parent.map(|p| choose(p, written, logical, select)).unwrap_or_default()
+            }
+            Some(SlotAt::Alias(to)) => {
+                let above = self.above(frame, to.up.saturating_sub(1));
+                self.node(Side::New, above, to.slot).into_iter().collect()
+            }
+            _ => Vec::new(),
+        };
+        let targets = references.into_iter().filter_map(|r| self.target(Side::New, r));
+        targets.filter(|n| n.type_name() == entry.resource.as_ref()).collect()
+    }
+
+    /// Resources that nothing refers to by this map: those of the forward run, and new ones of the type.
+    pub(super) fn free_entries(&mut self, scope: &'r Scope, entry: &'r Entry) -> Vec<Node<'r>> {
+        let id = self.plan.scopes.iter().position(|s| std::ptr::eq(s, scope));
+        let own: Vec<&str> = self
+            .run
+            .entries
+            .iter()
+            .filter(|e| {
+                self.run.frames.get(e.frame).is_some_and(|f| Some(f.scope as usize) == id) && e.slot == entry.slot
+            })
+            .map(|e| e.full_url.as_str())
+            .collect();
+        let known: FxHashSet<&str> = self.run.entries.iter().map(|e| e.full_url.as_str()).collect();
+        self.resources(entry.resource.as_ref())
+            .into_iter()
+            .filter(|node| {
+                let url = node.parent().and_then(|e| e.text_at("fullUrl")).unwrap_or_default();
+                (own.contains(&url) || !known.contains(url)) && self.consts_hold(scope, entry, *node)
+            })
+            .collect()
+    }
+
+    /// Whether a resource has the fixed values that a scope gives its entry.
+    pub(super) fn consts_hold(&self, scope: &'r Scope, entry: &'r Entry, node: Node<'r>) -> bool {
+        scope.consts.iter().filter(|c| c.anchor == (SlotRef { up: 0, slot: entry.slot })).all(|one| {
+            let Some(SlotAt::Child { parent, written, logical, select, .. }) =
+                scope.slots.get(usize::from(one.slot)).map(|s| &s.at)
+            else {
+                return true;
+            };
+            if *parent != one.anchor {
+                return true;
+            }
+            match &one.value {
+                Constant::Text(text) => {
+                    choose(node, written, logical, select).first().is_none_or(|n| n.text() == Some(text))
+                }
+                _ => true,
+            }
+        })
+    }
+
+    pub(super) fn enter(
+        &mut self,
+        id: ScopeId,
+        frame: usize,
+        spot: Spot,
+        was: Option<usize>,
+        old: Option<Node<'r>>,
+        new: Option<Node<'r>>,
+    ) {
+        let inner = self.frame(id, frame, spot, was);
+        self.assign(inner, Side::Old, 0, old);
+        self.assign(inner, Side::New, 0, new);
+        if let Some(new) = new.filter(|n| n.is_resource()) {
+            self.taken.insert(new.id());
+        }
+        self.body(inner);
+    }
+
+    /// A scope that is there once or not.
+    pub(super) fn single(
+        &mut self,
+        frame: usize,
+        id: ScopeId,
+        scope: &'r Scope,
+        was: Option<usize>,
+        old: Option<Node<'r>>,
+        new: Option<Node<'r>>,
+    ) -> Result<(), EditError> {
+        if new.is_none() && old.is_none() {
+            return Ok(());
+        }
+        let Some(outer) = self.frames.get(frame).map(|f| f.spot.clone()) else { return Ok(()) };
+        if let Some(of) = was.and_then(|was| self.run.frames.get(was)) {
+            let spot = spot_of(of.base);
+            if new.is_none() && self.removable(scope, &spot) {
+                return self.remove(scope, &spot);
+            }
+            self.enter(id, frame, spot, was, old, new);
+            return Ok(());
+        }
+        if new.is_none() {
+            return Ok(());
+        }
+        if !scope.when.is_empty() && self.base(&outer).is_none_or(|base| !self.source.hold(base, &scope.when)) {
+            // Several lines may fill the same element from differently typed leaves: the first that can, does.
+            if !self.may_become(&outer, scope) {
+                return Ok(());
+            }
+            self.make_true(&outer, &scope.when)?;
+        }
+        let Some(path) = scope.native.first() else { return Ok(()) };
+        let spot = self.locate(&outer, path)?;
+        self.written(scope, &spot)?;
+        self.enter(id, frame, spot, None, old, new);
+        Ok(())
+    }
+
+    /// Whether nothing that stands there speaks against making a scope's conditions hold.
+    pub(super) fn may_become(&self, outer: &Spot, scope: &Scope) -> bool {
+        scope.when.iter().all(|condition| match &condition.test {
+            Test::In(_) => self.first(outer, &condition.path).is_none() || outer.node.is_some(),
+            Test::Absent | Test::NotIn(_) => {
+                self.base(outer).is_none_or(|b| self.source.hold(b, std::slice::from_ref(condition)))
+            }
+            Test::Valued => true,
+        })
+    }
+
+    /// Whether a composite that FHIR no longer has can go whole: nothing else of the map is in it.
+    pub(super) fn removable(&self, scope: &Scope, spot: &Spot) -> bool {
+        let Some(node) = spot.node else { return false };
+        // An alias shares its place with other lines, which say themselves what goes.
+        if matches!(scope.slots.first().map(|s| &s.at), Some(SlotAt::Alias(_))) {
+            let carried = self.run.trace.records.iter().filter(|r| self.source.tree.leaves(node).contains(&r.leaf));
+            return carried.clone().count() > 0 && scope.entries.is_empty();
+        }
+        true
+    }
+
+    /// Takes a native repetition out, or says that it is no more.
+    pub(super) fn remove(&mut self, scope: &Scope, spot: &Spot) -> Result<(), EditError> {
+        let Some(node) = spot.node else { return Ok(()) };
+        let tree = self.source.tree;
+        let _ = scope;
+        match tree.kind(node) {
+            Kind::Segment => {
+                if self.sequence.is_empty() {
+                    self.sequence = self.source.sequence();
+                }
+                for segment in self.group_of(node, spot.group) {
+                    self.edit.remove(segment)?;
+                    self.sequence.retain(|(at, _)| *at != Place::Node(segment));
+                }
+                Ok(())
+            }
+            Kind::Field => self.edit.null(Place::Node(node), &[]),
+            Kind::Component | Kind::Subcomponent => self.edit.null(Place::Node(node), &[]),
+            _ => self.edit.remove(node),
+        }
+    }
+
+    /// The segments that go with one: its group, when it begins one that can repeat.
+    pub(super) fn group_of(&self, node: NodeId, group: usize) -> Vec<NodeId> {
+        let Some(groups) = self.source.groups() else { return vec![node] };
+        let Some(index) = self.source.segment_index(node) else { return vec![node] };
+        match groups.group(group) {
+            Some(of) if group != 0 && of.segments.start == index => {
+                of.segments.clone().filter_map(|i| self.source.segment_at(i)).collect()
+            }
+            _ => vec![node],
+        }
+    }
+
+    /// A scope that repeats: its repetitions are aligned, then each is walked, taken out or made.
+    pub(super) fn repeated(
+        &mut self,
+        frame: usize,
+        id: ScopeId,
+        scope: &'r Scope,
+        frames: &[usize],
+        old: &[Node<'r>],
+        new: &[Node<'r>],
+    ) -> Result<(), EditError> {
+        let pairs = align(self.old, self.new, old, new);
+        let Some(outer) = self.frames.get(frame).map(|f| f.spot.clone()) else { return Ok(()) };
+        let mut left = old.len();
+        for pair in &pairs {
+            if let Pair::Gone(at) = pair {
+                let Some(of) = frames.get(*at).and_then(|was| self.run.frames.get(*was)) else { continue };
+                let spot = spot_of(of.base);
+                left = left.saturating_sub(1);
+                self.take_out(scope, &spot, left + pairs.iter().filter(|p| matches!(p, Pair::New(_))).count())?;
+            }
+        }
+        for pair in pairs {
+            match pair {
+                Pair::Both(was, now) => {
+                    let Some(base) = frames.get(was).and_then(|f| self.run.frames.get(*f)).map(|f| f.base) else {
+                        continue;
+                    };
+                    let frame_was = frames.get(was).copied();
+                    self.enter(id, frame, spot_of(base), frame_was, old.get(was).copied(), new.get(now).copied());
+                }
+                Pair::New(now) => {
+                    let spot = self.grow(&outer, scope)?;
+                    self.enter(id, frame, spot, None, None, new.get(now).copied());
+                }
+                Pair::Gone(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one repetition out; the last one of a field leaves the format's delete behind.
+    pub(super) fn take_out(&mut self, scope: &Scope, spot: &Spot, left: usize) -> Result<(), EditError> {
+        let Some(node) = spot.node else { return Ok(()) };
+        if matches!(self.source.tree.kind(node), Kind::Repetition) && left > 0 {
+            return self.edit.remove(node);
+        }
+        self.remove(scope, spot)
+    }
+
+    /// A new native repetition.
+    pub(super) fn grow(&mut self, outer: &Spot, scope: &'r Scope) -> Result<Spot, EditError> {
+        let Some(path) = scope.native.first() else { return Ok(outer.clone()) };
+        let Some((last, before)) = path.steps.split_last() else { return Ok(outer.clone()) };
+        let start = NativePath { from_document: path.from_document, steps: before.to_vec() };
+        let holder = self.locate(outer, &start)?;
+        let spot = match &last.name {
+            NativeName::Segment(name) => {
+                let at = self.insert_segment(&holder, *name)?;
+                Spot { at, steps: Vec::new(), node: None, group: holder.group }
+            }
+            NativeName::Field(n) => self.grow_field(&holder, *n)?,
+            NativeName::Member(name) => {
+                let mut steps = holder.steps.clone();
+                if !name.is_empty() {
+                    steps.push(Step::Member(name.clone()));
+                }
+                let at = self.edit.insert(Anchor::Last(holder.at, &steps), Insert::Item)?;
+                Spot { at, steps: Vec::new(), node: None, group: 0 }
+            }
+            NativeName::Row => {
+                let at = self.edit.insert(Anchor::Last(Place::Node(NodeId::ROOT), &[]), Insert::Row)?;
+                Spot { at, steps: Vec::new(), node: None, group: 0 }
+            }
+            _ => self.locate(outer, path)?,
+        };
+        if let NativeSelect::Where(conditions, _) = &last.select {
+            self.make_true(&spot, conditions)?;
+        }
+        self.written(scope, &spot)?;
+        self.number(outer, scope, &spot)?;
+        Ok(spot)
+    }
+
+    pub(super) fn grow_field(&mut self, holder: &Spot, number: u16) -> Result<Spot, EditError> {
+        let mut steps = holder.steps.clone();
+        steps.push(Step::Field(number));
+        let at = self.edit.insert(Anchor::Last(holder.at, &steps), Insert::Repetition)?;
+        Ok(Spot { at, steps: Vec::new(), node: None, group: holder.group })
+    }
+
+    pub(super) fn written(&mut self, scope: &Scope, spot: &Spot) -> Result<(), EditError> {
+        for (path, text) in &scope.written {
+            let at = self.locate(spot, path)?;
+            self.change(at, Change::Set(text.clone()));
+        }
+        Ok(())
+    }
+
+    /// The number of a new repetition.
+    pub(super) fn number(&mut self, outer: &Spot, scope: &Scope, spot: &Spot) -> Result<(), EditError> {
+        let Some((_, path)) = &scope.ordinal else { return Ok(()) };
+        let before = self
+            .base(outer)
+            .map_or(0, |base| scope.native.first().map_or(0, |path| self.source.select(base, path).len()));
+        let grown = self.numbered.entry((outer.at, scope.line)).or_insert(0);
+        *grown += 1;
+        let number = before + *grown;
+        let at = self.locate(spot, path)?;
+        self.change(at, Change::Set(number.to_string()));
+        Ok(())
+    }
+}
