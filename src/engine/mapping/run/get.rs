@@ -56,6 +56,7 @@ struct KeyText {
     personal: bool,
     /// The leaves that it is made of.
     parts: Vec<NodeId>,
+}
 
 impl Run {
     /// Where in its list the element of a slot stands.

@@ -302,7 +302,7 @@ impl<'r> Put<'r> {
                 Spot { at, steps: Vec::new(), node: None, group: holder.group }
             }
             NativeName::Field(n) => self.grow_field(&holder, *n)?,
-            NativeName::Member(name) => {
+            NativeName::Member(name) if last.select.many() => {
                 let mut steps = holder.steps.clone();
                 if !name.is_empty() {
                     steps.push(Step::Member(name.clone()));
