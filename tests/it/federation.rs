@@ -148,6 +148,16 @@ async fn only_known_holders_are_asked_where_so_configured() {
 }
 
 #[tokio::test]
+async fn who_could_not_be_asked_without_a_patient_is_said() {
+    let world = two();
+    let found = world.search("CarePlan", &[("identifier", "urn:plans|77")]).await;
+    for provider in ["county", "ry"] {
+        assert_eq!(found.told(provider), Some(("not-asked".to_owned(), "informational".to_owned())));
+    }
+    assert_eq!((world.searches("county"), found.response.providers.len()), (0, 0));
+}
+
+#[tokio::test]
 async fn a_person_is_found_at_all_providers_by_one_providers_patient() {
     let world = two();
     world.keep(Some("hospital"), AINO, &[patient("hospital.7", AINO)]).await;

@@ -120,6 +120,13 @@ impl Federation {
         now.after(allowed.min(self.config.deadline))
     }
 
+    /// Says of everyone who could be asked for a type that they were not, and why.
+    pub(crate) fn not_asked(&self, resource_type: &str, why: &'static str) -> Vec<Report> {
+        let sources = self.sources.load();
+        let able = sources.live().filter(|source| source.adapter.capabilities().of(resource_type).search);
+        able.map(|source| Report { provider: Arc::clone(&source.name), state: State::NotAsked(why) }).collect()
+    }
+
     /// Whether a version that is kept here is of the caller's mode.
     pub(crate) fn is_of_mode(&self, provider: Option<&str>, content: &[u8], mode: Mode) -> bool {
         let sources = self.sources.load();

@@ -106,7 +106,9 @@ async fn kept(scope: &Scope<'_>, keys: Vec<ResourceKey>) -> Result<(Vec<Part>, V
     });
     let members = members.await.map_err(store_failed)?;
     let parts = members.into_iter().map(Part::stored).collect();
-    Ok((scope.federation.visible(parts, scope.mode), Vec::new()))
+    const WHY: &str = "the search names no patient that it could be asked about";
+    let reports = scope.federation.not_asked(scope.query.resource_type, WHY);
+    Ok((scope.federation.visible(parts, scope.mode), reports))
 }
 
 impl Pool {
