@@ -503,7 +503,12 @@ impl Composer<'_> {
             let Some(id) = plan.text_at("id") else { continue };
             let key = ResourceKey::new("CareTeam", id);
             seen.push(key.clone());
-            let orders = team::orders(plan);
+            let mut orders = team::orders(plan);
+            orders.extend(orders_of(bundle, id).filter(|order| !orders.contains(order)).collect::<Vec<_>>());
+            if let Some(current) = known.teams.iter().find(|team| team.resource.key == key) {
+                let before = known::facet_texts(current, ORDER).map(str::to_owned);
+                orders.extend(before.filter(|order| !orders.contains(order)).collect::<Vec<_>>());
+            }
             let current = known.teams.iter().find(|team| team.resource.key == key);
             let document = match current {
                 Some(current) => parse(&current.resource.content, bundle)?,
@@ -516,7 +521,10 @@ impl Composer<'_> {
             if seen.contains(&current.resource.key) {
                 continue;
             }
-            let orders: Vec<String> = known::facet_texts(current, ORDER).map(str::to_owned).collect();
+            let mut orders: Vec<String> = known::facet_texts(current, ORDER).map(str::to_owned).collect();
+            orders.extend(
+                orders_of(bundle, &current.resource.key.id).filter(|order| !orders.contains(order)).collect::<Vec<_>>(),
+            );
             let document = parse(&current.resource.content, bundle)?;
             let key = current.resource.key.clone();
             self.keep_team(&key, Some(current), &document, &members_of(&orders), &orders, composed)?;
@@ -571,6 +579,15 @@ fn by_reference(bundle: &Document, reference: &str) -> Option<NodeId> {
 /// The resources of a Bundle's entries, in order.
 pub(crate) fn resources(bundle: &Document) -> impl Iterator<Item = Node<'_>> {
     bundle.root().named("entry").filter_map(|entry| entry.first("resource"))
+}
+
+/// The orders of a document that are based on a plan: the plan holds them, whether it says so itself yet or not.
+fn orders_of<'b>(bundle: &'b Document, plan: &'b str) -> impl Iterator<Item = String> + 'b {
+    let wanted = format!("CarePlan/{plan}");
+    resources(bundle).filter(|one| one.type_name() == "ServiceRequest").filter_map(move |order| {
+        let is_based = order.named("basedOn").any(|based| based.text_at("reference") == Some(&wanted));
+        is_based.then(|| order.text_at("id").map(|id| format!("ServiceRequest/{id}"))).flatten()
+    })
 }
 
 /// The Task of an order: the one that is not over, else the last.
