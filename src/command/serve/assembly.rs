@@ -138,7 +138,7 @@ impl Assembly {
         });
         let maps = Arc::new(maps(&loaded)?);
         let registry = Arc::new(providers(&loaded, &clock, &metrics, &maps)?);
-        let behind = behind(&loaded, &clock, &store, registry, maps)?;
+        let behind = behind(&loaded, &clock, &store, &metrics, registry, maps)?;
         Ok(Self { loaded, clock, metrics, readiness, store, behind })
     }
 
@@ -384,6 +384,7 @@ fn behind(
     loaded: &Loaded,
     clock: &Clock,
     store: &Store,
+    metrics: &Metrics,
     registry: Arc<Registry>,
     maps: Arc<Maps>,
 ) -> Result<Behind, AssemblyError> {
@@ -407,8 +408,9 @@ fn behind(
         config.federation.clone(),
         &config.cache,
         clock.clone(),
-    );
-    let pages = Pages::new(random()?).map_err(|_| AssemblyError::Pages)?;
+    )
+    .measured(metrics)?;
+    let pages = Pages::new(store.derived_key("links to further pages")).map_err(|_| AssemblyError::Pages)?;
     let workflow = Arc::clone(&bridge) as Arc<dyn Workflow>;
     Ok(Behind {
         interactions: Arc::new(Exchanged::new(Arc::new(federation), workflow, pages)),
