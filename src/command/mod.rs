@@ -3,8 +3,11 @@
 //! 0: done. 1: what was asked for did not hold or could not be done. 2: the command line, or a file that it names, is
 //! wrong.
 
+mod fhirpath;
+mod package;
 mod secret;
 pub mod serve;
+mod validate;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -30,6 +33,9 @@ struct Arguments {
 enum Command {
     Serve(serve::Arguments),
     Secret(secret::Arguments),
+    Validate(validate::Arguments),
+    Fhirpath(fhirpath::Arguments),
+    Package(package::Arguments),
 }
 
 /// Runs the command that the arguments name (the first is the program's own name) and gives its exit code.
@@ -38,6 +44,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Arguments { command }) => match command {
             Command::Serve(arguments) => serve::run(&arguments),
             Command::Secret(arguments) => secret::run(&arguments),
+            Command::Validate(arguments) => validate::run(&arguments),
+            Command::Fhirpath(arguments) => fhirpath::run(&arguments),
+            Command::Package(arguments) => package::run(&arguments),
         },
         Err(error) => {
             // Help goes to standard output, mistakes to standard error; when neither can be written, the code still tells.

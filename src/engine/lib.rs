@@ -10,6 +10,7 @@
 pub mod definitions;
 pub mod fault;
 pub mod fhir;
+pub mod fhirpath;
 pub mod mapping;
 pub mod native;
 pub mod native_rules;

@@ -16,6 +16,7 @@ mod dependencies;
 mod documents;
 mod exchange;
 mod federation;
+mod fhirpath;
 mod gateway;
 mod golden;
 mod interactions;

@@ -45,7 +45,9 @@ fn a_correct_patient_has_no_errors() {
 #[test]
 fn an_unknown_element_is_found_at_the_top_and_within() {
     assert_eq!(
-        errors(r#"{"resourceType":"Patient","nam":[{}],"contact":[{"gender":"male","colour":"red"}]}"#),
+        errors(
+            r#"{"resourceType":"Patient","nam":[{}],"contact":[{"gender":"male","name":{"text":"x"},"colour":"red"}]}"#
+        ),
         [
             "Patient.nam structure http://hl7.org/fhir/StructureDefinition/Patient|4.0.1#Patient",
             "Patient.contact[0].colour structure http://hl7.org/fhir/StructureDefinition/Patient|4.0.1#Patient.contact",
@@ -106,7 +108,7 @@ fn references_to_other_types_and_to_nothing_are_found() {
     assert_eq!(places(&task("https://h.example/fhir/Group/1/_history/2")), Vec::<String>::new());
     assert_eq!(places(&task("Organization/1")), ["CareTeam.subject value"]);
     assert_eq!(places(&task("https://h.example/fhir/Organization/1")), ["CareTeam.subject value"]);
-    assert_eq!(places(&task("#p")), ["CareTeam.subject.reference structure"]);
+    assert_eq!(places(&task("#p")), ["CareTeam.subject structure"]);
     assert_eq!(
         places(
             r##"{"resourceType":"CareTeam","contained":[{"resourceType":"Organization","id":"o","name":"x"}],
@@ -129,7 +131,10 @@ fn a_resource_must_say_a_type_that_is_known() {
     assert_eq!(places(r#"{"id":"x"}"#), ["$this structure"]);
     assert_eq!(places(r#"{"resourceType":"Patent","id":"x"}"#), ["$this structure"]);
     assert_eq!(
-        places(r#"{"resourceType":"Patient","contained":[{"resourceType":"Patent","id":"x"}]}"#),
+        places(
+            r##"{"resourceType":"Patient","contained":[{"resourceType":"Patent","id":"x"}],
+            "generalPractitioner":[{"reference":"#x","display":"y"}]}"##
+        ),
         ["Patient.contained[0] structure"]
     );
 }
@@ -156,4 +161,223 @@ fn the_official_examples_have_no_errors_but_the_known_ones() {
     let unexpected: Vec<&String> = found.iter().filter(|line| !known.contains(&line.as_str())).collect();
     let gone: Vec<&&str> = known.iter().filter(|line| !found.iter().any(|one| one == **line)).collect();
     assert!(unexpected.is_empty() && gone.is_empty(), "unexpected: {unexpected:#?}\ngone: {gone:#?}");
+}
+
+const FI: &str = "https://silta.example/fhir/fi/StructureDefinition/";
+
+/// Path and rule (without the profile) of each finding by a Finnish profile of a severity.
+fn by(profile: &str, text: &str, severity: Severity) -> Vec<String> {
+    let document = json(text);
+    let canonical = format!("{FI}{profile}");
+    assert!(VALIDATOR.knows(&canonical), "{profile} is there");
+    let findings = VALIDATOR.validate(&document, &[&canonical]);
+    findings
+        .iter()
+        .filter(|finding| finding.severity == severity)
+        .map(|finding| {
+            let rule = finding.rule_code(&document);
+            format!("{} {}", finding.path(&document), rule.rsplit(['#', '/']).next().unwrap())
+        })
+        .collect()
+}
+
+/// Replaces text that must be there.
+fn with(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "{from} is there");
+    text.replacen(from, to, 1)
+}
+
+/// One change of a document that conforms to a profile, and the error it makes.
+fn every_rule_is_found(profile: &str, good: &str, changes: &[(&str, &str, &str)]) {
+    assert_eq!(by(profile, good, Severity::Error), Vec::<String>::new(), "{profile} holds");
+    for (from, to, expected) in changes {
+        let found = by(profile, &with(good, from, to), Severity::Error);
+        assert_eq!(found, [(*expected).to_owned()], "{profile}: {from} -> {to}");
+    }
+}
+
+const PATIENT: &str = r#"{"resourceType":"Patient",
+    "meta":{"security":[{"system":"https://hl7.fi/fhir/finnish-base-profiles/CodeSystem/fi-base-security-label-cs","code":"TURVAKIELTO"}]},
+    "extension":[{"url":"https://silta.example/fhir/fi/StructureDefinition/fi-municipality",
+        "valueCoding":{"system":"urn:oid:1.2.246.537.6.21","code":"837"}}],
+    "identifier":[{"use":"official","type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"NNFIN"}]},
+        "system":"urn:oid:1.2.246.21","value":"140347-9120"},{"use":"secondary","system":"urn:oid:1.2.3","value":"x"}]}"#;
+
+#[test]
+fn the_finnish_patient_has_one_official_identifier_a_municipality_and_a_label() {
+    every_rule_is_found(
+        "fi-patient",
+        PATIENT,
+        &[
+            (r#""code":"NNFIN""#, r#""code":"MR""#, "Patient.identifier[0].type Patient.identifier:PIC.type"),
+            (r#""system":"urn:oid:1.2.246.21","#, "", "Patient.identifier[0] Patient.identifier:PIC.system"),
+            (
+                "urn:oid:1.2.246.21\"",
+                "urn:oid:1.2.246.22\"",
+                "Patient.identifier[0].system Patient.identifier:PIC.system",
+            ),
+            (r#","value":"140347-9120""#, "", "Patient.identifier[0] Patient.identifier:PIC.value"),
+            ("140347-9120", "140347-912", "Patient.identifier[0] fi-hetu-form"),
+            ("140347-9120", "141347-9120", "Patient.identifier[0] fi-hetu-form"),
+            ("140347-9120", "140347G9120", "Patient.identifier[0] fi-hetu-form"),
+            (
+                r#""system":"urn:oid:1.2.246.537.6.21","#,
+                "",
+                "Patient.extension[0].value.ofType(Coding) Extension.value[x].system",
+            ),
+            (
+                "1.2.246.537.6.21\"",
+                "1.2.246.537.6.22\"",
+                "Patient.extension[0].value.ofType(Coding).system Extension.value[x].system",
+            ),
+            (r#","code":"837""#, "", "Patient.extension[0].value.ofType(Coding) Extension.value[x].code"),
+            (
+                r#""valueCoding":{"system":"urn:oid:1.2.246.537.6.21","code":"837"}"#,
+                r#""valueString":"Tampere""#,
+                "Patient.extension[0].value.ofType(string) Extension.value[x]",
+            ),
+        ],
+    );
+    let two = with(PATIENT, r#""use":"secondary""#, r#""use":"official""#);
+    assert!(by("fi-patient", &two, Severity::Error).contains(&"Patient Patient.identifier:PIC".to_owned()));
+    let label = r#"{"system":"https://hl7.fi/fhir/finnish-base-profiles/CodeSystem/fi-base-security-label-cs","code":"TURVAKIELTO"}"#;
+    let twice = with(PATIENT, label, &format!("{label},{label}"));
+    assert_eq!(by("fi-patient", &twice, Severity::Error), ["Patient.meta Patient.meta.security:turvakielto"]);
+}
+
+#[test]
+fn a_wrong_check_character_of_an_identity_code_is_a_warning() {
+    assert!(by("fi-patient", PATIENT, Severity::Warning).iter().all(|line| !line.contains("hetu")));
+    let wrong = with(PATIENT, "140347-9120", "140347-9121");
+    assert_eq!(by("fi-patient", &wrong, Severity::Error), Vec::<String>::new());
+    assert!(by("fi-patient", &wrong, Severity::Warning).contains(&"Patient.identifier[0] fi-hetu-check".to_owned()));
+}
+
+#[test]
+fn a_client_plan_is_made_by_someone_for_a_time_and_its_activities_are_orders() {
+    every_rule_is_found(
+        "client-plan",
+        r#"{"resourceType":"CarePlan","status":"active","intent":"plan","title":"Kotiin","subject":{"reference":"Patient/1"},
+        "period":{"start":"2026-03-03"},"author":{"reference":"Organization/1"},"careTeam":[{"reference":"CareTeam/1"}],
+        "goal":[{"reference":"Goal/1"}],"activity":[{"reference":{"reference":"ServiceRequest/1"}}]}"#,
+        &[
+            (r#""intent":"plan""#, r#""intent":"order""#, "CarePlan.intent CarePlan.intent"),
+            (r#""title":"Kotiin","#, "", "CarePlan CarePlan.title"),
+            ("Patient/1", "Group/1", "CarePlan.subject CarePlan.subject"),
+            (r#""period":{"start":"2026-03-03"},"#, "", "CarePlan CarePlan.period"),
+            (r#"{"start":"2026-03-03"}"#, r#"{"end":"2026-03-03"}"#, "CarePlan.period CarePlan.period.start"),
+            (r#""author":{"reference":"Organization/1"},"#, "", "CarePlan CarePlan.author"),
+            (
+                r#"{"reference":{"reference":"ServiceRequest/1"}}"#,
+                r#"{"progress":[{"text":"x"}]}"#,
+                "CarePlan.activity[0] CarePlan.activity.reference",
+            ),
+            ("ServiceRequest/1", "VisionPrescription/1", "CarePlan.activity[0].reference CarePlan.activity.reference"),
+        ],
+    );
+    let detail = r#"{"resourceType":"CarePlan","status":"active","intent":"plan","title":"Kotiin","subject":{"reference":"Patient/1"},
+        "period":{"start":"2026-03-03"},"author":{"reference":"Organization/1"},"activity":[{"detail":{"status":"scheduled"}}]}"#;
+    assert!(
+        by("client-plan", detail, Severity::Error)
+            .contains(&"CarePlan.activity[0] CarePlan.activity.detail".to_owned())
+    );
+}
+
+#[test]
+fn a_service_referral_is_identified_ordered_and_asked_for() {
+    every_rule_is_found(
+        "service-referral",
+        r#"{"resourceType":"ServiceRequest","identifier":[{"system":"urn:oid:1.2.3","value":"1"}],"status":"active","intent":"order",
+        "code":{"text":"Kotikuntoutus"},"subject":{"reference":"Patient/1"},"requester":{"reference":"Organization/1"},
+        "basedOn":[{"reference":"CarePlan/1"}]}"#,
+        &[
+            (
+                r#""identifier":[{"system":"urn:oid:1.2.3","value":"1"}],"#,
+                "",
+                "ServiceRequest ServiceRequest.identifier",
+            ),
+            (r#""system":"urn:oid:1.2.3","#, "", "ServiceRequest.identifier[0] ServiceRequest.identifier.system"),
+            (r#","value":"1""#, "", "ServiceRequest.identifier[0] ServiceRequest.identifier.value"),
+            (r#""intent":"order""#, r#""intent":"plan""#, "ServiceRequest.intent ServiceRequest.intent"),
+            (r#""code":{"text":"Kotikuntoutus"},"#, "", "ServiceRequest ServiceRequest.code"),
+            ("Patient/1", "Device/1", "ServiceRequest.subject ServiceRequest.subject"),
+            (r#","requester":{"reference":"Organization/1"}"#, "", "ServiceRequest ServiceRequest.requester"),
+            ("CarePlan/1", "MedicationRequest/1", "ServiceRequest.basedOn[0] ServiceRequest.basedOn"),
+        ],
+    );
+}
+
+#[test]
+fn a_coordination_task_has_parties_a_focus_and_reasons() {
+    every_rule_is_found(
+        "coordination-task",
+        r#"{"resourceType":"Task","status":"requested","intent":"order","focus":{"reference":"ServiceRequest/1"},
+        "for":{"reference":"Patient/1"},"authoredOn":"2026-03-02","requester":{"reference":"Organization/1"},
+        "owner":{"reference":"Organization/2"}}"#,
+        &[
+            (r#""intent":"order""#, r#""intent":"plan""#, "Task.intent Task.intent"),
+            (r#""focus":{"reference":"ServiceRequest/1"},"#, "", "Task Task.focus"),
+            ("ServiceRequest/1", "CarePlan/1", "Task.focus Task.focus"),
+            (r#""for":{"reference":"Patient/1"},"#, "", "Task Task.for"),
+            ("Patient/1", "Group/1", "Task.for Task.for"),
+            (r#""requester":{"reference":"Organization/1"},"#, "", "Task Task.requester"),
+            (r#","authoredOn":"2026-03-02""#, "", "Task Task.authoredOn"),
+            (r#""status":"requested""#, r#""status":"rejected""#, "Task silta-reason"),
+            (r#""status":"requested""#, r#""status":"on-hold""#, "Task silta-reason"),
+            (r#""status":"requested""#, r#""status":"cancelled""#, "Task silta-reason"),
+            (r#""status":"requested""#, r#""status":"failed""#, "Task silta-reason"),
+        ],
+    );
+}
+
+#[test]
+fn an_integrated_care_team_has_members_and_at_most_one_own_worker() {
+    let worker = r#"{"role":[{"coding":[{"system":"https://silta.example/fhir/fi/CodeSystem/care-team-role","code":"own-worker"}]}],
+        "member":{"reference":"Practitioner/1"}}"#;
+    let team = format!(
+        r#"{{"resourceType":"CareTeam","status":"active","subject":{{"reference":"Patient/1"}},"participant":[{worker}]}}"#
+    );
+    every_rule_is_found(
+        "integrated-care-team",
+        &team,
+        &[
+            (r#""status":"active","#, "", "CareTeam CareTeam.status"),
+            (r#""subject":{"reference":"Patient/1"},"#, "", "CareTeam CareTeam.subject"),
+            ("Patient/1", "Group/1", "CareTeam.subject CareTeam.subject"),
+            (worker, &format!("{worker},{worker}"), "CareTeam silta-one-own-worker"),
+        ],
+    );
+    let alone = with(&team, worker, r#"{"member":{"reference":"Organization/1"}}"#);
+    assert_eq!(by("integrated-care-team", &alone, Severity::Error), Vec::<String>::new());
+    assert!(by("integrated-care-team", &alone, Severity::Warning).contains(&"CareTeam silta-own-worker".to_owned()));
+    let nobody = with(&team, worker, r#"{"role":[{"text":"x"}]}"#);
+    assert_eq!(
+        by("integrated-care-team", &nobody, Severity::Error),
+        ["CareTeam.participant[0] CareTeam.participant.member"]
+    );
+    let empty = r#"{"resourceType":"CareTeam","status":"active","subject":{"reference":"Patient/1"}}"#;
+    assert_eq!(by("integrated-care-team", empty, Severity::Error), ["CareTeam CareTeam.participant"]);
+}
+
+#[test]
+fn a_care_goal_is_told_in_words_for_a_person_by_a_day() {
+    every_rule_is_found(
+        "care-goal",
+        r#"{"resourceType":"Goal","lifecycleStatus":"active","description":{"text":"Walks outside"},
+        "subject":{"reference":"Patient/1"},"startDate":"2026-03-03","target":[{"dueDate":"2026-05-31"}]}"#,
+        &[
+            (r#"{"text":"Walks outside"}"#, r#"{"coding":[{"code":"x"}]}"#, "Goal.description Goal.description.text"),
+            ("Patient/1", "Organization/1", "Goal.subject Goal.subject"),
+            (
+                r#""startDate":"2026-03-03""#,
+                r#""startCodeableConcept":{"text":"now"}"#,
+                "Goal.start.ofType(CodeableConcept) Goal.start[x]",
+            ),
+            (
+                r#""dueDate":"2026-05-31""#,
+                r#""dueDuration":{"value":2,"system":"http://unitsofmeasure.org","code":"mo"}"#,
+                "Goal.target[0].due.ofType(Duration) Goal.target.due[x]",
+            ),
+        ],
+    );
 }

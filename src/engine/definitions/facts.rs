@@ -3,7 +3,8 @@
 use super::format::{Section, u32_at};
 use super::model::Model;
 use super::tables::{
-    CodeSystemRecord, ConceptRecord, FilterRecord, IncludeRecord, ListedRecord, NONE, SearchRecord, ValueSetRecord,
+    CodeSystemRecord, ConceptRecord, FilterRecord, IncludeRecord, ListedRecord, NONE, SearchRecord, StructureRecord,
+    ValueSetRecord,
 };
 
 /// A code system with the concepts that are known here.
@@ -96,6 +97,20 @@ impl Model {
             .filter_map(move |index| SearchRecord::read(section, index))
             .filter(move |record| self.string(record.base) == base)
             .map(|record| SearchParameter { model: self, record })
+    }
+
+    /// What the profile or extension of this canonical (without version) says, as a StructureDefinition in JSON that
+    /// holds facts only.
+    #[must_use]
+    pub fn structure(&self, url: &str) -> Option<&str> {
+        let section = self.section(Section::StructureIndex);
+        let index = self.find(section.len() / StructureRecord::SIZE, url, |index| {
+            StructureRecord::read(section, index).map(|record| record.url)
+        })?;
+        let record = StructureRecord::read(section, index)?;
+        let start = record.offset as usize;
+        let bytes = self.section(Section::Structures).get(start..start.checked_add(record.length as usize)?)?;
+        std::str::from_utf8(bytes).ok()
     }
 
     /// Binary search in records that are sorted by a string.

@@ -54,6 +54,10 @@ pub(crate) enum Section {
     IncludedSets = 17,
     /// `string u32`: the target types of search parameters.
     SearchTargets = 18,
+    /// `url u32, offset u32, length u32`: profiles and extensions, sorted by url, in [`Section::Structures`].
+    StructureIndex = 19,
+    /// What profiles and extensions say, as compact JSON.
+    Structures = 20,
 }
 
 /// Why bytes are not compiled definitions that this program can use.

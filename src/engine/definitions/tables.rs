@@ -114,6 +114,11 @@ record!(
     SearchRecord { base: u32, code: u32, url: u32, expression: u32, kind: u32, first_target: u32, targets: u32 }
 );
 
+record!(
+    /// One profile or extension: where its JSON lies.
+    StructureRecord { url: u32, offset: u32, length: u32 }
+);
+
 /// Bits of [`ElementRecord::flags`].
 pub(crate) mod flag {
     /// `value[x]`.

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::definitions::format::{Section, assemble, count};
 use crate::definitions::tables::{
     ChoiceRecord, CodeSystemRecord, ConceptRecord, ConstraintRecord, ElementRecord, FilterRecord, IncludeRecord,
-    ListedRecord, NO_TYPE, NONE, SearchRecord, TypeRecord, UNBOUNDED, ValueSetRecord, flag,
+    ListedRecord, NO_TYPE, NONE, SearchRecord, StructureRecord, TypeRecord, UNBOUNDED, ValueSetRecord, flag,
 };
 
 use super::archive::File;
@@ -309,9 +309,11 @@ pub fn compile(files: &[File]) -> Result<Vec<u8>, CompileError> {
         return Err(CompileError::NoTypes);
     }
     let terminology = Terminology::of(&resources);
-    let strings = number(&drafts, &terminology, &fhir_version);
+    let structures = structures(&resources);
+    let strings = number(&drafts, &terminology, &structures, &fhir_version);
     let mut sections = type_sections(&drafts, &strings)?;
     sections.extend(terminology.sections(&strings));
+    sections.extend(structure_sections(&structures, &strings));
     sections.push((Section::Facts, strings.of(&fhir_version).to_le_bytes().to_vec()));
     sections.push((Section::Strings, string_section(&strings)));
     Ok(assemble(sections, digested))
@@ -323,9 +325,89 @@ fn of_type<'v>(resources: &'v [Value], name: &str) -> Vec<&'v Value> {
     found
 }
 
-fn number(drafts: &BTreeMap<String, TypeDraft>, terminology: &Terminology<'_>, fhir_version: &str) -> Numbered {
+/// What of a profile's element is a fact.
+const FACTS: [&str; 10] =
+    ["id", "path", "sliceName", "slicing", "min", "max", "type", "maxLength", "isModifier", "contentReference"];
+
+/// Profiles and extensions by url, as compact JSON without prose.
+fn structures(resources: &[Value]) -> BTreeMap<String, String> {
+    let mut out = BTreeMap::new();
+    for definition in of_type(resources, "StructureDefinition") {
+        if text(definition, "derivation") != "constraint" {
+            continue;
+        }
+        let mut facts = serde_json::Map::new();
+        facts.insert("resourceType".to_owned(), "StructureDefinition".into());
+        for key in ["url", "type", "baseDefinition", "derivation", "context"] {
+            if let Some(value) = definition.get(key) {
+                facts.insert(key.to_owned(), value.clone());
+            }
+        }
+        let elements = definition.get("differential").map_or(&[][..], |differential| list(differential, "element"));
+        let elements: Vec<Value> = elements.iter().map(element_facts).collect();
+        facts.insert("differential".to_owned(), serde_json::json!({"element": elements}));
+        out.insert(text(definition, "url").to_owned(), Value::Object(facts).to_string());
+    }
+    out
+}
+
+fn element_facts(element: &Value) -> Value {
+    let mut facts = serde_json::Map::new();
+    for (key, value) in element.as_object().into_iter().flatten() {
+        let is_value = ["fixed", "pattern", "minValue", "maxValue"].iter().any(|start| key.starts_with(start));
+        if FACTS.contains(&key.as_str()) || is_value {
+            let mut value = value.clone();
+            if key == "slicing"
+                && let Some(slicing) = value.as_object_mut()
+            {
+                slicing.remove("description");
+            }
+            facts.insert(key.clone(), value);
+        }
+    }
+    if let Some(binding) = element.get("binding") {
+        facts.insert(
+            "binding".to_owned(),
+            serde_json::json!({"strength": text(binding, "strength"), "valueSet": text(binding, "valueSet")}),
+        );
+    }
+    let constraints: Vec<Value> = list(element, "constraint")
+        .iter()
+        .map(|one| {
+            serde_json::json!({
+                "key": text(one, "key"),
+                "severity": text(one, "severity"),
+                "expression": text(one, "expression"),
+            })
+        })
+        .collect();
+    if !constraints.is_empty() {
+        facts.insert("constraint".to_owned(), constraints.into());
+    }
+    Value::Object(facts)
+}
+
+fn structure_sections(structures: &BTreeMap<String, String>, strings: &Numbered) -> Vec<(Section, Vec<u8>)> {
+    let (mut index, mut content) = (Vec::new(), Vec::new());
+    for (url, json) in structures {
+        StructureRecord { url: strings.of(url), offset: count(content.len()), length: count(json.len()) }
+            .write(&mut index);
+        content.extend_from_slice(json.as_bytes());
+    }
+    vec![(Section::StructureIndex, index), (Section::Structures, content)]
+}
+
+fn number(
+    drafts: &BTreeMap<String, TypeDraft>,
+    terminology: &Terminology<'_>,
+    structures: &BTreeMap<String, String>,
+    fhir_version: &str,
+) -> Numbered {
     let mut strings = Strings::default();
     strings.add(fhir_version);
+    for url in structures.keys() {
+        strings.add(url);
+    }
     for draft in drafts.values() {
         strings.add(&draft.name);
         strings.add(&draft.url);

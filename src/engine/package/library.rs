@@ -53,7 +53,16 @@ macro_rules! builtin {
 }
 
 /// The profiles that are part of the program, by realm.
-const BUILT_IN: [(&str, &str); 0] = builtin![];
+const BUILT_IN: [(&str, &str); 8] = builtin![
+    "fi/CodeSystem-care-team-role.json",
+    "fi/StructureDefinition-care-goal.json",
+    "fi/StructureDefinition-client-plan.json",
+    "fi/StructureDefinition-coordination-task.json",
+    "fi/StructureDefinition-fi-municipality.json",
+    "fi/StructureDefinition-fi-patient.json",
+    "fi/StructureDefinition-integrated-care-team.json",
+    "fi/StructureDefinition-service-referral.json",
+];
 
 impl Library {
     /// Nothing but the core, which is in the [`Model`].
@@ -81,7 +90,12 @@ impl Library {
         for file in files {
             let name = file.name.rsplit('/').next().unwrap_or(&file.name);
             let extension = Path::new(name).extension().and_then(std::ffi::OsStr::to_str);
-            if name.starts_with('.') || name == "package.json" || !matches!(extension, Some("json" | "xml")) {
+            // Folders hold examples and other things that are no definitions.
+            if file.name.contains('/')
+                || name.starts_with('.')
+                || name == "package.json"
+                || !matches!(extension, Some("json" | "xml"))
+            {
                 continue;
             }
             if let Err(reason) = self.add_file(&file.content) {

@@ -19,13 +19,23 @@
 
 mod binding;
 mod constraint;
+mod content;
+mod extension;
 mod finding;
+mod invariant;
+mod narrative;
 mod outcome;
+mod overlay;
 mod plan;
+mod profile;
+mod questionnaire;
 mod reference;
+mod slicing;
 mod walk;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustc_hash::FxHashMap;
 
 use crate::definitions::Model;
 use crate::fhir::document::{Document, Part};
@@ -50,6 +60,8 @@ pub struct Validator {
     terminology: Arc<Terminology>,
     plans: plan::Plans,
     names: plan::Names,
+    compiled: constraint::Compiled,
+    profiles: RwLock<FxHashMap<Box<str>, Option<Arc<profile::Profile>>>>,
     options: Options,
 }
 
@@ -64,6 +76,8 @@ impl Validator {
             terminology: Arc::new(Terminology::new(model, &library)),
             plans: plan::Plans::new(model),
             names: plan::Names::new(model),
+            compiled: constraint::Compiled::default(),
+            profiles: RwLock::new(FxHashMap::default()),
             library,
             options: Options::default(),
         }
@@ -80,6 +94,21 @@ impl Validator {
     pub fn with_options(mut self, options: Options) -> Self {
         self.options = options;
         self
+    }
+
+    /// Whether a profile is at hand and can be used.
+    #[must_use]
+    pub fn knows(&self, canonical: &str) -> bool {
+        self.profile(canonical).is_some()
+    }
+
+    fn profile(&self, canonical: &str) -> Option<Arc<profile::Profile>> {
+        if let Some(held) = self.profiles.read().unwrap_or_else(PoisonError::into_inner).get(canonical) {
+            return held.clone();
+        }
+        let made = profile::compile(&self.model, &self.library, canonical, &mut Vec::new()).ok().map(Arc::new);
+        let mut profiles = self.profiles.write().unwrap_or_else(PoisonError::into_inner);
+        profiles.entry(Box::from(canonical)).or_insert(made).clone()
     }
 
     /// The value sets and code systems it decides by.

@@ -32,6 +32,8 @@ pub(super) enum Special {
     Extension,
     Bundle,
     Narrative,
+    Attachment,
+    Response,
 }
 
 /// How JSON writes a primitive.
@@ -48,6 +50,7 @@ pub(super) enum Lexical {
 #[derive(Debug)]
 pub(super) struct ElementPlan {
     pub(super) id: ElementId,
+    pub(super) symbol: Symbol,
     pub(super) min: u32,
     pub(super) max: Option<u32>,
     pub(super) is_array: bool,
@@ -103,6 +106,8 @@ impl TypePlan {
                 "Extension" => Special::Extension,
                 "Bundle" => Special::Bundle,
                 "Narrative" => Special::Narrative,
+                "Attachment" => Special::Attachment,
+                "QuestionnaireResponse" => Special::Response,
                 _ => Special::None,
             },
             lexical: match name {
@@ -143,6 +148,7 @@ impl ElementPlan {
             .map(|(strength, url)| Binding::new(strength, url));
         Self {
             id: element.id(),
+            symbol: element.symbol(),
             min: u32::from(element.min()),
             max: element.max().map(u32::from),
             is_array: element.is_array(),
@@ -165,6 +171,9 @@ pub(super) struct Names {
     pub(super) code: Symbol,
     pub(super) coding: Symbol,
     pub(super) value: Symbol,
+    pub(super) meta: Symbol,
+    pub(super) profile: Symbol,
+    pub(super) div: Symbol,
 }
 
 impl Names {
@@ -179,6 +188,9 @@ impl Names {
             code: model.symbol("code"),
             coding: model.symbol("coding"),
             value: model.symbol("value"),
+            meta: model.symbol("meta"),
+            profile: model.symbol("profile"),
+            div: model.symbol("div"),
         }
     }
 }

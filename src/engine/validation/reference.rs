@@ -3,6 +3,7 @@
 use crate::definitions::{Kind, Symbol, TypeId};
 use crate::fhir::datatypes::is_id;
 use crate::fhir::document::Node;
+use crate::fhirpath::root_of;
 
 use super::finding::{Detail, IssueType, Rule};
 use super::plan::ElementPlan;
@@ -38,12 +39,42 @@ pub(super) fn literal(reference: &str) -> Option<Literal<'_>> {
     Some(Literal { relative: plain.get(type_at..)?, type_name, is_absolute })
 }
 
+/// The resource of the same document that a reference is to: contained, or an entry of the Bundle.
+pub(super) fn resolve<'d>(reference: &str, from: Node<'d>) -> Option<Node<'d>> {
+    let container = root_of(from.resource());
+    if let Some(id) = reference.strip_prefix('#') {
+        if id.is_empty() {
+            return Some(container);
+        }
+        return container.named("contained").find(|one| one.text_at("id") == Some(id));
+    }
+    let document = from.document();
+    if document.root().type_name() != "Bundle" {
+        return None;
+    }
+    let plain = reference.split_once("/_history/").map_or(reference, |(before, _)| before);
+    if let Some(found) = document.bundle().by_url(plain) {
+        return Some(document.node(found));
+    }
+    let literal = literal(plain).filter(|literal| !literal.is_absolute)?;
+    // A relative reference is relative to the base of its entry's fullUrl, where that has one.
+    let entry = container.parent().filter(|parent| parent.element_name() == "entry");
+    let base = entry
+        .and_then(|entry| entry.text_at("fullUrl"))
+        .and_then(|url| self::literal(url).filter(|literal| literal.is_absolute).map(|literal| (url, literal)))
+        .and_then(|(url, literal)| url.strip_suffix(literal.relative));
+    if let Some(base) = base {
+        return document.bundle().by_url(&format!("{base}{plain}")).map(|found| document.node(found));
+    }
+    document.bundle().by_id(literal.relative).map(|found| document.node(found))
+}
+
 impl<'d> Walk<'_, 'd> {
     pub(super) fn reference(&mut self, node: Node<'d>, holder: Option<&ElementPlan>) {
         let names = &self.validator.names;
         let reference = node.child(names.reference).next();
         let said = node.child(names.kind).next().and_then(Node::text);
-        let Some((at, text)) = reference.and_then(|at| at.text().map(|text| (at, text))) else {
+        let Some(text) = reference.and_then(Node::text) else {
             if let (Some(holder), Some(said)) = (holder, said) {
                 self.target_type(node, said, holder);
             }
@@ -63,15 +94,15 @@ impl<'d> Walk<'_, 'd> {
                     self.error(
                         IssueType::Structure,
                         Rule::Constraint("ref-1".into()),
-                        at.id(),
+                        node.id(),
                         Detail::Dangling { within: "contained" },
                     );
                     return;
                 };
                 Some(target.type_name())
             }
-        } else if let Some(entry) = self.document.bundle().by_url(text) {
-            Some(self.document.node(entry).type_name())
+        } else if let Some(entry) = resolve(text, node) {
+            Some(entry.type_name())
         } else {
             literal(text).map(|literal| literal.type_name)
         };
@@ -155,6 +186,21 @@ impl<'d> Walk<'_, 'd> {
 
     /// What holds for the entries of a Bundle.
     pub(super) fn bundle(&mut self, bundle: Node<'d>) {
+        let mut relations: Vec<&str> = Vec::new();
+        for link in bundle.named("link") {
+            let Some(relation) = link.text_at("relation") else { continue };
+            if matches!(relation, "self" | "first" | "previous" | "prev" | "next" | "last")
+                && relations.contains(&relation)
+            {
+                self.error(
+                    IssueType::Structure,
+                    Rule::Format("link-relation"),
+                    link.id(),
+                    Detail::Says("a Bundle has one link of this relation"),
+                );
+            }
+            relations.push(relation);
+        }
         for entry in bundle.named("entry") {
             let Some(url) = entry.first("fullUrl") else { continue };
             let Some(text) = url.text() else { continue };

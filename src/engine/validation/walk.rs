@@ -3,12 +3,13 @@
 
 use crate::definitions::{Kind, Model, Symbol, TypeId};
 use crate::fhir::datatypes::is_lexical;
-use crate::fhir::document::{Document, Node, NodeId, Shape};
+use crate::fhir::document::{Node, NodeId, Shape};
 use crate::fhir::physical::Physical;
+use crate::fhirpath::root_of;
 
 use super::Validator;
-use super::constraint::{Check, Constraint};
 use super::finding::{Detail, Finding, IssueType, Rule, Severity};
+use super::narrative::{self, Fault};
 use super::plan::{ElementPlan, Lexical, Special, TypePlan};
 
 /// Deeper than any document within its limits: recursion ends here whatever the limits were.
@@ -21,7 +22,6 @@ const MOST_FINDINGS: usize = 10_000;
 pub(super) struct Walk<'v, 'd> {
     pub(super) validator: &'v Validator,
     pub(super) model: &'v Model,
-    pub(super) document: &'d Document,
     pub(super) findings: Vec<Finding>,
     /// The resources around the current place, outermost first.
     pub(super) resources: Vec<Node<'d>>,
@@ -30,19 +30,34 @@ pub(super) struct Walk<'v, 'd> {
     depth: usize,
     /// Systems for which it was said that they are not at hand.
     pub(super) told_systems: Vec<String>,
+    /// The nodes and profiles that are being judged: cyclic profiles end here.
+    pub(super) under_way: Vec<(NodeId, usize)>,
+}
+
+impl<'v, 'd> Walk<'v, 'd> {
+    fn new(validator: &'v Validator) -> Self {
+        Self {
+            validator,
+            model: &validator.model,
+            findings: Vec::new(),
+            resources: Vec::new(),
+            counts: Vec::new(),
+            depth: 0,
+            told_systems: Vec::new(),
+            under_way: Vec::new(),
+        }
+    }
+}
+
+/// Whether a node conforms to a profile, by a walk of its own; nothing when the profile is not at hand.
+pub(super) fn conforms(validator: &Validator, node: Node<'_>, profile: &str) -> Option<bool> {
+    let mut walk = Walk::new(validator);
+    walk.resources.push(root_of(node.resource()));
+    walk.conforms(node, profile)
 }
 
 pub(super) fn validate(validator: &Validator, node: Node<'_>, profiles: &[&str]) -> Vec<Finding> {
-    let mut walk = Walk {
-        validator,
-        model: &validator.model,
-        document: node.document(),
-        findings: Vec::new(),
-        resources: Vec::new(),
-        counts: Vec::new(),
-        depth: 0,
-        told_systems: Vec::new(),
-    };
+    let mut walk = Walk::new(validator);
     walk.resource(Physical::of(node), None);
     for misplaced in node.document().misplaced() {
         walk.error(
@@ -52,10 +67,37 @@ pub(super) fn validate(validator: &Validator, node: Node<'_>, profiles: &[&str])
             Detail::Says("the elements do not stand in the order of their type"),
         );
     }
-    let _ = profiles;
+    if node.type_id().is_some() {
+        walk.resources.push(node);
+        for profile in profiles {
+            walk.named_profile(node, node.id(), profile);
+        }
+    }
     let mut findings = walk.findings;
     findings.sort_by_key(|finding| finding.at);
-    findings
+    without_repeats(findings)
+}
+
+/// The core and several profiles may say the same of a place: it is told once.
+fn without_repeats(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut out: Vec<Finding> = Vec::with_capacity(findings.len());
+    for finding in findings {
+        let is_told = out.iter().rev().take_while(|held| held.at == finding.at).any(|held| {
+            held.severity <= finding.severity
+                && match (&held.detail, &finding.detail) {
+                    (Detail::Missing { name: one, .. }, Detail::Missing { name: two, .. })
+                    | (Detail::TooMany { name: one, .. }, Detail::TooMany { name: two, .. }) => one == two,
+                    (Detail::NotInValueSet { code: one, .. }, Detail::NotInValueSet { code: two, .. }) => one == two,
+                    (Detail::TargetType { .. }, Detail::TargetType { .. }) => true,
+                    (Detail::Constraint { .. }, Detail::Constraint { .. }) => held.rule == finding.rule,
+                    (one, two) => one == two,
+                }
+        });
+        if !is_told {
+            out.push(finding);
+        }
+    }
+    out
 }
 
 fn shape_name(shape: Shape) -> &'static str {
@@ -106,7 +148,23 @@ impl<'d> Walk<'_, 'd> {
         self.resources.push(at.object_node());
         self.object(at, type_id, plan, holder);
         self.contained(at.object_node());
+        self.claimed(at.object_node());
         self.resources.pop();
+    }
+
+    /// The resource that is being walked.
+    fn current(&self, node: Node<'d>) -> Node<'d> {
+        self.resources.last().copied().unwrap_or(node)
+    }
+
+    /// The profiles that a resource says it conforms to.
+    fn claimed(&mut self, node: Node<'d>) {
+        let Some(meta) = node.child(self.validator.names.meta).next() else { return };
+        for claim in meta.child(self.validator.names.profile) {
+            if let Some(canonical) = claim.text() {
+                self.named_profile(node, claim.id(), canonical);
+            }
+        }
     }
 
     fn object(&mut self, at: Physical<'d>, type_id: TypeId, plan: &TypePlan, holder: Option<&ElementPlan>) {
@@ -124,10 +182,10 @@ impl<'d> Walk<'_, 'd> {
         self.counts.resize(base + plan.elements.len(), (0, Symbol::UNKNOWN));
         let mut has_content = false;
         for member in at.members() {
+            has_content = true;
             if member.is_resource_type() {
                 continue;
             }
-            has_content = true;
             self.member(member, type_id, plan, base);
         }
         if !has_content {
@@ -141,9 +199,13 @@ impl<'d> Walk<'_, 'd> {
             match plan.special {
                 Special::Reference => self.reference(node, holder),
                 Special::Bundle => self.bundle(node),
-                Special::Extension | Special::None | Special::Narrative => {}
+                Special::Extension => self.extension(node),
+                Special::Narrative => self.narrative(node),
+                Special::Attachment => self.attachment(node),
+                Special::Response => self.response(node),
+                Special::None => {}
             }
-            self.constraints(node, &plan.constraints);
+            self.constraints(node, self.current(node), &plan.constraints);
         }
         self.counts.truncate(base);
         self.depth -= 1;
@@ -243,7 +305,7 @@ impl<'d> Walk<'_, 'd> {
         }
         let node = at.object_node();
         self.binding(node, type_id, element);
-        self.constraints(node, &element.constraints);
+        self.constraints(node, self.current(node), &element.constraints);
     }
 
     /// A member of a primitive type: the value or values, paired with their twins.
@@ -352,7 +414,13 @@ impl<'d> Walk<'_, 'd> {
             return;
         }
         let type_name = self.model.type_name(type_id);
-        if !is_lexical(type_name, text) {
+        let is_uri = matches!(type_name, "uri" | "url" | "canonical");
+        let is_named = |kind| !is_uri || !text.starts_with("urn:") || is_lexical(kind, text);
+        if !is_lexical(type_name, text)
+            || (text.starts_with("urn:uuid:") && !is_named("uuid"))
+            || (text.starts_with("urn:oid:") && !is_named("oid"))
+            || (element.symbol == self.validator.names.id && text.contains(char::is_whitespace))
+        {
             let detail = Detail::Form { type_name: Box::from(type_name) };
             self.error(IssueType::Value, Rule::Type(type_id), at.id(), detail);
             return;
@@ -360,27 +428,41 @@ impl<'d> Walk<'_, 'd> {
         if element.binding.is_some() || !element.constraints.is_empty() {
             let node = at.with_twin(twin);
             self.binding(node, type_id, element);
-            self.constraints(node, &element.constraints);
+            self.constraints(node, self.current(node), &element.constraints);
         }
     }
 
-    fn constraints(&mut self, node: Node<'d>, constraints: &[Constraint]) {
-        for constraint in constraints {
-            let holds = match constraint.check {
-                Check::ExtensionOrValue => {
-                    let names = &self.validator.names;
-                    node.child(names.extension).next().is_some() != node.child(names.value).next().is_some()
+    /// The size that an attachment states is that of its data.
+    fn attachment(&mut self, node: Node<'d>) {
+        let (Some(data), Some(size)) = (node.text_at("data"), node.text_at("size")) else { return };
+        let letters = data.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=').count();
+        if size.parse() != Ok(letters * 3 / 4) {
+            self.error(
+                IssueType::Value,
+                Rule::Format("attachment-size"),
+                node.id(),
+                Detail::Says("the size stated is not that of the data"),
+            );
+        }
+    }
+
+    /// The narrative keeps to the XHTML of FHIR.
+    fn narrative(&mut self, node: Node<'d>) {
+        let Some(div) = node.child(self.validator.names.div).next() else { return };
+        for fault in div.text().map(narrative::faults).unwrap_or_default() {
+            let detail = match fault {
+                Fault::Malformed => Detail::Says("the narrative is not well-formed XHTML"),
+                Fault::Root => Detail::Says("the narrative is a div in the namespace http://www.w3.org/1999/xhtml"),
+                Fault::Element(name) => {
+                    Detail::Told(format!("the element \"{name}\" is not allowed in a narrative").into())
                 }
+                Fault::Attribute(name) => {
+                    Detail::Told(format!("the attribute \"{name}\" is not allowed in a narrative").into())
+                }
+                Fault::Empty => Detail::Says("the narrative has no content"),
+                Fault::Entity => Detail::Says("the narrative has an entity that XHTML does not define"),
             };
-            if !holds {
-                self.push(Finding {
-                    severity: if constraint.is_error { Severity::Error } else { Severity::Warning },
-                    issue: IssueType::Invariant,
-                    rule: Rule::Constraint(constraint.key.clone()),
-                    at: node.id(),
-                    detail: Detail::Constraint { expression: constraint.expression.clone(), human: None },
-                });
-            }
+            self.error(IssueType::Invariant, Rule::Constraint("txt-1".into()), div.id(), detail);
         }
     }
 }

@@ -1,0 +1,191 @@
+//! `silta validate`: documents judged by the core definitions and profiles.
+
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+use silta_engine::definitions::Model;
+use silta_engine::fhir::document::{Document, Limits};
+use silta_engine::package::library::Library;
+use silta_engine::validation::{Finding, Options, Severity, Validator, outcome, syntax_outcome};
+
+use super::{DONE, FAILED, USAGE, package};
+use crate::clock::Clock;
+
+/// Judges FHIR documents, JSON or XML, by the core definitions and profiles.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  silta validate --package hl7.fhir.fi.base.tgz patient.json\n\nA folder is searched for .json, .xml \
+                        and .ndjson files; - is standard input. Exit 0: no errors; 1: errors; 2: a file cannot be read."
+)]
+pub(super) struct Arguments {
+    /// A package to judge by: a .tgz, a folder, or one definition as JSON or XML.
+    #[arg(long, value_name = "P")]
+    package: Vec<PathBuf>,
+    /// A profile that every document must conform to: a canonical, with or without |version.
+    #[arg(long, value_name = "URL")]
+    profile: Vec<String>,
+    /// One line of JSON a document.
+    #[arg(long)]
+    json: bool,
+    /// Rules of best practice as well.
+    #[arg(long)]
+    best_practice: bool,
+    /// Exit 1 for warnings too.
+    #[arg(long)]
+    warnings_as_errors: bool,
+    /// A folder of profiles that adds to those of the program.
+    #[arg(long, value_name = "DIR")]
+    profiles: Option<PathBuf>,
+    /// Files and folders; - is standard input.
+    #[arg(required = true, value_name = "FILE|DIR|-")]
+    input: Vec<PathBuf>,
+}
+
+/// One text to judge: its file, its line in NDJSON.
+struct Input {
+    file: String,
+    line: Option<usize>,
+    content: Vec<u8>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> u8 {
+    match judge(arguments, &Clock::system()) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            USAGE
+        }
+    }
+}
+
+fn judge(arguments: &Arguments, clock: &Clock) -> io::Result<u8> {
+    let mut library = Library::built_in();
+    for path in arguments.profiles.iter().chain(&arguments.package) {
+        for unusable in package::load(&mut library, path)? {
+            writeln!(io::stderr(), "{}: {}: {}", path.display(), unusable.file, unusable.reason)?;
+        }
+    }
+    let validator = Validator::new(library).with_options(Options { best_practice: arguments.best_practice });
+    let profiles: Vec<&str> = arguments.profile.iter().map(String::as_str).collect();
+    let mut files = Vec::new();
+    for path in &arguments.input {
+        collect(path, &mut files)?;
+    }
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut failed = false;
+    for file in files {
+        for input in read(&file)? {
+            let started = clock.instant();
+            let (issues, judged) = one(&validator, &profiles, input.content);
+            let micros = clock.instant().since(started).as_micros();
+            let worst = |severity: &str| {
+                issues
+                    .get("issue")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .any(|issue| issue["severity"] == *severity)
+            };
+            failed |= worst("fatal") || worst("error") || (arguments.warnings_as_errors && worst("warning"));
+            if arguments.json {
+                let mut line = json!({"file": input.file, "outcome": issues, "micros": micros});
+                if let (Some(number), Some(line)) = (input.line, line.as_object_mut()) {
+                    line.insert("line".to_owned(), number.into());
+                }
+                writeln!(out, "{line}")?;
+            } else {
+                print(&mut out, &input.file, input.line, &issues, judged.as_deref())?;
+            }
+        }
+    }
+    out.flush()?;
+    Ok(if failed { FAILED } else { DONE })
+}
+
+/// The outcome of one text, and the findings in it.
+fn one(validator: &Validator, profiles: &[&str], content: Vec<u8>) -> (Value, Option<Vec<Finding>>) {
+    let is_xml = content.iter().find(|byte| !byte.is_ascii_whitespace() && !matches!(byte, 0xef | 0xbb | 0xbf));
+    let read = if is_xml == Some(&b'<') { Document::from_xml } else { Document::from_json };
+    match read(Model::r4(), content, &Limits::default()) {
+        Ok(document) => {
+            let findings = validator.validate(&document, profiles);
+            (outcome(&document, &findings), Some(findings))
+        }
+        Err(error) => (syntax_outcome(&error), None),
+    }
+}
+
+fn print(
+    out: &mut impl Write,
+    file: &str,
+    line: Option<usize>,
+    outcome: &Value,
+    findings: Option<&[Finding]>,
+) -> io::Result<()> {
+    let name = line.map_or_else(|| file.to_owned(), |line| format!("{file} line {line}"));
+    if findings.is_some_and(<[Finding]>::is_empty) {
+        return writeln!(out, "{name}: nothing wrong was found");
+    }
+    for issue in outcome.get("issue").and_then(Value::as_array).into_iter().flatten() {
+        let text = |path: &str| issue.pointer(path).and_then(Value::as_str).unwrap_or("");
+        writeln!(
+            out,
+            "{name}:{}: {}: {}: {} [{}]",
+            text("/diagnostics"),
+            text("/severity"),
+            text("/expression/0"),
+            text("/details/text"),
+            text("/details/coding/0/code")
+        )?;
+    }
+    let errors = findings.map_or(1, |findings| findings.iter().filter(|one| one.severity == Severity::Error).count());
+    writeln!(out, "{name}: {errors} errors")
+}
+
+fn is_document(path: &Path) -> bool {
+    matches!(path.extension().and_then(OsStr::to_str), Some("json" | "xml" | "ndjson"))
+}
+
+fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    if path != Path::new("-") && std::fs::metadata(path).map_err(|error| named(path, &error))?.is_dir() {
+        let mut inside = Vec::new();
+        for entry in std::fs::read_dir(path)? {
+            inside.push(entry?.path());
+        }
+        inside.sort();
+        for entry in inside {
+            if entry.is_dir() || is_document(&entry) {
+                collect(&entry, files)?;
+            }
+        }
+    } else {
+        files.push(path.to_owned());
+    }
+    Ok(())
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+fn read(path: &Path) -> io::Result<Vec<Input>> {
+    let mut content = Vec::new();
+    if path == Path::new("-") {
+        io::stdin().lock().read_to_end(&mut content)?;
+    } else {
+        content = std::fs::read(path).map_err(|error| named(path, &error))?;
+    }
+    let file = path.display().to_string();
+    if path.extension() != Some(OsStr::new("ndjson")) {
+        return Ok(vec![Input { file, line: None, content }]);
+    }
+    Ok(content
+        .split(|byte| *byte == b'\n')
+        .enumerate()
+        .filter(|(_, line)| !line.iter().all(u8::is_ascii_whitespace))
+        .map(|(number, line)| Input { file: file.clone(), line: Some(number + 1), content: line.to_vec() })
+        .collect())
+}

@@ -1,0 +1,1058 @@
+//! Evaluation: items are pushed from step to step, and a step may say that it has seen enough.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use rustc_hash::FxHashSet;
+
+use crate::definitions::{Symbol, TypeId};
+use crate::fhir::document::Node;
+
+use super::decimal::Decimal;
+use super::function::Function;
+use super::syntax::{Id, Op, Operator, TypeName};
+use super::temporal::{Calendar, Kind, Temporal};
+use super::value::{Quantity, QuantityUnit, Value, equal, equivalent, key};
+use super::{Context, EvalError, Plan, convert, string};
+
+/// Whether more items are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    More,
+    Enough,
+}
+
+type Sink<'s, 'd> = &'s mut dyn FnMut(Value<'d>) -> Result<Flow, EvalError>;
+
+/// What the names of a step are looked up in.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'s, 'd> {
+    this: Option<&'s Value<'d>>,
+    index: i64,
+    total: Option<&'s [Value<'d>]>,
+    depth: usize,
+}
+
+const DEEPEST: usize = 400;
+
+pub(super) struct Machine<'p, 'd> {
+    pub(super) plan: &'p Plan,
+    pub(super) context: &'p Context<'d, 'p>,
+}
+
+pub(super) fn collection<'d>(plan: &Plan, context: &Context<'d, '_>) -> Result<Vec<Value<'d>>, EvalError> {
+    let focus = context.focus.map(Value::Node);
+    let machine = Machine { plan, context };
+    machine.values(plan.root, Scope { this: focus.as_ref(), index: 0, total: None, depth: 0 })
+}
+
+pub(super) fn boolean(plan: &Plan, context: &Context<'_, '_>) -> Result<Option<bool>, EvalError> {
+    let focus = context.focus.map(Value::Node);
+    let machine = Machine { plan, context };
+    machine.boolean(plan.root, Scope { this: focus.as_ref(), index: 0, total: None, depth: 0 })
+}
+
+/// One item as a boolean: any item that is not a boolean stands for true.
+fn truth(values: &[Value<'_>]) -> Result<Option<bool>, EvalError> {
+    match values {
+        [] => Ok(None),
+        [one] => Ok(match one.lifted() {
+            Some(Value::Boolean(value)) => Some(value),
+            _ => Some(true),
+        }),
+        _ => Err(EvalError::Several),
+    }
+}
+
+fn single(mut values: Vec<Value<'_>>) -> Result<Option<Value<'_>>, EvalError> {
+    if values.len() > 1 {
+        return Err(EvalError::Several);
+    }
+    Ok(values.pop())
+}
+
+impl<'d> Machine<'_, 'd> {
+    pub(super) fn values(&self, id: Id, scope: Scope<'_, 'd>) -> Result<Vec<Value<'d>>, EvalError> {
+        let mut out = Vec::new();
+        self.walk(id, scope, &mut |value| {
+            out.push(value);
+            Ok(Flow::More)
+        })?;
+        Ok(out)
+    }
+
+    /// At most one item, as a System value where it has one.
+    fn one(&self, id: Id, scope: Scope<'_, 'd>) -> Result<Option<Value<'d>>, EvalError> {
+        Ok(single(self.values(id, scope)?)?.and_then(|value| value.lifted()))
+    }
+
+    fn input(&self, of: Option<Id>, scope: Scope<'_, 'd>) -> Result<Vec<Value<'d>>, EvalError> {
+        match of {
+            Some(of) => self.values(of, scope),
+            None => Ok(scope.this.cloned().into_iter().collect()),
+        }
+    }
+
+    fn each(&self, of: Option<Id>, scope: Scope<'_, 'd>, sink: Sink<'_, 'd>) -> Result<Flow, EvalError> {
+        match of {
+            Some(of) => self.walk(of, scope, sink),
+            None => match scope.this {
+                Some(this) => sink(this.clone()),
+                None => Ok(Flow::More),
+            },
+        }
+    }
+
+    /// Whether a collection has an item.
+    fn any(&self, of: Option<Id>, scope: Scope<'_, 'd>) -> Result<bool, EvalError> {
+        let mut found = false;
+        self.each(of, scope, &mut |_| {
+            found = true;
+            Ok(Flow::Enough)
+        })?;
+        Ok(found)
+    }
+
+    pub(super) fn boolean(&self, id: Id, scope: Scope<'_, 'd>) -> Result<Option<bool>, EvalError> {
+        match self.plan.op(id) {
+            Op::Literal(Value::Boolean(value)) => Ok(Some(*value)),
+            Op::Binary { operator, left, right } => match operator {
+                Operator::And => {
+                    let left = self.boolean(*left, scope)?;
+                    if left == Some(false) {
+                        return Ok(left);
+                    }
+                    Ok(match (left, self.boolean(*right, scope)?) {
+                        (_, Some(false)) => Some(false),
+                        (Some(true), Some(true)) => Some(true),
+                        _ => None,
+                    })
+                }
+                Operator::Or => {
+                    let left = self.boolean(*left, scope)?;
+                    if left == Some(true) {
+                        return Ok(left);
+                    }
+                    Ok(match (left, self.boolean(*right, scope)?) {
+                        (_, Some(true)) => Some(true),
+                        (Some(false), Some(false)) => Some(false),
+                        _ => None,
+                    })
+                }
+                Operator::Xor => {
+                    let (left, right) = (self.boolean(*left, scope)?, self.boolean(*right, scope)?);
+                    Ok(left.zip(right).map(|(left, right)| left != right))
+                }
+                Operator::Implies => {
+                    let left = self.boolean(*left, scope)?;
+                    if left == Some(false) {
+                        return Ok(Some(true));
+                    }
+                    Ok(match (left, self.boolean(*right, scope)?) {
+                        (_, Some(true)) => Some(true),
+                        (Some(true), right) => right,
+                        _ => None,
+                    })
+                }
+                _ => self.operation(*operator, *left, *right, scope).and_then(|values| truth(&values)),
+            },
+            Op::Call { of, function, arguments, .. } => match function {
+                Function::Exists => Ok(Some(self.exists(*of, arguments.first().copied(), scope)?)),
+                Function::Empty => Ok(Some(!self.any(*of, scope)?)),
+                Function::Not => match of {
+                    Some(of) => Ok(self.boolean(*of, scope)?.map(|value| !value)),
+                    None => Ok(truth(&self.input(None, scope)?)?.map(|value| !value)),
+                },
+                _ => truth(&self.values(id, scope)?),
+            },
+            _ => truth(&self.values(id, scope)?),
+        }
+    }
+
+    fn exists(&self, of: Option<Id>, criteria: Option<Id>, scope: Scope<'_, 'd>) -> Result<bool, EvalError> {
+        let Some(criteria) = criteria else { return self.any(of, scope) };
+        let mut found = false;
+        let mut index = -1;
+        self.each(of, scope, &mut |value| {
+            index += 1;
+            if self.boolean(criteria, within(scope, &value, index))? == Some(true) {
+                found = true;
+                return Ok(Flow::Enough);
+            }
+            Ok(Flow::More)
+        })?;
+        Ok(found)
+    }
+
+    pub(super) fn walk(&self, id: Id, scope: Scope<'_, 'd>, sink: Sink<'_, 'd>) -> Result<Flow, EvalError> {
+        self.context.budget.spend(1)?;
+        if scope.depth > DEEPEST {
+            return Err(EvalError::Depth);
+        }
+        let scope = Scope { depth: scope.depth + 1, ..scope };
+        match self.plan.op(id) {
+            Op::Empty => Ok(Flow::More),
+            Op::Literal(value) => sink(value.clone()),
+            Op::This => match scope.this {
+                Some(this) => sink(this.clone()),
+                None => Ok(Flow::More),
+            },
+            Op::Index => sink(Value::Integer(scope.index)),
+            Op::Total => push_all(scope.total.unwrap_or_default().iter().cloned(), sink),
+            Op::Variable(name) => self.variable(name, sink),
+            Op::Child { of, name } => {
+                let (symbol, type_id) = self.plan.names.get(id.0).copied().unwrap_or((Symbol::UNKNOWN, None));
+                self.each(*of, scope, &mut |value| self.child(&value, symbol, name, type_id, sink))
+            }
+            Op::At { of, index } => {
+                let Some(Value::Integer(index)) = self.one(*index, scope)? else { return Ok(Flow::More) };
+                let mut at = 0;
+                let mut flow = Flow::More;
+                self.walk(*of, scope, &mut |value| {
+                    if at == index {
+                        flow = sink(value)?;
+                        return Ok(Flow::Enough);
+                    }
+                    at += 1;
+                    Ok(Flow::More)
+                })?;
+                Ok(flow)
+            }
+            Op::Is { of, type_name } => {
+                let Some(value) = single(self.values(*of, scope)?)? else { return Ok(Flow::More) };
+                sink(Value::Boolean(self.is_type(&value, type_name)?))
+            }
+            Op::As { of, type_name } => {
+                let Some(value) = single(self.values(*of, scope)?)? else { return Ok(Flow::More) };
+                if self.is_exactly(&value, type_name)? { sink(value) } else { Ok(Flow::More) }
+            }
+            Op::Sign { of, negative } => {
+                let Some(value) = self.one(*of, scope)? else { return Ok(Flow::More) };
+                sink(match (value, negative) {
+                    (value @ (Value::Integer(_) | Value::Decimal(_) | Value::Quantity(_)), false) => value,
+                    (Value::Integer(value), true) => Value::Integer(-value),
+                    (Value::Decimal(value), true) => Value::Decimal(value.negated()),
+                    (Value::Quantity(value), true) => {
+                        Value::Quantity(Quantity { value: value.value.negated(), unit: value.unit })
+                    }
+                    _ => return Err(EvalError::WrongType("-")),
+                })
+            }
+            Op::Binary { operator, left, right } => match operator {
+                Operator::And | Operator::Or | Operator::Xor | Operator::Implies => match self.boolean(id, scope)? {
+                    Some(value) => sink(Value::Boolean(value)),
+                    None => Ok(Flow::More),
+                },
+                _ => push_all(self.operation(*operator, *left, *right, scope)?, sink),
+            },
+            Op::Call { of, function, arguments, type_name } => {
+                self.call(id, *of, *function, arguments, type_name.as_ref(), scope, sink)
+            }
+        }
+    }
+
+    fn child(
+        &self,
+        value: &Value<'d>,
+        symbol: Symbol,
+        name: &str,
+        type_id: Option<TypeId>,
+        sink: Sink<'_, 'd>,
+    ) -> Result<Flow, EvalError> {
+        match value {
+            Value::Node(node) => {
+                if let (Some(wanted), Some(held)) = (type_id, node.type_id())
+                    && self.plan.model.is_a(held, wanted)
+                {
+                    return sink(Value::Node(*node));
+                }
+                if symbol == Symbol::UNKNOWN {
+                    return Ok(Flow::More);
+                }
+                for child in node.child(symbol) {
+                    self.context.budget.spend(1)?;
+                    if sink(Value::Node(child))? == Flow::Enough {
+                        return Ok(Flow::Enough);
+                    }
+                }
+                Ok(Flow::More)
+            }
+            Value::Type(info) => match name {
+                "namespace" => sink(Value::text(info.namespace)),
+                "name" => sink(Value::text(info.name.clone())),
+                _ => Ok(Flow::More),
+            },
+            Value::Quantity(quantity) => match name {
+                "value" => sink(Value::Decimal(quantity.value)),
+                "unit" | "code" => match &quantity.unit {
+                    QuantityUnit::Ucum(code) => sink(Value::text(code.clone())),
+                    QuantityUnit::Calendar(_, word) => sink(Value::text(word.clone())),
+                },
+                _ => Ok(Flow::More),
+            },
+            _ => Ok(Flow::More),
+        }
+    }
+
+    fn variable(&self, name: &str, sink: Sink<'_, 'd>) -> Result<Flow, EvalError> {
+        let context = self.context;
+        let node = match name {
+            "context" => context.context.or(context.focus),
+            "resource" => context.resource,
+            "rootResource" => context.root_resource,
+            "sct" => return sink(Value::text("http://snomed.info/sct")),
+            "loinc" => return sink(Value::text("http://loinc.org")),
+            "ucum" => return sink(Value::text("http://unitsofmeasure.org")),
+            _ => {
+                if let Some((_, value)) = context.variables.iter().find(|(held, _)| *held == name) {
+                    return sink(value.clone());
+                }
+                if let Some(id) = name.strip_prefix("vs-") {
+                    return sink(Value::text(format!("http://hl7.org/fhir/ValueSet/{id}")));
+                }
+                if let Some(id) = name.strip_prefix("ext-") {
+                    return sink(Value::text(format!("http://hl7.org/fhir/StructureDefinition/{id}")));
+                }
+                return Err(EvalError::UnknownVariable(name.to_owned()));
+            }
+        };
+        match node {
+            Some(node) => sink(Value::Node(node)),
+            None => Ok(Flow::More),
+        }
+    }
+
+    /// Whether a value is of a type or one derived from it.
+    fn is_type(&self, value: &Value<'d>, wanted: &TypeName) -> Result<bool, EvalError> {
+        self.type_test(value, wanted, true)
+    }
+
+    /// Whether a value is of a type; primitives only of exactly that.
+    fn is_exactly(&self, value: &Value<'d>, wanted: &TypeName) -> Result<bool, EvalError> {
+        self.type_test(value, wanted, false)
+    }
+
+    fn type_test(&self, value: &Value<'d>, wanted: &TypeName, derived: bool) -> Result<bool, EvalError> {
+        let namespace = wanted.namespace.as_deref();
+        let is_system = matches!(
+            wanted.name.as_str(),
+            "Boolean"
+                | "Integer"
+                | "Decimal"
+                | "String"
+                | "Date"
+                | "DateTime"
+                | "Time"
+                | "Quantity"
+                | "Any"
+                | "TypeInfo"
+        );
+        match value {
+            Value::Node(node) => {
+                if namespace == Some("System") {
+                    return Ok(false);
+                }
+                let model = &self.plan.model;
+                let Some(type_id) = model.type_named(&wanted.name) else {
+                    return if is_system { Ok(false) } else { Err(EvalError::UnknownType(wanted.name.clone())) };
+                };
+                let Some(held) = node.type_id() else { return Ok(false) };
+                Ok(held == type_id
+                    || (model.is_a(held, type_id)
+                        && (derived || model.kind(type_id) != crate::definitions::Kind::Primitive)))
+            }
+            _ => {
+                if namespace == Some("FHIR") {
+                    return Ok(false);
+                }
+                if !is_system && self.plan.model.type_named(&wanted.name).is_none() {
+                    return Err(EvalError::UnknownType(wanted.name.clone()));
+                }
+                Ok(value.type_info().name == wanted.name)
+            }
+        }
+    }
+
+    fn operation(
+        &self,
+        operator: Operator,
+        left: Id,
+        right: Id,
+        scope: Scope<'_, 'd>,
+    ) -> Result<Vec<Value<'d>>, EvalError> {
+        let one = |value| Ok(vec![value]);
+        match operator {
+            Operator::Equal | Operator::NotEqual => {
+                let (left, right) = (self.values(left, scope)?, self.values(right, scope)?);
+                let answer = self.equal_collections(&left, &right)?;
+                Ok(answer.map(|same| Value::Boolean(same == (operator == Operator::Equal))).into_iter().collect())
+            }
+            Operator::Equivalent | Operator::NotEquivalent => {
+                let (left, right) = (self.values(left, scope)?, self.values(right, scope)?);
+                let same = self.equivalent_collections(&left, &right)?;
+                one(Value::Boolean(same == (operator == Operator::Equivalent)))
+            }
+            Operator::Union => {
+                let mut all = self.values(left, scope)?;
+                all.extend(self.values(right, scope)?);
+                self.distinct(all)
+            }
+            Operator::In | Operator::Contains => {
+                let (item, list) = if operator == Operator::In { (left, right) } else { (right, left) };
+                let Some(item) = single(self.values(item, scope)?)? else { return Ok(Vec::new()) };
+                let mut found = false;
+                self.walk(list, scope, &mut |value| {
+                    self.context.budget.spend(1)?;
+                    found = equal(&item, &value) == Some(true);
+                    Ok(if found { Flow::Enough } else { Flow::More })
+                })?;
+                one(Value::Boolean(found))
+            }
+            Operator::Concatenate => {
+                let text = |value: Option<Value<'d>>| match value {
+                    None => Ok(Cow::Borrowed("")),
+                    Some(value) => value.to_text().ok_or(EvalError::WrongType("&")),
+                };
+                let (left, right) = (text(self.one(left, scope)?)?, text(self.one(right, scope)?)?);
+                one(Value::text(left.into_owned() + &right))
+            }
+            Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
+                let (Some(left), Some(right)) = (self.one(left, scope)?, self.one(right, scope)?) else {
+                    return Ok(Vec::new());
+                };
+                let Some(order) = compare(&left, &right)? else { return Ok(Vec::new()) };
+                one(Value::Boolean(match operator {
+                    Operator::Less => order.is_lt(),
+                    Operator::LessOrEqual => order.is_le(),
+                    Operator::Greater => order.is_gt(),
+                    _ => order.is_ge(),
+                }))
+            }
+            Operator::And | Operator::Or | Operator::Xor | Operator::Implies => Ok(Vec::new()),
+            _ => {
+                let (Some(left), Some(right)) = (self.one(left, scope)?, self.one(right, scope)?) else {
+                    return Ok(Vec::new());
+                };
+                Ok(arithmetic(operator, left, right)?.into_iter().collect())
+            }
+        }
+    }
+
+    fn equal_collections(&self, left: &[Value<'d>], right: &[Value<'d>]) -> Result<Option<bool>, EvalError> {
+        if left.is_empty() || right.is_empty() {
+            return Ok(None);
+        }
+        self.context.budget.spend(left.len() as u64)?;
+        if left.len() != right.len() {
+            return Ok(Some(false));
+        }
+        let mut answer = Some(true);
+        for (one, two) in left.iter().zip(right) {
+            match equal(one, two) {
+                Some(true) => {}
+                Some(false) => return Ok(Some(false)),
+                None => answer = None,
+            }
+        }
+        Ok(answer)
+    }
+
+    fn equivalent_collections(&self, left: &[Value<'d>], right: &[Value<'d>]) -> Result<bool, EvalError> {
+        if left.len() != right.len() {
+            return Ok(false);
+        }
+        self.context.budget.spend((left.len() as u64).saturating_mul(right.len() as u64))?;
+        let mut used = vec![false; right.len()];
+        Ok(left.iter().all(|one| {
+            let place = right.iter().zip(&used).position(|(two, used)| !used && equivalent(one, two));
+            place.and_then(|place| used.get_mut(place)).map(|used| *used = true).is_some()
+        }))
+    }
+
+    fn distinct(&self, values: Vec<Value<'d>>) -> Result<Vec<Value<'d>>, EvalError> {
+        let mut seen = FxHashSet::default();
+        let mut others: Vec<usize> = Vec::new();
+        let mut out: Vec<Value<'d>> = Vec::new();
+        for value in values {
+            match key(&value) {
+                Some(key) => {
+                    if !seen.insert(key) {
+                        continue;
+                    }
+                }
+                None => {
+                    self.context.budget.spend(others.len() as u64 + 1)?;
+                    let is_there =
+                        others.iter().filter_map(|place| out.get(*place)).any(|held| equal(held, &value) == Some(true));
+                    if is_there {
+                        continue;
+                    }
+                    others.push(out.len());
+                }
+            }
+            out.push(value);
+        }
+        Ok(out)
+    }
+
+    fn has(&self, list: &[Value<'d>], wanted: &Value<'d>) -> Result<bool, EvalError> {
+        self.context.budget.spend(list.len() as u64)?;
+        Ok(list.iter().any(|value| equal(value, wanted) == Some(true)))
+    }
+
+    fn text_argument(
+        &self,
+        arguments: &[Id],
+        place: usize,
+        scope: Scope<'_, 'd>,
+    ) -> Result<Option<Cow<'d, str>>, EvalError> {
+        let Some(id) = arguments.get(place) else { return Ok(None) };
+        match self.one(*id, scope)? {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(EvalError::WrongType("a function of strings")),
+        }
+    }
+
+    fn integer_argument(&self, arguments: &[Id], place: usize, scope: Scope<'_, 'd>) -> Result<Option<i64>, EvalError> {
+        let Some(id) = arguments.get(place) else { return Ok(None) };
+        match self.one(*id, scope)? {
+            None => Ok(None),
+            Some(Value::Integer(value)) => Ok(Some(value)),
+            Some(_) => Err(EvalError::WrongType("a function of integers")),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one call")]
+    fn call(
+        &self,
+        id: Id,
+        of: Option<Id>,
+        function: Function,
+        arguments: &[Id],
+        type_name: Option<&TypeName>,
+        scope: Scope<'_, 'd>,
+        sink: Sink<'_, 'd>,
+    ) -> Result<Flow, EvalError> {
+        let argument = arguments.first().copied().unwrap_or(Id(usize::MAX));
+        match function {
+            Function::Exists | Function::Empty | Function::Not => match self.boolean(id, scope)? {
+                Some(value) => sink(Value::Boolean(value)),
+                None => Ok(Flow::More),
+            },
+            Function::All => {
+                let mut holds = true;
+                let mut index = -1;
+                self.each(of, scope, &mut |value| {
+                    index += 1;
+                    holds = self.boolean(argument, within(scope, &value, index))? == Some(true);
+                    Ok(if holds { Flow::More } else { Flow::Enough })
+                })?;
+                sink(Value::Boolean(holds))
+            }
+            Function::AllTrue | Function::AnyTrue | Function::AllFalse | Function::AnyFalse => {
+                let wanted = matches!(function, Function::AllTrue | Function::AnyTrue);
+                let all = matches!(function, Function::AllTrue | Function::AllFalse);
+                let mut answer = all;
+                for value in self.input(of, scope)? {
+                    let Some(Value::Boolean(value)) = value.lifted() else {
+                        return Err(EvalError::WrongType(function.name()));
+                    };
+                    if all {
+                        answer &= value == wanted;
+                    } else {
+                        answer |= value == wanted;
+                    }
+                }
+                sink(Value::Boolean(answer))
+            }
+            Function::Count => {
+                let mut count = 0;
+                self.each(of, scope, &mut |_| {
+                    count += 1;
+                    Ok(Flow::More)
+                })?;
+                sink(Value::Integer(count))
+            }
+            Function::Where => {
+                let mut index = -1;
+                self.each(of, scope, &mut |value| {
+                    index += 1;
+                    if self.boolean(argument, within(scope, &value, index))? == Some(true) {
+                        return sink(value);
+                    }
+                    Ok(Flow::More)
+                })
+            }
+            Function::Select => {
+                let mut index = -1;
+                self.each(of, scope, &mut |value| {
+                    index += 1;
+                    self.walk(argument, within(scope, &value, index), sink)
+                })
+            }
+            Function::Repeat => self.repeat(of, argument, scope, sink),
+            Function::OfType | Function::As => {
+                let Some(type_name) = type_name else { return Ok(Flow::More) };
+                if function == Function::As {
+                    // One item by the specification; R4's own dom-3 relies on several, of primitives.
+                    let values = self.input(of, scope)?;
+                    let primitives =
+                        values.iter().all(|value| !matches!(value, Value::Node(node) if !node.is_primitive()));
+                    let is_of_primitive = type_name.name.starts_with(|first: char| first.is_ascii_lowercase());
+                    if values.len() > 1 && !primitives && !is_of_primitive {
+                        return Err(EvalError::Several);
+                    }
+                    for value in values {
+                        if self.is_exactly(&value, type_name)? && sink(value)? == Flow::Enough {
+                            return Ok(Flow::Enough);
+                        }
+                    }
+                    return Ok(Flow::More);
+                }
+                self.each(of, scope, &mut |value| {
+                    if self.is_exactly(&value, type_name)? { sink(value) } else { Ok(Flow::More) }
+                })
+            }
+            Function::Is => {
+                let (Some(type_name), Some(value)) = (type_name, single(self.input(of, scope)?)?) else {
+                    return Ok(Flow::More);
+                };
+                sink(Value::Boolean(self.is_type(&value, type_name)?))
+            }
+            Function::First => {
+                let mut flow = Flow::More;
+                self.each(of, scope, &mut |value| {
+                    flow = sink(value)?;
+                    Ok(Flow::Enough)
+                })?;
+                Ok(flow)
+            }
+            Function::Single => match single(self.input(of, scope)?)? {
+                Some(value) => sink(value),
+                None => Ok(Flow::More),
+            },
+            Function::Last => match self.input(of, scope)?.pop() {
+                Some(value) => sink(value),
+                None => Ok(Flow::More),
+            },
+            Function::Tail | Function::Skip => {
+                let count = match function {
+                    Function::Tail => 1,
+                    _ => self.integer_argument(arguments, 0, scope)?.unwrap_or(0).max(0),
+                };
+                let mut at = 0;
+                self.each(of, scope, &mut |value| {
+                    at += 1;
+                    if at > count { sink(value) } else { Ok(Flow::More) }
+                })
+            }
+            Function::Take => {
+                let count = self.integer_argument(arguments, 0, scope)?.unwrap_or(0);
+                let mut at = 0;
+                if count <= 0 {
+                    return Ok(Flow::More);
+                }
+                let mut flow = Flow::More;
+                self.each(of, scope, &mut |value| {
+                    at += 1;
+                    flow = sink(value)?;
+                    Ok(if at >= count { Flow::Enough } else { flow })
+                })?;
+                Ok(flow)
+            }
+            Function::Distinct => push_all(self.distinct(self.input(of, scope)?)?, sink),
+            Function::IsDistinct => {
+                let all = self.input(of, scope)?;
+                let count = all.len();
+                sink(Value::Boolean(self.distinct(all)?.len() == count))
+            }
+            Function::SubsetOf | Function::SupersetOf => {
+                let (one, two) = (self.input(of, scope)?, self.values(argument, scope)?);
+                let (small, large) = if function == Function::SubsetOf { (one, two) } else { (two, one) };
+                for value in &small {
+                    if !self.has(&large, value)? {
+                        return sink(Value::Boolean(false));
+                    }
+                }
+                sink(Value::Boolean(true))
+            }
+            Function::Intersect | Function::Exclude => {
+                let (one, two) = (self.input(of, scope)?, self.values(argument, scope)?);
+                let keep = function == Function::Intersect;
+                let mut out = Vec::new();
+                for value in one {
+                    if self.has(&two, &value)? == keep {
+                        out.push(value);
+                    }
+                }
+                push_all(if keep { self.distinct(out)? } else { out }, sink)
+            }
+            Function::Union | Function::Combine => {
+                let mut all = self.input(of, scope)?;
+                all.extend(self.values(argument, scope)?);
+                push_all(if function == Function::Union { self.distinct(all)? } else { all }, sink)
+            }
+            Function::Iif => {
+                let input = if of.is_some() { single(self.input(of, scope)?)? } else { scope.this.cloned() };
+                let scope = Scope { this: input.as_ref(), ..scope };
+                let criterion = self.values(argument, scope)?;
+                let holds = match criterion.as_slice() {
+                    [] => false,
+                    [one] => match one.lifted() {
+                        Some(Value::Boolean(value)) => value,
+                        _ => return Err(EvalError::WrongType("iif")),
+                    },
+                    _ => return Err(EvalError::Several),
+                };
+                match arguments.get(if holds { 1 } else { 2 }) {
+                    Some(branch) => self.walk(*branch, scope, sink),
+                    None => Ok(Flow::More),
+                }
+            }
+            Function::Aggregate => {
+                let mut total = match arguments.get(1) {
+                    Some(start) => self.values(*start, scope)?,
+                    None => Vec::new(),
+                };
+                for (index, value) in self.input(of, scope)?.into_iter().enumerate() {
+                    let index = i64::try_from(index).unwrap_or(0);
+                    let inner = Scope { this: Some(&value), index, total: Some(&total), depth: scope.depth };
+                    total = self.values(argument, inner)?;
+                }
+                push_all(total, sink)
+            }
+            Function::Sort => push_all(self.sorted(of, arguments, scope)?, sink),
+            Function::Children => self.each(of, scope, &mut |value| match value {
+                Value::Node(node) => push_all(node.children().map(Value::Node), sink),
+                _ => Ok(Flow::More),
+            }),
+            Function::Descendants => self.each(of, scope, &mut |value| match value {
+                Value::Node(node) => self.descend(node, sink),
+                _ => Ok(Flow::More),
+            }),
+            Function::Trace => {
+                let name = self.text_argument(arguments, 0, scope)?.unwrap_or_default();
+                self.each(of, scope, &mut |value| {
+                    if let Some(trace) = self.context.trace {
+                        match arguments.get(1) {
+                            Some(projection) => {
+                                for one in self.values(*projection, within(scope, &value, 0))? {
+                                    trace(&name, &one);
+                                }
+                            }
+                            None => trace(&name, &value),
+                        }
+                    }
+                    sink(value)
+                })
+            }
+            Function::Now | Function::Today | Function::TimeOfDay => {
+                let now = self.context.now.ok_or(EvalError::NoClock)?;
+                let value = match function {
+                    Function::Now => Some(now),
+                    Function::Today => now.to_date(),
+                    _ => now
+                        .to_string()
+                        .split_once('T')
+                        .and_then(|(_, time)| Temporal::time(time.split(['Z', '+', '-']).next().unwrap_or(time))),
+                };
+                push_all(value.map(Value::Temporal), sink)
+            }
+            Function::Type => self.each(of, scope, &mut |value| sink(Value::Type(value.type_info()))),
+            Function::Extension => {
+                let Some(url) = self.text_argument(arguments, 0, scope)? else { return Ok(Flow::More) };
+                self.each(of, scope, &mut |value| match value {
+                    Value::Node(node) => {
+                        let found = node.extensions().filter(|one| one.text_at("url") == Some(&url));
+                        push_all(found.map(Value::Node), sink)
+                    }
+                    _ => Ok(Flow::More),
+                })
+            }
+            Function::HasValue => {
+                let values = self.input(of, scope)?;
+                let has = matches!(values.as_slice(), [Value::Node(node)] if node.text().is_some())
+                    || matches!(values.as_slice(), [value] if !matches!(value, Value::Node(_)));
+                sink(Value::Boolean(has))
+            }
+            Function::Value => {
+                let value = single(self.input(of, scope)?)?.and_then(|value| value.lifted());
+                push_all(value.filter(|value| !matches!(value, Value::Node(_))), sink)
+            }
+            Function::Resolve => self.each(of, scope, &mut |value| {
+                let Value::Node(node) = value else { return Ok(Flow::More) };
+                let reference = node.text().or_else(|| node.text_at("reference"));
+                match reference.and_then(|reference| self.context.host.resolve(reference, node)) {
+                    Some(found) => sink(Value::Node(found)),
+                    None => Ok(Flow::More),
+                }
+            }),
+            Function::MemberOf | Function::ConformsTo => {
+                let Some(canonical) = self.text_argument(arguments, 0, scope)? else { return Ok(Flow::More) };
+                let Some(Value::Node(node)) = single(self.input(of, scope)?)? else { return Ok(Flow::More) };
+                let answer = if function == Function::MemberOf {
+                    self.context.host.member_of(node, &canonical)
+                } else {
+                    self.conforms(node, &canonical)
+                };
+                sink(Value::Boolean(answer.ok_or(EvalError::Undecided(function.name()))?))
+            }
+            Function::Subsumes | Function::SubsumedBy => {
+                let (one, two) = (single(self.input(of, scope)?)?, single(self.values(argument, scope)?)?);
+                let (Some(Value::Node(one)), Some(Value::Node(two))) = (one, two) else { return Ok(Flow::More) };
+                let (ancestor, code) = if function == Function::Subsumes { (one, two) } else { (two, one) };
+                let pair = |node: Node<'d>| node.text_at("system").zip(node.text_at("code"));
+                let (Some((system, ancestor)), Some((other, code))) = (pair(ancestor), pair(code)) else {
+                    return Ok(Flow::More);
+                };
+                if system != other {
+                    return sink(Value::Boolean(false));
+                }
+                let answer = self.context.host.subsumes(system, ancestor, code);
+                sink(Value::Boolean(answer.ok_or(EvalError::Undecided(function.name()))?))
+            }
+            Function::HtmlChecks => {
+                let holds = match single(self.input(of, scope)?)? {
+                    Some(Value::Node(node)) => self.context.host.is_narrative(node),
+                    _ => true,
+                };
+                sink(Value::Boolean(holds))
+            }
+            Function::ElementDefinition | Function::Slice | Function::CheckModifiers => {
+                Err(EvalError::Undecided(function.name()))
+            }
+            Function::Comparable => {
+                let (one, two) = (single(self.input(of, scope)?)?, self.one(argument, scope)?);
+                match (one.and_then(|one| one.lifted()), two) {
+                    (Some(Value::Quantity(one)), Some(Value::Quantity(two))) => {
+                        sink(Value::Boolean(one.is_comparable(&two)))
+                    }
+                    _ => Ok(Flow::More),
+                }
+            }
+            Function::Join => {
+                let separator = self.text_argument(arguments, 0, scope)?.unwrap_or_default();
+                let mut texts = Vec::new();
+                for value in self.input(of, scope)? {
+                    texts.push(value.to_text().ok_or(EvalError::WrongType("join"))?);
+                }
+                if texts.is_empty() {
+                    return Ok(Flow::More);
+                }
+                sink(Value::text(texts.join(&*separator)))
+            }
+            _ => {
+                let Some(value) = single(self.input(of, scope)?)? else { return Ok(Flow::More) };
+                let Some(value) = value.lifted() else { return Ok(Flow::More) };
+                let mut lifted = Vec::new();
+                for argument in arguments {
+                    lifted.push(self.one(*argument, scope)?);
+                }
+                let pattern = self.plan.patterns.get(id.0).and_then(Option::as_ref);
+                let found = match string::call(function, &value, &lifted, pattern)? {
+                    Some(found) => found,
+                    None => convert::call(function, &value, &lifted)?,
+                };
+                push_all(found, sink)
+            }
+        }
+    }
+
+    /// A type of the core is decided by the model; a profile by the host.
+    fn conforms(&self, node: Node<'d>, canonical: &str) -> Option<bool> {
+        if let Some(name) = canonical.strip_prefix("http://hl7.org/fhir/StructureDefinition/")
+            && let Some(wanted) = self.plan.model.type_named(name)
+        {
+            return Some(node.type_id().is_some_and(|held| self.plan.model.is_a(held, wanted)));
+        }
+        self.context.host.conforms_to(node, canonical)
+    }
+
+    fn descend(&self, node: Node<'d>, sink: Sink<'_, 'd>) -> Result<Flow, EvalError> {
+        for child in node.children() {
+            self.context.budget.spend(1)?;
+            if sink(Value::Node(child))? == Flow::Enough || self.descend(child, sink)? == Flow::Enough {
+                return Ok(Flow::Enough);
+            }
+        }
+        Ok(Flow::More)
+    }
+
+    fn repeat(
+        &self,
+        of: Option<Id>,
+        projection: Id,
+        scope: Scope<'_, 'd>,
+        sink: Sink<'_, 'd>,
+    ) -> Result<Flow, EvalError> {
+        let mut open = self.input(of, scope)?;
+        let mut seen: Vec<Value<'d>> = Vec::new();
+        let mut nodes = FxHashSet::default();
+        while !open.is_empty() {
+            let mut next = Vec::new();
+            for (index, value) in open.iter().enumerate() {
+                let index = i64::try_from(index).unwrap_or(0);
+                for found in self.values(projection, within(scope, value, index))? {
+                    let is_new = match &found {
+                        // A node is met once; equal ones elsewhere are others.
+                        Value::Node(node) => nodes.insert(node.id()),
+                        _ => !self.has(&seen, &found)?,
+                    };
+                    if !is_new {
+                        continue;
+                    }
+                    if !matches!(found, Value::Node(_)) {
+                        seen.push(found.clone());
+                    }
+                    if sink(found.clone())? == Flow::Enough {
+                        return Ok(Flow::Enough);
+                    }
+                    next.push(found);
+                }
+            }
+            open = next;
+        }
+        Ok(Flow::More)
+    }
+
+    fn sorted(&self, of: Option<Id>, keys: &[Id], scope: Scope<'_, 'd>) -> Result<Vec<Value<'d>>, EvalError> {
+        let mut rows = Vec::new();
+        for value in self.input(of, scope)? {
+            let mut row = Vec::new();
+            for key in keys {
+                // A minus before a key turns its order, for strings too.
+                let (key, down) = match self.plan.op(*key) {
+                    Op::Sign { of, negative: true } => (*of, true),
+                    _ => (*key, false),
+                };
+                row.push((self.one(key, within(scope, &value, 0))?, down));
+            }
+            if keys.is_empty() {
+                row.push((value.lifted(), false));
+            }
+            rows.push((row, value));
+        }
+        self.context.budget.spend(rows.len() as u64)?;
+        let mut fault = None;
+        rows.sort_by(|(one, _), (two, _)| {
+            for ((left, down), (right, _)) in one.iter().zip(two) {
+                let order = match (left, right) {
+                    // What has no key comes first, in either order.
+                    (None, None) => continue,
+                    (None, Some(_)) => return Ordering::Less,
+                    (Some(_), None) => return Ordering::Greater,
+                    (Some(left), Some(right)) => match compare(left, right) {
+                        Ok(order) => order.unwrap_or(Ordering::Equal),
+                        Err(error) => {
+                            fault = Some(error);
+                            Ordering::Equal
+                        }
+                    },
+                };
+                if order.is_ne() {
+                    return if *down { order.reverse() } else { order };
+                }
+            }
+            Ordering::Equal
+        });
+        match fault {
+            Some(fault) => Err(fault),
+            None => Ok(rows.into_iter().map(|(_, value)| value).collect()),
+        }
+    }
+}
+
+fn within<'s, 'd>(scope: Scope<'s, 'd>, this: &'s Value<'d>, index: i64) -> Scope<'s, 'd> {
+    Scope { this: Some(this), index, total: scope.total, depth: scope.depth }
+}
+
+fn push_all<'d>(values: impl IntoIterator<Item = Value<'d>>, sink: Sink<'_, 'd>) -> Result<Flow, EvalError> {
+    for value in values {
+        if sink(value)? == Flow::Enough {
+            return Ok(Flow::Enough);
+        }
+    }
+    Ok(Flow::More)
+}
+
+/// The order of two System values: nothing when the precision or the units do not tell.
+///
+/// # Errors
+/// When the values are of types that have no order between them.
+pub fn compare(left: &Value<'_>, right: &Value<'_>) -> Result<Option<Ordering>, EvalError> {
+    Ok(match (left, right) {
+        (Value::Integer(left), Value::Integer(right)) => Some(left.cmp(right)),
+        (Value::Integer(left), Value::Decimal(right)) => Some(Decimal::whole(*left).cmp(right)),
+        (Value::Decimal(left), Value::Integer(right)) => Some(left.cmp(&Decimal::whole(*right))),
+        (Value::Decimal(left), Value::Decimal(right)) => Some(left.cmp(right)),
+        (Value::String(left), Value::String(right)) => Some(left.cmp(right)),
+        (Value::Temporal(left), Value::Temporal(right)) => {
+            if (left.kind == Kind::Time) != (right.kind == Kind::Time) {
+                return Err(EvalError::WrongType("<"));
+            }
+            left.compare(*right)
+        }
+        (Value::Quantity(left), Value::Quantity(right)) => left.compare(right),
+        (Value::Quantity(left), Value::Integer(right)) => left.compare(&Quantity::ucum(Decimal::whole(*right), "1")),
+        (Value::Quantity(left), Value::Decimal(right)) => left.compare(&Quantity::ucum(*right, "1")),
+        _ => return Err(EvalError::WrongType("<")),
+    })
+}
+
+fn arithmetic<'d>(operator: Operator, left: Value<'d>, right: Value<'d>) -> Result<Option<Value<'d>>, EvalError> {
+    const WRONG: EvalError = EvalError::WrongType("this operator");
+    Ok(match (left, right) {
+        (Value::Integer(left), Value::Integer(right)) => match operator {
+            Operator::Plus => left.checked_add(right).map(Value::Integer),
+            Operator::Minus => left.checked_sub(right).map(Value::Integer),
+            Operator::Times => left.checked_mul(right).map(Value::Integer),
+            Operator::Divide => Decimal::whole(left).divide(Decimal::whole(right)).map(Value::Decimal),
+            Operator::Div => left.checked_div(right).map(Value::Integer),
+            Operator::Mod => left.checked_rem(right).map(Value::Integer),
+            _ => return Err(WRONG),
+        },
+        (Value::String(left), Value::String(right)) if operator == Operator::Plus => {
+            Some(Value::text(left.into_owned() + &right))
+        }
+        (Value::Temporal(point), Value::Quantity(amount)) if matches!(operator, Operator::Plus | Operator::Minus) => {
+            let unit = match &amount.unit {
+                QuantityUnit::Calendar(unit, _) => Some(*unit),
+                QuantityUnit::Ucum(code) => Calendar::of_ucum(code),
+            };
+            let value = if operator == Operator::Plus { amount.value } else { amount.value.negated() };
+            point.plus(value, unit.ok_or(WRONG)?).map(Value::Temporal)
+        }
+        (Value::Quantity(left), Value::Quantity(right)) => match operator {
+            Operator::Times | Operator::Divide => {
+                left.combined(&right, operator == Operator::Divide).map(Value::Quantity)
+            }
+            Operator::Plus | Operator::Minus if left.unit == right.unit => {
+                let value = if operator == Operator::Plus {
+                    left.value.plus(right.value)
+                } else {
+                    left.value.minus(right.value)
+                };
+                value.map(|value| Value::Quantity(Quantity { value, unit: left.unit }))
+            }
+            _ => None,
+        },
+        (left, right) => {
+            let number = |value: &Value<'_>| match value {
+                Value::Integer(value) => Some(Decimal::whole(*value)),
+                Value::Decimal(value) => Some(*value),
+                _ => None,
+            };
+            let (Some(one), Some(two)) = (number(&left), number(&right)) else { return Err(WRONG) };
+            match operator {
+                Operator::Plus => one.plus(two).map(Value::Decimal),
+                Operator::Minus => one.minus(two).map(Value::Decimal),
+                Operator::Times => one.multiply(two).map(Value::Decimal),
+                Operator::Divide => one.divide(two).map(Value::Decimal),
+                Operator::Div => one.quotient(two).and_then(|value| i64::try_from(value).ok()).map(Value::Integer),
+                Operator::Mod => one.remainder(two).map(Value::Decimal),
+                _ => return Err(WRONG),
+            }
+        }
+    })
+}

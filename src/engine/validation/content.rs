@@ -1,0 +1,62 @@
+//! Values against fixed values, patterns and bounds.
+
+use std::cmp::Ordering;
+
+use serde_json::Value as Json;
+
+use crate::fhir::document::Node;
+use crate::fhirpath::{Decimal, Quantity, Temporal, Value, compare};
+
+/// Whether a node has a value: all of it (`exact`), or at least what the value has.
+pub(super) fn has(node: Node<'_>, expected: &Json, exact: bool) -> bool {
+    match expected {
+        Json::Object(members) => {
+            let written = |name: &str| {
+                let name = name.to_owned();
+                node.children().filter(move |child| child.name() == name)
+            };
+            let all = members.iter().filter(|(name, _)| !name.starts_with('_')).all(|(name, value)| match value {
+                Json::Array(items) => {
+                    let children: Vec<Node<'_>> = written(name).collect();
+                    if exact {
+                        children.len() == items.len()
+                            && children.iter().zip(items).all(|(child, item)| has(*child, item, true))
+                    } else {
+                        items.iter().all(|item| children.iter().any(|child| has(*child, item, false)))
+                    }
+                }
+                _ => written(name).next().is_some_and(|child| has(child, value, exact)),
+            });
+            all && (!exact || node.children().all(|child| members.contains_key(child.name())))
+        }
+        Json::String(text) => node.text() == Some(text),
+        Json::Bool(value) => node.text() == Some(if *value { "true" } else { "false" }),
+        Json::Number(number) => match (node.text().and_then(Decimal::parse), Decimal::parse(&number.to_string())) {
+            (Some(found), Some(expected)) => found == expected,
+            _ => false,
+        },
+        Json::Array(_) | Json::Null => false,
+    }
+}
+
+/// How a node compares with a bound, whose key (`minValueDate`) tells its type. Nothing when they cannot be compared.
+pub(super) fn against(node: Node<'_>, key: &str, bound: &Json) -> Option<Ordering> {
+    let kind = key.strip_prefix("minValue").or_else(|| key.strip_prefix("maxValue")).unwrap_or("");
+    let text = match bound {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let bound = match kind {
+        "Date" => Value::Temporal(Temporal::date(&text)?),
+        "DateTime" | "Instant" => Value::Temporal(Temporal::date_time(&text)?),
+        "Time" => Value::Temporal(Temporal::time(&text)?),
+        "Quantity" => {
+            let member = |name: &str| bound.get(name);
+            let value = Decimal::parse(&member("value")?.to_string())?;
+            let unit = member("code").or_else(|| member("unit")).and_then(Json::as_str).unwrap_or("1");
+            Value::Quantity(Quantity::ucum(value, unit))
+        }
+        _ => Value::Decimal(Decimal::parse(&text)?),
+    };
+    compare(&Value::Node(node).lifted()?, &bound).ok().flatten()
+}

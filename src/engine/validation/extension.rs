@@ -1,0 +1,132 @@
+//! Extensions: known, in their place, and by their definitions.
+
+use crate::fhir::document::Node;
+use crate::fhirpath::{Context, Value};
+
+use super::finding::{Detail, IssueType, Rule};
+use super::walk::Walk;
+
+impl<'d> Walk<'_, 'd> {
+    pub(super) fn extension(&mut self, node: Node<'d>) {
+        let Some(url_node) = node.first("url") else { return };
+        let Some(url) = url_node.text() else { return };
+        let is_modifier = node.element_name() == "modifierExtension";
+        // The parts of a complex extension have relative urls, which its definition knows.
+        let is_part = !url.contains(':') && node.parent().is_some_and(|parent| parent.type_name() == "Extension");
+        if is_part {
+            return;
+        }
+        if url.contains('|') {
+            self.error(
+                IssueType::Value,
+                Rule::Format("extension-url"),
+                url_node.id(),
+                Detail::Says("the url of an extension has no version"),
+            );
+            return;
+        }
+        let Some(profile) =
+            self.validator.profile(url).filter(|profile| self.model.type_name(profile.type_id) == "Extension")
+        else {
+            let detail = Detail::UnknownExtension { url: Box::from(url) };
+            let rule = Rule::Format("extension-known");
+            if is_modifier || (is_core(url) && !UNDEFINED.iter().any(|name| url.ends_with(name))) {
+                self.error(IssueType::Extension, rule, node.id(), detail);
+            } else if !self.told_systems.iter().any(|told| told == url) {
+                self.told_systems.push(url.to_owned());
+                self.warning(IssueType::NotFound, rule, node.id(), detail);
+            }
+            return;
+        };
+        if profile.is_modifier != is_modifier {
+            let says = if is_modifier {
+                "an extension that does not modify stands as a modifierExtension"
+            } else {
+                "an extension that modifies its element stands as a modifierExtension"
+            };
+            self.error(IssueType::Extension, Rule::Profile(profile.name.clone()), node.id(), Detail::Says(says));
+        }
+        if !profile.contexts.is_empty() && !self.in_context(node, &profile.contexts) {
+            let places: Vec<&str> = profile.contexts.iter().map(|(_, expression)| expression.as_str()).collect();
+            let detail = Detail::Told(format!("the extension {url} may stand on {}", places.join(", ")).into());
+            // It is the holder that has what it may not have.
+            let holder = node.parent().unwrap_or(node);
+            self.error(IssueType::Extension, Rule::Profile(profile.name.clone()), holder.id(), detail);
+        }
+        self.profile(node, &profile);
+    }
+
+    fn in_context(&self, node: Node<'d>, contexts: &[(String, String)]) -> bool {
+        let Some(holder) = node.parent() else { return true };
+        let url = node.text_at("url").and_then(|url| url.strip_prefix("http://hl7.org/fhir/StructureDefinition/"));
+        if ERRATA.iter().any(|(name, place)| url == Some(name) && self.is_element(holder, place)) {
+            return true;
+        }
+        contexts.iter().any(|(kind, expression)| match kind.as_str() {
+            "extension" => holder.type_name() == "Extension" && holder.text_at("url") == Some(expression),
+            "element" => self.is_element(holder, expression),
+            // A FHIRPath context gives the elements of the resource on which the extension may stand.
+            _ => self.is_found(holder, expression),
+        })
+    }
+
+    fn is_found(&self, holder: Node<'d>, expression: &str) -> bool {
+        let expression = std::sync::Arc::from(expression);
+        let Some(plan) = self.validator.compiled.plan(&self.validator.model, &expression) else { return true };
+        let found = plan.evaluate(&Context::of(holder.resource()));
+        found.map_or(true, |found| found.iter().any(|one| matches!(one, Value::Node(node) if *node == holder)))
+    }
+
+    /// Whether a node is what an element context names: a type (`Patient`, `Element`), or a path from one
+    /// (`Patient.name`, `DomainResource.text`).
+    fn is_element(&self, holder: Node<'d>, expression: &str) -> bool {
+        if expression == "Element" {
+            // Published definitions mean resources too by it.
+            return true;
+        }
+        let plain = expression.replace("[x]", "");
+        let mut below = String::new();
+        let mut at = holder;
+        loop {
+            let mut type_id = at.type_id();
+            while let Some(held) = type_id {
+                let name = self.model.type_name(held);
+                if plain.strip_prefix(name) == Some(&below) {
+                    return true;
+                }
+                type_id = self.model.base(held);
+            }
+            let is_canonical = matches!(plain.as_str(), "CanonicalResource" | "MetadataResource");
+            if below.is_empty()
+                && is_canonical
+                && at.is_resource()
+                && at.type_id().is_some_and(|held| self.model.element_named(held, "url").is_some())
+            {
+                return true;
+            }
+            if at.is_resource() {
+                return false;
+            }
+            below = format!(".{}{below}", at.element_name());
+            let Some(parent) = at.parent() else { return false };
+            at = parent;
+        }
+    }
+}
+
+/// Places where R4's own definitions have an extension though its definition does not say so, and extensions of R4's
+/// namespace that R4 uses and does not define.
+const ERRATA: [(&str, &str); 5] = [
+    ("structuredefinition-fhir-type", "ElementDefinition.type"),
+    ("regex", "ElementDefinition.type"),
+    ("translation", "ValueSet.expansion.contains"),
+    ("structuredefinition-normative-version", "Element"),
+    ("valueset-concept-comments", "CodeSystem.concept"),
+];
+const UNDEFINED: [&str; 4] =
+    ["valueset-definition", "questionnaire-allowedResource", "organization-brand", "organization-portal"];
+
+/// Whether a url is in the namespace of FHIR itself, where every extension is published.
+fn is_core(url: &str) -> bool {
+    url.strip_prefix("http://hl7.org/fhir/StructureDefinition/").is_some_and(|name| !name.contains('/'))
+}

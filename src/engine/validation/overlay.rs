@@ -1,0 +1,258 @@
+//! The walk of a profile over a node: what it says beyond the core.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use crate::definitions::TypeId;
+use crate::fhir::document::{Children, Node, NodeId};
+
+use super::content;
+use super::finding::{Detail, Finding, IssueType, Rule, Severity};
+use super::profile::{Profile, Rules, TypeRule};
+use super::walk::Walk;
+
+/// All repetitions of a child by its logical name.
+pub(super) fn repetitions<'d>(node: Node<'d>, name: &str) -> Children<'d> {
+    node.child(node.document().model().symbol(name))
+}
+
+impl<'d> Walk<'_, 'd> {
+    /// Judges a node by a profile named in the document or by the caller; a profile that is not at hand is a warning.
+    pub(super) fn named_profile(&mut self, node: Node<'d>, at: NodeId, canonical: &str) {
+        let Some(profile) = self.validator.profile(canonical) else {
+            self.warning(
+                IssueType::NotFound,
+                Rule::Format("profile"),
+                at,
+                Detail::UnknownProfile { url: Box::from(canonical) },
+            );
+            return;
+        };
+        self.profile(node, &profile);
+    }
+
+    /// Judges a node by a profile, unless it is being judged by it further up.
+    pub(super) fn profile(&mut self, node: Node<'d>, profile: &Arc<Profile>) {
+        let key = (node.id(), Arc::as_ptr(profile) as usize);
+        if self.under_way.contains(&key) || self.under_way.len() > 64 {
+            return;
+        }
+        if let Some(fault) = profile.fault {
+            self.error(IssueType::Invariant, Rule::Profile(profile.name.clone()), node.id(), Detail::Says(fault));
+        }
+        if let Some(held) = node.type_id()
+            && !self.model.is_a(held, profile.type_id)
+        {
+            let expected = self.model.type_name(profile.type_id);
+            self.error(
+                IssueType::Structure,
+                Rule::Profile(profile.name.clone()),
+                node.id(),
+                Detail::Told(format!("the profile is for {expected}, found {}", node.type_name()).into()),
+            );
+            return;
+        }
+        self.under_way.push(key);
+        self.rules(node, &profile.root, true);
+        self.under_way.pop();
+    }
+
+    /// Judges a node by what a profile says of its element.
+    pub(super) fn rules(&mut self, node: Node<'d>, rules: &Rules, is_root: bool) {
+        let rule = || Rule::Profile(rules.id.clone());
+        if let Some(fixed) = &rules.fixed
+            && !content::has(node, fixed, true)
+        {
+            let detail = Detail::NotFixed { expected: fixed.to_string().into(), pattern: false };
+            self.error(IssueType::Value, rule(), node.id(), detail);
+        }
+        if let Some(pattern) = &rules.pattern
+            && !content::has(node, pattern, false)
+        {
+            let detail = Detail::NotFixed { expected: pattern.to_string().into(), pattern: true };
+            self.error(IssueType::Value, rule(), node.id(), detail);
+        }
+        if let Some((key, bound)) = &rules.least
+            && content::against(node, key, bound) == Some(Ordering::Less)
+        {
+            self.error(IssueType::Value, rule(), node.id(), Detail::Told(format!("expected at least {bound}").into()));
+        }
+        if let Some((key, bound)) = &rules.greatest
+            && content::against(node, key, bound) == Some(Ordering::Greater)
+        {
+            self.error(IssueType::Value, rule(), node.id(), Detail::Told(format!("expected at most {bound}").into()));
+        }
+        if let (Some(most), Some(text)) = (rules.max_length, node.text())
+            && text.chars().count() > most as usize
+        {
+            let detail = Detail::Told(format!("expected a text of at most {most} characters").into());
+            self.error(IssueType::Value, rule(), node.id(), detail);
+        }
+        if let Some(binding) = &rules.binding {
+            let binding = Arc::clone(binding);
+            self.bound(node, node.type_name(), &binding, &rule());
+        }
+        if !rules.constraints.is_empty() {
+            // A rule on the element that holds a resource is one of the resource around.
+            let resource = match node.parent() {
+                Some(parent) if !is_root && node.is_resource() => parent.resource(),
+                _ => node.resource(),
+            };
+            self.constraints(node, resource, &rules.constraints);
+        }
+        if let Some(types) = &rules.types
+            && !self.types(node, rules, types)
+        {
+            // What is said of another type's children is not said of these.
+            return;
+        }
+        for child in &rules.children {
+            let nodes: Vec<Node<'d>> = repetitions(node, &child.name).collect();
+            self.count(node, child, &child.name, nodes.len());
+            for node in &nodes {
+                self.rules(*node, child, false);
+            }
+            if let Some(slicing) = &child.slicing
+                && !(child.slices.is_empty() && nodes.is_empty())
+            {
+                self.slices(node, &nodes, child, slicing, &child.slices);
+            }
+        }
+    }
+
+    pub(super) fn count(&mut self, holder: Node<'d>, rules: &Rules, name: &str, found: usize) {
+        let found = u32::try_from(found).unwrap_or(u32::MAX);
+        if found < rules.min {
+            let detail = Detail::Missing { name: Box::from(name), min: rules.min, found };
+            self.error(IssueType::Required, Rule::Profile(rules.id.clone()), holder.id(), detail);
+        } else if let Some(max) = rules.max.filter(|max| found > *max) {
+            let detail = Detail::TooMany { name: Box::from(name), max, found };
+            self.error(IssueType::Structure, Rule::Profile(rules.id.clone()), holder.id(), detail);
+        }
+    }
+
+    /// Whether a node is of a type by its name; resources may be of a derived one.
+    pub(super) fn is_of(&self, node: Node<'d>, code: &str) -> bool {
+        match (node.type_id(), self.model.type_named(code)) {
+            (Some(held), Some(wanted)) => {
+                held == wanted
+                    || (self.model.is_a(held, wanted) && self.model.kind(wanted) != crate::definitions::Kind::Primitive)
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether a node is of one of the types; their profiles and targets are judged too.
+    fn types(&mut self, node: Node<'d>, rules: &Rules, types: &[TypeRule]) -> bool {
+        let nested = node.type_id().is_some_and(|id| self.model.kind(id) == crate::definitions::Kind::Nested);
+        let fitting: Vec<&TypeRule> =
+            types.iter().filter(|rule| rule.code.is_empty() || nested || self.is_of(node, &rule.code)).collect();
+        if fitting.is_empty() {
+            let allowed: Vec<&str> = types.iter().map(|rule| &*rule.code).collect();
+            let detail = Detail::Told(format!("found {}, expected {}", node.type_name(), allowed.join(" or ")).into());
+            self.error(IssueType::Structure, Rule::Profile(rules.id.clone()), node.id(), detail);
+            return false;
+        }
+        let is_extension = node.type_name() == "Extension";
+        let profiles: Vec<Arc<str>> = fitting.iter().flat_map(|rule| rule.profiles.iter().cloned()).collect();
+        // An extension is judged by the definition of its url wherever it stands.
+        if !profiles.is_empty() && !is_extension && !fitting.iter().any(|rule| rule.profiles.is_empty()) {
+            match profiles.as_slice() {
+                [one] => self.named_profile(node, node.id(), one),
+                several => {
+                    let answers: Vec<Option<bool>> =
+                        several.iter().map(|profile| self.conforms(node, profile)).collect();
+                    if !answers.contains(&Some(true)) && !answers.contains(&None) {
+                        let detail = Detail::Told(format!("conforms to none of {}", several.join(", ")).into());
+                        self.error(IssueType::Invariant, Rule::Profile(rules.id.clone()), node.id(), detail);
+                    }
+                }
+            }
+        }
+        let targets: Vec<Arc<str>> = fitting.iter().flat_map(|rule| rule.targets.iter().cloned()).collect();
+        if !targets.is_empty() {
+            self.targets(node, rules, &targets);
+        }
+        let aggregation: Vec<Arc<str>> = fitting.iter().flat_map(|rule| rule.aggregation.iter().cloned()).collect();
+        if !aggregation.is_empty() {
+            self.aggregation(node, rules, &aggregation);
+        }
+        true
+    }
+
+    /// The type that a target profile is for.
+    pub(super) fn target_name(&self, canonical: &str) -> Option<String> {
+        let plain = canonical.split('|').next().unwrap_or(canonical);
+        if let Some(name) = plain.strip_prefix("http://hl7.org/fhir/StructureDefinition/")
+            && self.model.type_named(name).is_some()
+        {
+            return Some(name.to_owned());
+        }
+        self.validator.profile(canonical).map(|profile| self.model.type_name(profile.type_id).to_owned())
+    }
+
+    fn targets(&mut self, node: Node<'d>, rules: &Rules, targets: &[Arc<str>]) {
+        let Some(reference) = node.text().or_else(|| node.text_at("reference")) else { return };
+        let resolved = super::reference::resolve(reference, node);
+        let found = resolved
+            .map(Node::type_name)
+            .or_else(|| super::reference::literal(reference).map(|literal| literal.type_name))
+            .and_then(|name| self.model.type_named(name));
+        let Some(found) = found else { return };
+        let allowed: Vec<(Arc<str>, Option<TypeId>)> = targets
+            .iter()
+            .map(|target| (target.clone(), self.target_name(target).and_then(|name| self.model.type_named(&name))))
+            .collect();
+        let fits = |type_id: &Option<TypeId>| type_id.is_none_or(|wanted| self.model.is_a(found, wanted));
+        let fitting: Vec<&Arc<str>> =
+            allowed.iter().filter(|(_, type_id)| fits(type_id)).map(|(target, _)| target).collect();
+        if fitting.is_empty() {
+            let detail = Detail::TargetType {
+                found: Box::from(self.model.type_name(found)),
+                allowed: targets.join(" or ").into_boxed_str(),
+            };
+            self.error(IssueType::Value, Rule::Profile(rules.id.clone()), node.id(), detail);
+            return;
+        }
+        let Some(resolved) = resolved else { return };
+        let answers: Vec<Option<bool>> = fitting.iter().map(|target| self.conforms(resolved, target)).collect();
+        if !answers.contains(&Some(true)) && !answers.contains(&None) {
+            let names: Vec<&str> = fitting.iter().map(|target| &***target).collect();
+            let detail = Detail::Told(format!("what is referred to conforms to none of {}", names.join(", ")).into());
+            self.error(IssueType::Invariant, Rule::Profile(rules.id.clone()), node.id(), detail);
+        }
+    }
+
+    fn aggregation(&mut self, node: Node<'d>, rules: &Rules, modes: &[Arc<str>]) {
+        let Some(reference) = node.text_at("reference") else { return };
+        let in_bundle = self.resources.first().is_some_and(|root| root.type_name() == "Bundle");
+        let mode = if reference.starts_with('#') {
+            "contained"
+        } else if in_bundle && super::reference::resolve(reference, node).is_some() {
+            "bundled"
+        } else {
+            "referenced"
+        };
+        let allowed = modes.iter().any(|one| &**one == mode || (mode == "bundled" && &**one == "referenced"));
+        // Outside of a Bundle it cannot be seen whether the target would be in one.
+        if !allowed && (in_bundle || mode == "contained") {
+            let detail = Detail::Told(format!("expected a reference that is {}", modes.join(" or ")).into());
+            self.push(Finding {
+                severity: Severity::Error,
+                issue: IssueType::Structure,
+                rule: Rule::Profile(rules.id.clone()),
+                at: node.id(),
+                detail,
+            });
+        }
+    }
+
+    /// Whether a node conforms to a profile; nothing when that is not at hand.
+    pub(super) fn conforms(&mut self, node: Node<'d>, canonical: &str) -> Option<bool> {
+        let profile = self.validator.profile(canonical)?;
+        let findings = std::mem::take(&mut self.findings);
+        self.profile(node, &profile);
+        let own = std::mem::replace(&mut self.findings, findings);
+        Some(!own.iter().any(Finding::is_error))
+    }
+}

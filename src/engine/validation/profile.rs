@@ -1,0 +1,539 @@
+//! Profiles compiled: the tree of what a profile says beyond the core, slices included.
+//!
+//! A profile is merged over the tree of its base, so a derived profile refines the slices of its base. What the core says
+//! anyway is left out: the walk over the core has decided it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::definitions::{Kind, Model, Strength, TypeId};
+use crate::package::library::{Canonical, Library};
+
+use super::constraint::Constraint;
+use super::plan::Binding;
+
+/// A profile.
+#[derive(Debug)]
+pub(super) struct Profile {
+    /// `url|version`, or `url`.
+    pub(super) name: Arc<str>,
+    pub(super) type_id: TypeId,
+    pub(super) root: Rules,
+    /// For extensions: where they may stand: kind and expression.
+    pub(super) contexts: Vec<(String, String)>,
+    pub(super) is_modifier: bool,
+    /// What is wrong with the definition itself.
+    pub(super) fault: Option<&'static str>,
+}
+
+/// What a profile says of one element or slice.
+#[derive(Debug, Clone)]
+pub(super) struct Rules {
+    /// `url|version#id`.
+    pub(super) id: Arc<str>,
+    /// Logical name.
+    pub(super) name: Arc<str>,
+    pub(super) min: u32,
+    pub(super) max: Option<u32>,
+    /// None: as the core.
+    pub(super) types: Option<Vec<TypeRule>>,
+    pub(super) fixed: Option<Arc<Value>>,
+    pub(super) pattern: Option<Arc<Value>>,
+    /// The key they came by (`minValueDate`) tells the type.
+    pub(super) least: Option<(Arc<str>, Arc<Value>)>,
+    pub(super) greatest: Option<(Arc<str>, Arc<Value>)>,
+    pub(super) max_length: Option<u32>,
+    pub(super) binding: Option<Arc<Binding>>,
+    pub(super) constraints: Arc<Vec<Constraint>>,
+    pub(super) children: Vec<Rules>,
+    pub(super) slicing: Option<Slicing>,
+    pub(super) slices: Vec<Slice>,
+    /// The core element, where the tree knows it.
+    core: Option<TypeId>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Slice {
+    pub(super) name: Arc<str>,
+    pub(super) rules: Rules,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct TypeRule {
+    pub(super) code: Arc<str>,
+    pub(super) profiles: Vec<Arc<str>>,
+    pub(super) targets: Vec<Arc<str>>,
+    pub(super) aggregation: Vec<Arc<str>>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Slicing {
+    pub(super) discriminators: Vec<(Discriminator, Arc<str>)>,
+    pub(super) openness: Openness,
+    pub(super) ordered: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Discriminator {
+    Value,
+    Exists,
+    Pattern,
+    Type,
+    Profile,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Openness {
+    Open,
+    Closed,
+    OpenAtEnd,
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value.get(key).and_then(Value::as_str).unwrap_or("")
+}
+
+fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn strings(value: &Value, key: &str) -> Vec<Arc<str>> {
+    list(value, key).iter().filter_map(Value::as_str).map(Arc::from).collect()
+}
+
+/// The definition of a canonical: of a package, else of the core.
+pub(super) fn definition(model: &Model, library: &Library, canonical: &str) -> Option<Arc<Canonical>> {
+    if let Some(found) = library.find("StructureDefinition", canonical) {
+        return Some(Arc::clone(found));
+    }
+    let url = canonical.split(['|', '#']).next().unwrap_or(canonical);
+    let content: Value = serde_json::from_str(model.structure(url)?).ok()?;
+    Some(Arc::new(Canonical { url: url.to_owned(), version: model.fhir_version().to_owned(), content }))
+}
+
+/// Why a profile cannot be compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// It, or one it derives from, is not at hand.
+    NotFound,
+    /// It derives from itself.
+    Cyclic,
+    /// Its type is not one of this version of FHIR.
+    Type,
+}
+
+/// Compiles a profile. Core types have nothing to add: their profile is empty.
+pub(super) fn compile(
+    model: &Model,
+    library: &Library,
+    canonical: &str,
+    open: &mut Vec<String>,
+) -> Result<Profile, Unusable> {
+    if open.iter().any(|one| one == canonical) || open.len() > 40 {
+        return Err(Unusable::Cyclic);
+    }
+    let plain = canonical.split('|').next().unwrap_or(canonical);
+    if let Some(type_id) = plain
+        .strip_prefix("http://hl7.org/fhir/StructureDefinition/")
+        .and_then(|name| model.type_named(name))
+        .filter(|_| library.find("StructureDefinition", canonical).is_none())
+    {
+        return Ok(Profile {
+            name: Arc::from(plain),
+            type_id,
+            root: Rules::empty(Arc::from(plain), Arc::from(model.type_name(type_id)), Some(type_id)),
+            contexts: Vec::new(),
+            is_modifier: false,
+            fault: None,
+        });
+    }
+    let found = definition(model, library, canonical).ok_or(Unusable::NotFound)?;
+    let content = &found.content;
+    let type_name = text(content, "type").rsplit('/').next().unwrap_or("");
+    let type_id = model.type_named(type_name).ok_or(Unusable::Type)?;
+    let name: Arc<str> = if found.version.is_empty() {
+        Arc::from(found.url.as_str())
+    } else {
+        Arc::from(format!("{}|{}", found.url, found.version))
+    };
+    let differential = list(content.get("differential").unwrap_or(&Value::Null), "element");
+    let snapshot = list(content.get("snapshot").unwrap_or(&Value::Null), "element");
+    let base = text(content, "baseDefinition");
+    let derives = text(content, "derivation") == "constraint";
+    open.push(canonical.to_owned());
+    let parent =
+        if derives && !base.is_empty() { compile(model, library, base, open) } else { Err(Unusable::NotFound) };
+    open.pop();
+    let (mut root, elements) = match parent {
+        Ok(parent) if !differential.is_empty() || snapshot.is_empty() => (parent.root, differential),
+        Err(Unusable::Cyclic) => return Err(Unusable::Cyclic),
+        Err(_) if snapshot.is_empty() && !base.is_empty() && derives => return Err(Unusable::NotFound),
+        // The snapshot holds what an absent base would have said.
+        _ => (Rules::empty(Arc::clone(&name), Arc::from(type_name), Some(type_id)), snapshot),
+    };
+    root.id = Arc::clone(&name);
+    let mut merger = Merger { model, name: &name, current: Vec::new(), fault: None };
+    for element in elements {
+        merger.merge(&mut root, element, type_name);
+    }
+    let contexts = list(content, "context")
+        .iter()
+        .map(|context| (text(context, "type").to_owned(), text(context, "expression").to_owned()))
+        .collect();
+    let is_modifier = elements
+        .iter()
+        .find(|element| !text(element, "path").contains('.'))
+        .is_some_and(|element| element.get("isModifier").and_then(Value::as_bool) == Some(true));
+    let fault = merger.fault;
+    Ok(Profile { name, type_id, root, contexts, is_modifier, fault })
+}
+
+impl Rules {
+    fn empty(id: Arc<str>, name: Arc<str>, core: Option<TypeId>) -> Self {
+        Self {
+            id,
+            name,
+            min: 0,
+            max: None,
+            types: None,
+            fixed: None,
+            pattern: None,
+            least: None,
+            greatest: None,
+            max_length: None,
+            binding: None,
+            constraints: Arc::new(Vec::new()),
+            children: Vec::new(),
+            slicing: None,
+            slices: Vec::new(),
+            core,
+        }
+    }
+
+    pub(super) fn child(&self, name: &str) -> Option<&Self> {
+        self.children.iter().find(|child| &*child.name == name)
+    }
+
+    /// The profiles that its type rules name.
+    pub(super) fn profiles(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.types.iter().flatten().flat_map(|rule| &rule.profiles)
+    }
+
+    fn child_mut(&mut self, model: &Model, profile: &str, name: &str) -> &mut Self {
+        let place = self.children.iter().position(|child| &*child.name == name).unwrap_or_else(|| {
+            let core = self.core.and_then(|of| model.element_named(of, name)).and_then(|element| {
+                let mut types = element.types();
+                let first = types.next()?;
+                types.next().is_none().then(|| first.type_id())
+            });
+            let id = if self.id.contains('#') {
+                format!("{}.{name}", self.id)
+            } else {
+                format!("{profile}#{}.{name}", self.name)
+            };
+            self.children.push(Self::empty(Arc::from(id), Arc::from(name), core));
+            self.children.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "the place was just found or made")]
+        &mut self.children[place]
+    }
+
+    fn slice_mut(&mut self, name: &str) -> &mut Self {
+        let place = self.slices.iter().position(|slice| &*slice.name == name).unwrap_or_else(|| {
+            let id = format!("{}:{name}", self.id);
+            let rules = Self::empty(Arc::from(id), Arc::clone(&self.name), self.core);
+            self.slices.push(Slice { name: Arc::from(name), rules });
+            self.slices.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "the place was just found or made")]
+        &mut self.slices[place].rules
+    }
+}
+
+/// One step of an element's place: its name and the slice it is in.
+#[derive(Debug, Clone, PartialEq)]
+struct Step {
+    name: String,
+    slice: String,
+}
+
+struct Merger<'m> {
+    model: &'m Model,
+    name: &'m str,
+    /// The place of the element before: what a path without id continues.
+    current: Vec<Step>,
+    fault: Option<&'static str>,
+}
+
+impl Merger<'_> {
+    fn place(&mut self, element: &Value) -> Vec<Step> {
+        let path: Vec<&str> = text(element, "path").split('.').collect();
+        let id = text(element, "id");
+        let of_id: Vec<Step> = split_id(id)
+            .into_iter()
+            .map(|part| {
+                let (name, slice) = part.split_once(':').unwrap_or((part, ""));
+                Step { name: name.to_owned(), slice: slice.to_owned() }
+            })
+            .collect();
+        let slice = text(element, "sliceName");
+        let fits = of_id.len() == path.len()
+            && of_id.iter().zip(&path).all(|(step, name)| step.name == *name)
+            && (slice.is_empty() || of_id.last().is_some_and(|last| last.slice == slice));
+        let steps = if fits {
+            of_id
+        } else {
+            path.iter()
+                .enumerate()
+                .map(|(at, name)| {
+                    let is_last = at + 1 == path.len();
+                    let held = self.current.get(at).filter(|step| step.name == *name);
+                    let same_before = self
+                        .current
+                        .get(..at)
+                        .is_some_and(|before| before.iter().zip(&path).all(|(step, name)| step.name == *name));
+                    let slice = if is_last {
+                        slice.to_owned()
+                    } else {
+                        held.filter(|_| same_before).map_or_else(String::new, |step| step.slice.clone())
+                    };
+                    Step { name: (*name).to_owned(), slice }
+                })
+                .collect()
+        };
+        self.current.clone_from(&steps);
+        steps
+    }
+
+    fn merge(&mut self, root: &mut Rules, element: &Value, type_name: &str) {
+        let steps = self.place(element);
+        let mut at = root;
+        let mut of = self.model.type_named(type_name);
+        let mut is_slice = false;
+        for step in steps.iter().skip(1) {
+            let plain = step.name.strip_suffix("[x]").unwrap_or(&step.name);
+            // `valueQuantity` stands for the slice of `value[x]` with that type.
+            let resolved = of.and_then(|of| self.model.child(of, self.model.symbol(plain)));
+            let core = resolved.map(|resolved| self.model.element(resolved.element));
+            let by_type = core.filter(|element| element.is_choice() && element.name() != plain);
+            let logical = by_type.map_or(plain, |element| element.name()).to_owned();
+            let is_choice =
+                of.and_then(|of| self.model.element_named(of, &logical)).is_some_and(|element| element.is_choice());
+            at = at.child_mut(self.model, self.name, &logical);
+            is_slice = false;
+            of = match by_type {
+                Some(_) => resolved.map(|resolved| resolved.type_id),
+                None => at.core,
+            };
+            let slice = if by_type.is_some() && step.slice.is_empty() { plain } else { step.slice.as_str() };
+            if !slice.is_empty() {
+                if at.slicing.is_none() {
+                    at.slicing = Some(implicit(&logical, is_choice));
+                }
+                for part in reslices(slice) {
+                    at = at.slice_mut(&part);
+                }
+                is_slice = true;
+                if let Some(type_id) = by_type.and(resolved).map(|resolved| resolved.type_id) {
+                    at.core = Some(type_id);
+                    if at.types.is_none() {
+                        at.types = Some(vec![TypeRule {
+                            code: Arc::from(self.model.type_name(type_id)),
+                            profiles: Vec::new(),
+                            targets: Vec::new(),
+                            aggregation: Vec::new(),
+                        }]);
+                    }
+                } else if is_choice {
+                    // A slice of a choice is named after its type: `valueQuantity`.
+                    of = of_choice_slice(self.model, &logical, slice);
+                    at.core = of;
+                }
+            }
+            if of.is_none() {
+                of = at.core.or_else(|| single_type(self.model, at));
+            }
+        }
+        if steps.len() == 1 && (!text(element, "sliceName").is_empty() || element.get("slicing").is_some()) {
+            self.fault = Some("slicing is not allowed at the root of a profile");
+        }
+        let is_root = steps.len() == 1;
+        self.apply(at, element, is_slice, is_root);
+    }
+
+    fn apply(&mut self, rules: &mut Rules, element: &Value, is_slice: bool, is_root: bool) {
+        rules.id = Arc::from(format!("{}#{}", self.name, element_id(element, &self.current)));
+        if !is_root {
+            if let Some(min) = element.get("min").and_then(Value::as_u64) {
+                rules.min = u32::try_from(min).unwrap_or(u32::MAX);
+            }
+            match text(element, "max") {
+                "" => {}
+                "*" => rules.max = None,
+                max => rules.max = max.parse().ok(),
+            }
+        }
+        if let Some(slicing) = element.get("slicing") {
+            rules.slicing = Some(explicit(slicing));
+        }
+        let types = list(element, "type");
+        if !types.is_empty() && !is_root {
+            let rules_of: Vec<TypeRule> = types
+                .iter()
+                .map(|one| TypeRule {
+                    code: Arc::from(type_code(one)),
+                    profiles: strings(one, "profile"),
+                    targets: strings(one, "targetProfile"),
+                    aggregation: strings(one, "aggregation"),
+                })
+                .collect();
+            if rules_of.len() == 1 && rules.core.is_none() {
+                rules.core = rules_of.first().and_then(|rule| self.model.type_named(&rule.code));
+            }
+            rules.types = Some(rules_of);
+        }
+        for (key, value) in element.as_object().into_iter().flatten() {
+            let shared = || Arc::new(value.clone());
+            if key.starts_with("fixed") {
+                rules.fixed = Some(shared());
+            } else if key.starts_with("pattern") {
+                rules.pattern = Some(shared());
+            } else if key.starts_with("minValue") {
+                rules.least = Some((Arc::from(key.as_str()), shared()));
+            } else if key.starts_with("maxValue") {
+                rules.greatest = Some((Arc::from(key.as_str()), shared()));
+            } else if key == "maxLength" {
+                rules.max_length = value.as_u64().and_then(|length| u32::try_from(length).ok());
+            }
+        }
+        if let Some(binding) = element.get("binding") {
+            let strength = match text(binding, "strength") {
+                "required" => Some(Strength::Required),
+                "extensible" => Some(Strength::Extensible),
+                _ => None,
+            };
+            let url = text(binding, "valueSet");
+            rules.binding = strength.filter(|_| !url.is_empty()).map(|strength| Arc::new(Binding::new(strength, url)));
+        }
+        let constraints: Vec<Constraint> = list(element, "constraint")
+            .iter()
+            .filter(|one| !text(one, "expression").is_empty() && !is_of_core(one))
+            .filter(|one| !rules.constraints.iter().any(|held| *held.key == *text(one, "key")))
+            .filter_map(|one| {
+                Constraint::new(
+                    text(one, "key"),
+                    text(one, "expression"),
+                    text(one, "severity") == "error",
+                    Some(text(one, "human")).filter(|human| !human.is_empty()),
+                )
+            })
+            .collect();
+        if !constraints.is_empty() {
+            let mut all: Vec<Constraint> = Vec::new();
+            for held in rules.constraints.iter() {
+                all.extend(Constraint::new(&held.key, &held.expression, held.is_error, held.human.as_deref()));
+            }
+            all.extend(constraints);
+            rules.constraints = Arc::new(all);
+        }
+        let _ = is_slice;
+    }
+}
+
+/// The dots that part an id: those outside of brackets, since a slice's name may have some.
+fn split_id(id: &str) -> Vec<&str> {
+    if id.is_empty() { Vec::new() } else { id.split('.').collect() }
+}
+
+fn element_id(element: &Value, steps: &[Step]) -> String {
+    let id = text(element, "id");
+    if !id.is_empty() {
+        return id.to_owned();
+    }
+    let parts: Vec<String> = steps
+        .iter()
+        .map(|step| if step.slice.is_empty() { step.name.clone() } else { format!("{}:{}", step.name, step.slice) })
+        .collect();
+    parts.join(".")
+}
+
+/// Constraints that a snapshot repeats from the core, which the walk over the core decides.
+fn is_of_core(constraint: &Value) -> bool {
+    let source = text(constraint, "source");
+    let name = source.strip_prefix("http://hl7.org/fhir/StructureDefinition/").unwrap_or("");
+    let key = text(constraint, "key");
+    matches!(key, "ele-1" | "ext-1" | "dom-2" | "dom-3" | "dom-4" | "dom-5" | "dom-6" | "ref-1" | "txt-1" | "txt-2")
+        || (!name.is_empty() && Model::r4().type_named(name).is_some())
+}
+
+fn type_code(one: &Value) -> &str {
+    let code = text(one, "code");
+    match code.strip_prefix("http://hl7.org/fhirpath/System.") {
+        Some(_) => "",
+        None => code,
+    }
+}
+
+/// `a/b` is the slice b within the slice a: the slices from outside in.
+fn reslices(name: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    while let Some(slash) = name.get(at..).and_then(|rest| rest.find('/')) {
+        out.extend(name.get(..at + slash).map(str::to_owned));
+        at += slash + 1;
+    }
+    out.push(name.to_owned());
+    out
+}
+
+fn of_choice_slice(model: &Model, logical: &str, slice: &str) -> Option<TypeId> {
+    let rest = slice.strip_prefix(logical)?;
+    model.type_named(rest).or_else(|| {
+        let mut letters = rest.chars();
+        let first = letters.next()?.to_ascii_lowercase();
+        model.type_named(&format!("{first}{}", letters.as_str()))
+    })
+}
+
+fn single_type(model: &Model, rules: &Rules) -> Option<TypeId> {
+    match rules.types.as_deref() {
+        Some([one]) => model.type_named(&one.code).filter(|id| model.kind(*id) != Kind::Nested),
+        _ => None,
+    }
+}
+
+fn implicit(name: &str, is_choice: bool) -> Slicing {
+    let discriminators = if is_choice {
+        vec![(Discriminator::Type, Arc::from("$this"))]
+    } else if matches!(name, "extension" | "modifierExtension") {
+        vec![(Discriminator::Value, Arc::from("url"))]
+    } else {
+        Vec::new()
+    };
+    Slicing { discriminators, openness: Openness::Open, ordered: false }
+}
+
+fn explicit(slicing: &Value) -> Slicing {
+    Slicing {
+        discriminators: list(slicing, "discriminator")
+            .iter()
+            .map(|one| {
+                let kind = match text(one, "type") {
+                    "exists" => Discriminator::Exists,
+                    "pattern" => Discriminator::Pattern,
+                    "type" => Discriminator::Type,
+                    "profile" => Discriminator::Profile,
+                    _ => Discriminator::Value,
+                };
+                (kind, Arc::from(text(one, "path")))
+            })
+            .collect(),
+        openness: match text(slicing, "rules") {
+            "closed" => Openness::Closed,
+            "openAtEnd" => Openness::OpenAtEnd,
+            _ => Openness::Open,
+        },
+        ordered: slicing.get("ordered").and_then(Value::as_bool).unwrap_or(false),
+    }
+}

@@ -1,0 +1,404 @@
+//! QuestionnaireResponses against their Questionnaires (<http://hl7.org/fhir/R4/questionnaireresponse.html#notes>).
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use serde_json::Value as Json;
+
+use crate::fhir::document::Node;
+use crate::fhirpath::{Decimal, Quantity, Value};
+use crate::terminology::Membership;
+
+use super::content;
+use super::finding::{Detail, IssueType, Rule};
+use super::walk::Walk;
+
+const CORE: &str = "http://hl7.org/fhir/StructureDefinition/";
+const SDC: &str = "http://hl7.org/fhir/uv/sdc/StructureDefinition/";
+
+fn text<'q>(value: &'q Json, key: &str) -> &'q str {
+    value.get(key).and_then(Json::as_str).unwrap_or("")
+}
+
+fn list<'q>(value: &'q Json, key: &str) -> &'q [Json] {
+    value.get(key).and_then(Json::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn is_true(value: &Json, key: &str) -> bool {
+    value.get(key).and_then(Json::as_bool) == Some(true)
+}
+
+/// The value of an extension, with the name it is written by.
+fn extension<'q>(of: &'q Json, url: &str) -> Option<(&'q str, &'q Json)> {
+    let found = list(of, "extension").iter().find(|one| text(one, "url") == url)?;
+    found.as_object()?.iter().find(|(name, _)| name.starts_with("value")).map(|(name, value)| (name.as_str(), value))
+}
+
+/// The written value of a choice: `valueCoding`, `answerBoolean`.
+fn chosen<'q>(of: &'q Json, start: &str) -> Option<(&'q str, &'q Json)> {
+    of.as_object()?
+        .iter()
+        .find(|(name, _)| name.strip_prefix(start).is_some_and(|rest| rest.starts_with(char::is_uppercase)))
+        .map(|(name, value)| (name.as_str(), value))
+}
+
+/// What is the same for all items of one response.
+struct Form<'d> {
+    /// Answers of the response by linkId.
+    answers: FxHashMap<&'d str, Vec<Node<'d>>>,
+    /// Whether all that is required must be there.
+    is_finished: bool,
+}
+
+fn link(item: Node<'_>) -> &str {
+    item.text_at("linkId").unwrap_or("")
+}
+
+fn collect<'d>(holder: Node<'d>, answers: &mut FxHashMap<&'d str, Vec<Node<'d>>>) {
+    for item in holder.named("item") {
+        for answer in item.named("answer") {
+            answers.entry(link(item)).or_default().extend(answer.first("value"));
+            collect(answer, answers);
+        }
+        collect(item, answers);
+    }
+}
+
+impl<'d> Walk<'_, 'd> {
+    /// Judges a response by its questionnaire, where that is at hand.
+    pub(super) fn response(&mut self, response: Node<'d>) {
+        let Some(canonical) = response.first("questionnaire") else { return };
+        let Some(reference) = canonical.text() else { return };
+        let contained = reference
+            .strip_prefix('#')
+            .and_then(|id| response.named("contained").find(|one| one.text_at("id") == Some(id)))
+            .and_then(|one| serde_json::from_str::<Json>(one.raw()).ok());
+        let held = self.validator.library.find("Questionnaire", reference).cloned();
+        let Some(questionnaire) = contained.as_ref().or(held.as_ref().map(|held| &held.content)) else {
+            let detail = Detail::Told(
+                format!("the questionnaire {reference} is not at hand, so answers were not checked").into(),
+            );
+            self.warning(IssueType::NotFound, Rule::Format("questionnaire"), canonical.id(), detail);
+            return;
+        };
+        let mut answers = FxHashMap::default();
+        collect(response, &mut answers);
+        let is_finished = matches!(response.text_at("status"), Some("completed" | "amended"));
+        self.items(response, list(questionnaire, "item"), &Form { answers, is_finished });
+    }
+
+    fn broken(&mut self, at: Node<'d>, says: impl Into<Box<str>>) {
+        self.error(IssueType::Structure, Rule::Format("questionnaire"), at.id(), Detail::Told(says.into()));
+    }
+
+    fn items(&mut self, holder: Node<'d>, questions: &[Json], form: &Form<'d>) {
+        let given: Vec<Node<'d>> = holder.named("item").collect();
+        let mut latest = 0;
+        for item in &given {
+            let Some(place) = questions.iter().position(|question| text(question, "linkId") == link(*item)) else {
+                self.broken(holder, format!("the questionnaire has no item {} here", link(*item)));
+                continue;
+            };
+            if place < latest {
+                self.broken(*item, "the items do not stand in the order of the questionnaire");
+            }
+            latest = latest.max(place);
+        }
+        for question in questions {
+            let own: Vec<Node<'d>> =
+                given.iter().filter(|item| link(**item) == text(question, "linkId")).copied().collect();
+            self.question(holder, question, &own, form);
+        }
+    }
+
+    fn question(&mut self, holder: Node<'d>, question: &Json, items: &[Node<'d>], form: &Form<'d>) {
+        if !is_enabled(question, form) {
+            for item in items {
+                if item.first("answer").is_some() || item.first("item").is_some() {
+                    self.broken(*item, "the item is answered though it is not enabled");
+                }
+            }
+            return;
+        }
+        let required = is_true(question, "required") && form.is_finished;
+        let kind = text(question, "type");
+        if items.is_empty() {
+            if required && kind != "display" {
+                self.error(
+                    IssueType::Required,
+                    Rule::Format("questionnaire"),
+                    holder.id(),
+                    Detail::Told(format!("the item {} is required", text(question, "linkId")).into()),
+                );
+            }
+            return;
+        }
+        if kind == "group" {
+            if let Some(second) = items.get(1).filter(|_| !is_true(question, "repeats")) {
+                self.broken(*second, "the group does not repeat");
+            }
+            for item in items {
+                if item.first("answer").is_some() {
+                    self.broken(*item, "a group has no answers");
+                }
+                if item.first("item").is_none() && required {
+                    self.broken(*item, "the group is required and has no items");
+                }
+                self.items(*item, list(question, "item"), form);
+            }
+            return;
+        }
+        if let Some(second) = items.get(1) {
+            self.broken(*second, "a question has one item; several answers stand within it");
+        }
+        for item in items {
+            self.answered(*item, question, kind, required, form);
+        }
+    }
+
+    fn answered(&mut self, item: Node<'d>, question: &Json, kind: &str, required: bool, form: &Form<'d>) {
+        let answers: Vec<Node<'d>> = item.named("answer").collect();
+        if kind == "display" || kind == "question" {
+            if !answers.is_empty() {
+                self.broken(item, format!("an item of type {kind} has no answers"));
+            }
+        } else {
+            if answers.is_empty() && required {
+                self.error(
+                    IssueType::Required,
+                    Rule::Format("questionnaire"),
+                    item.id(),
+                    Detail::Says("the item is required and has no answer"),
+                );
+            }
+            if answers.len() > 1 && !is_true(question, "repeats") {
+                self.broken(item, "the question does not repeat: expected one answer");
+            }
+            let bound = |name: &str| {
+                extension(question, &format!("{CORE}{name}"))
+                    .and_then(|(_, value)| value.as_u64())
+                    .and_then(|count| usize::try_from(count).ok())
+            };
+            if let Some(most) = bound("questionnaire-maxOccurs").filter(|most| answers.len() > *most) {
+                self.broken(item, format!("found {} answers, expected at most {most}", answers.len()));
+            }
+            if let Some(least) = bound("questionnaire-minOccurs").filter(|least| answers.len() < *least) {
+                self.broken(item, format!("found {} answers, expected at least {least}", answers.len()));
+            }
+            for answer in &answers {
+                self.answer(*answer, question, kind, answers.len());
+            }
+        }
+        let inner = list(question, "item");
+        for answer in &answers {
+            self.items(*answer, inner, form);
+        }
+        // Items of a question stand within its answers; without an answer, within the item.
+        if answers.is_empty() && item.first("item").is_some() {
+            self.items(item, inner, form);
+        }
+    }
+
+    fn answer(&mut self, answer: Node<'d>, question: &Json, kind: &str, count: usize) {
+        let Some(value) = answer.first("value") else { return };
+        let options = list(question, "answerOption");
+        let expected: Vec<String> = match kind {
+            "boolean" | "decimal" | "integer" | "date" | "dateTime" | "time" | "string" => vec![kind.to_owned()],
+            "text" => vec!["string".to_owned()],
+            "url" => vec!["uri".to_owned()],
+            "attachment" => vec!["Attachment".to_owned()],
+            "reference" => vec!["Reference".to_owned()],
+            "quantity" => vec!["Quantity".to_owned()],
+            "choice" | "open-choice" => {
+                let mut types: Vec<String> = options
+                    .iter()
+                    .filter_map(|option| chosen(option, "value"))
+                    .map(|(name, _)| type_of(name).to_owned())
+                    .collect();
+                types.push("Coding".to_owned());
+                if kind == "open-choice" {
+                    types.push("string".to_owned());
+                }
+                types
+            }
+            _ => return,
+        };
+        if !expected.iter().any(|one| one == value.type_name()) {
+            self.broken(value, format!("found {}, expected {}", value.type_name(), expected.join(" or ")));
+            return;
+        }
+        self.options(answer, value, question, kind, options, count);
+        self.bounds(value, question);
+    }
+
+    fn options(
+        &mut self,
+        answer: Node<'d>,
+        value: Node<'d>,
+        question: &Json,
+        kind: &str,
+        options: &[Json],
+        count: usize,
+    ) {
+        let is_free = kind == "open-choice" && value.type_name() == "string";
+        if !options.is_empty() && !is_free {
+            let found = options.iter().find(|option| {
+                chosen(option, "value")
+                    .is_some_and(|(name, expected)| type_of(name) == value.type_name() && same(value, expected))
+            });
+            match found {
+                None => {
+                    let at = if value.type_name() == "Coding" { answer } else { value };
+                    self.broken(at, "the answer is not one of the options");
+                }
+                Some(option) => {
+                    let exclusive = extension(option, &format!("{CORE}questionnaire-optionExclusive"));
+                    if count > 1 && exclusive.is_some_and(|(_, value)| value == true) {
+                        self.broken(answer, "the option excludes all others, and there are others");
+                    }
+                }
+            }
+        }
+        let value_set = text(question, "answerValueSet");
+        if !value_set.is_empty() && !is_free {
+            let set = self.validator.terminology.value_set(value_set);
+            let answer_of = |system: Option<&str>, code: Option<&str>| {
+                set.as_ref().zip(code).map_or(Membership::Unknown, |(set, code)| set.contains(system, code))
+            };
+            if value.type_name() == "Coding" {
+                match answer_of(value.text_at("system"), value.text_at("code")) {
+                    Membership::In => {}
+                    Membership::Out => self.broken(answer, format!("the answer is not in the value set {value_set}")),
+                    Membership::Unknown => self.warning(
+                        IssueType::NotSupported,
+                        Rule::ValueSet(Arc::from(value_set)),
+                        answer.id(),
+                        Detail::Undecided { value_set: Arc::from(value_set) },
+                    ),
+                }
+            } else if value.type_name() == "string" && answer_of(None, value.text()) == Membership::Out {
+                self.broken(value, format!("the answer is not in the value set {value_set}"));
+            }
+        }
+    }
+
+    fn bounds(&mut self, value: Node<'d>, question: &Json) {
+        let said = value.text().unwrap_or("");
+        let characters = said.chars().count() as u64;
+        if let Some(most) = question.get("maxLength").and_then(Json::as_u64).filter(|most| characters > *most) {
+            self.broken(value, format!("expected at most {most} characters"));
+        }
+        let core = |name: &str| extension(question, &format!("{CORE}{name}"));
+        if let Some((_, least)) = core("minLength")
+            && least.as_u64().is_some_and(|least| value.text().is_some() && characters < least)
+        {
+            self.broken(value, format!("expected at least {least} characters"));
+        }
+        if let Some((_, places)) = core("maxDecimalPlaces")
+            && let Some(found) = Decimal::parse(said)
+            && places.as_u64().is_some_and(|places| u64::from(found.scale()) > places)
+        {
+            self.broken(value, format!("expected at most {places} places after the point"));
+        }
+        if let Some((_, Json::String(pattern))) = core("regex")
+            && value.text().is_some()
+            && crate::fhirpath::matches_fully(said, pattern) == Some(false)
+        {
+            self.broken(value, "the answer does not match the pattern of the item");
+        }
+        for (name, wrong, says) in [("minValue", Ordering::Less, "least"), ("maxValue", Ordering::Greater, "greatest")]
+        {
+            if let Some((written, bound)) = core(name) {
+                let key = format!("{name}{}", written.strip_prefix("value").unwrap_or(written));
+                if content::against(value, &key, bound) == Some(wrong) {
+                    self.broken(value, format!("the answer is beyond the {says} value {bound}"));
+                }
+            }
+        }
+        for (name, wrong, says) in
+            [("minQuantity", Ordering::Less, "least"), ("maxQuantity", Ordering::Greater, "greatest")]
+        {
+            let found = extension(question, &format!("{SDC}sdc-questionnaire-{name}"))
+                .or_else(|| extension(question, &format!("{CORE}questionnaire-{name}")));
+            if let Some((_, bound)) = found
+                && value.type_name() == "Quantity"
+            {
+                match against_quantity(value, bound) {
+                    None => self.broken(value, format!("the unit cannot be compared with that of the {says} quantity")),
+                    Some(order) if order == wrong => {
+                        self.broken(value, format!("the quantity is beyond the {says} one"))
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Compared in units of UCUM; nothing without them.
+fn against_quantity(value: Node<'_>, bound: &Json) -> Option<Ordering> {
+    let code = bound.get("code").and_then(Json::as_str)?;
+    let bound = Quantity::ucum(Decimal::parse(&bound.get("value")?.to_string())?, code);
+    value.text_at("code")?;
+    match Value::Node(value).lifted()? {
+        Value::Quantity(found) => found.compare(&bound),
+        _ => None,
+    }
+}
+
+/// `valueCoding` is of type Coding, `valueDate` of date.
+fn type_of(written: &str) -> &str {
+    match written.strip_prefix("value").unwrap_or(written) {
+        "Date" => "date",
+        "Time" => "time",
+        "Integer" => "integer",
+        "String" => "string",
+        "Boolean" => "boolean",
+        "Decimal" => "decimal",
+        "DateTime" => "dateTime",
+        other => other,
+    }
+}
+
+/// Codings are the same by system and code; other values by all they have.
+fn same(value: Node<'_>, expected: &Json) -> bool {
+    if value.type_name() == "Coding" {
+        let system = expected.get("system").and_then(Json::as_str);
+        let code = expected.get("code").and_then(Json::as_str);
+        return value.text_at("code") == code && value.text_at("system") == system;
+    }
+    content::has(value, expected, false)
+}
+
+fn is_enabled(question: &Json, form: &Form<'_>) -> bool {
+    let conditions = list(question, "enableWhen");
+    if conditions.is_empty() {
+        return true;
+    }
+    let mut answers = conditions.iter().map(|condition| holds(condition, form));
+    if text(question, "enableBehavior") == "all" { answers.all(|one| one) } else { answers.any(|one| one) }
+}
+
+fn holds(condition: &Json, form: &Form<'_>) -> bool {
+    let empty = Vec::new();
+    let found = form.answers.get(text(condition, "question")).unwrap_or(&empty);
+    let Some((written, expected)) = chosen(condition, "answer") else { return true };
+    let operator = text(condition, "operator");
+    if operator == "exists" {
+        return found.is_empty() != (expected == true);
+    }
+    let key = format!("minValue{}", written.strip_prefix("answer").unwrap_or(written));
+    found.iter().any(|value| {
+        let order = || content::against(*value, &key, expected);
+        match operator {
+            "=" => same(*value, expected),
+            "!=" => !same(*value, expected),
+            ">" => order() == Some(Ordering::Greater),
+            "<" => order() == Some(Ordering::Less),
+            ">=" => matches!(order(), Some(Ordering::Greater | Ordering::Equal)),
+            "<=" => matches!(order(), Some(Ordering::Less | Ordering::Equal)),
+            _ => false,
+        }
+    })
+}

@@ -1,0 +1,358 @@
+//! Which repetition belongs to which slice.
+
+use crate::fhir::document::Node;
+
+use super::content;
+use super::finding::{Detail, IssueType, Rule};
+use super::overlay::repetitions;
+use super::profile::{Discriminator, Openness, Rules, Slice, Slicing};
+use super::walk::Walk;
+
+/// A step of a discriminator's path.
+enum Step<'p> {
+    This,
+    Name(&'p str),
+    Extension(&'p str),
+    Resolve,
+    OfType(&'p str),
+}
+
+/// `$this`, `code.coding`, `extension('url').value`, `resolve().code`, `value.ofType(Coding)`.
+fn steps(path: &str) -> Vec<Step<'_>> {
+    let mut steps = Vec::new();
+    let mut rest = path;
+    while !rest.is_empty() {
+        let mut depth = 0;
+        let end = rest
+            .char_indices()
+            .find(|(_, letter)| {
+                match letter {
+                    '(' => depth += 1,
+                    ')' => depth -= 1,
+                    _ => {}
+                }
+                *letter == '.' && depth == 0
+            })
+            .map_or(rest.len(), |(at, _)| at);
+        let (step, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        rest = after.strip_prefix('.').unwrap_or(after);
+        let argument =
+            step.split_once('(').map(|(_, argument)| argument.trim_end_matches(')').trim_matches(['\'', '"', '`']));
+        steps.push(match argument {
+            None if step == "$this" => Step::This,
+            None => Step::Name(step.strip_suffix("[x]").unwrap_or(step)),
+            Some(url) if step.starts_with("extension(") => Step::Extension(url),
+            Some(_) if step.starts_with("resolve(") => Step::Resolve,
+            Some(name) if step.starts_with("ofType(") => Step::OfType(name),
+            Some(_) => Step::Name(step),
+        });
+    }
+    steps
+}
+
+impl<'d> Walk<'_, 'd> {
+    /// Assigns repetitions to slices and checks the slices; tells those that belong to none where that is not allowed.
+    pub(super) fn slices(
+        &mut self,
+        holder: Node<'d>,
+        nodes: &[Node<'d>],
+        rules: &Rules,
+        slicing: &Slicing,
+        slices: &[Slice],
+    ) {
+        let mut assigned: Vec<Option<usize>> = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let place = slices.iter().position(|slice| self.belongs(*node, slicing, &slice.rules));
+            assigned.push(place);
+        }
+        let mut latest = 0;
+        let mut unmatched_seen = false;
+        for (node, place) in nodes.iter().zip(&assigned) {
+            match place {
+                Some(place) => {
+                    if slicing.ordered && *place < latest {
+                        self.error(
+                            IssueType::Structure,
+                            Rule::Profile(rules.id.clone()),
+                            node.id(),
+                            Detail::Says("the slices do not stand in their order"),
+                        );
+                    }
+                    latest = latest.max(*place);
+                    if unmatched_seen && slicing.openness == Openness::OpenAtEnd {
+                        self.error(
+                            IssueType::Structure,
+                            Rule::Profile(rules.id.clone()),
+                            node.id(),
+                            Detail::Says("what belongs to no slice stands after all that does"),
+                        );
+                    }
+                }
+                None => {
+                    unmatched_seen = true;
+                    if slicing.openness == Openness::Closed {
+                        self.error(
+                            IssueType::Structure,
+                            Rule::Profile(rules.id.clone()),
+                            node.id(),
+                            Detail::NoSlice { name: Box::from(&*rules.name) },
+                        );
+                    }
+                }
+            }
+        }
+        for (place, slice) in slices.iter().enumerate() {
+            let own: Vec<Node<'d>> = nodes
+                .iter()
+                .zip(&assigned)
+                .filter(|(_, assigned)| **assigned == Some(place))
+                .map(|(node, _)| *node)
+                .collect();
+            let name = format!("{}:{}", rules.name, slice.name);
+            self.count(holder, &slice.rules, &name, own.len());
+            for node in &own {
+                self.rules(*node, &slice.rules, false);
+            }
+            self.resliced(holder, &own, &slice.rules);
+        }
+    }
+
+    fn resliced(&mut self, holder: Node<'d>, nodes: &[Node<'d>], rules: &Rules) {
+        if let Some(slicing) = &rules.slicing
+            && !rules.slices.is_empty()
+        {
+            self.slices(holder, nodes, rules, slicing, &rules.slices);
+        }
+    }
+
+    fn belongs(&mut self, node: Node<'d>, slicing: &Slicing, slice: &Rules) -> bool {
+        if slicing.discriminators.is_empty() {
+            return false;
+        }
+        slicing.discriminators.iter().all(|(kind, path)| self.discriminates(node, *kind, path, slice))
+    }
+
+    fn discriminates(&mut self, node: Node<'d>, kind: Discriminator, path: &str, slice: &Rules) -> bool {
+        let mut nodes = vec![node];
+        let mut rules = Held::Own(slice);
+        let steps = steps(path);
+        for (at, step) in steps.iter().enumerate() {
+            if matches!(kind, Discriminator::Value | Discriminator::Pattern)
+                && let Some(answer) = decides(&nodes, rules.rules())
+            {
+                return answer;
+            }
+            match step {
+                Step::This => {}
+                Step::Name(name) => {
+                    nodes = nodes.iter().flat_map(|node| repetitions(*node, name)).collect();
+                    rules = self.below(rules, name);
+                }
+                Step::Extension(url) => {
+                    nodes = nodes
+                        .iter()
+                        .flat_map(|node| node.extensions())
+                        .filter(|one| one.text_at("url") == Some(url))
+                        .collect();
+                    rules = self.extension_below(rules, url);
+                }
+                Step::Resolve => {
+                    let is_last = at + 1 == steps.len();
+                    if is_last && kind == Discriminator::Type {
+                        return self.refers_to(&nodes, rules.rules());
+                    }
+                    nodes = nodes
+                        .iter()
+                        .filter_map(|node| {
+                            let reference = node.text().or_else(|| node.text_at("reference"))?;
+                            super::reference::resolve(reference, *node)
+                        })
+                        .collect();
+                    rules = self.target_below(rules);
+                }
+                Step::OfType(name) => nodes.retain(|node| node.type_name() == *name),
+            }
+        }
+        match kind {
+            Discriminator::Value | Discriminator::Pattern => {
+                let Some(found) = rules.rules() else { return false };
+                if let Some(answer) = decides(&nodes, Some(found)) {
+                    return answer;
+                }
+                if found.max == Some(0) {
+                    return nodes.is_empty();
+                }
+                nodes.iter().any(|node| self.fits(*node, found))
+            }
+            Discriminator::Exists => match rules.rules() {
+                Some(found) if found.max == Some(0) => nodes.is_empty(),
+                Some(found) if found.min > 0 => !nodes.is_empty(),
+                _ => true,
+            },
+            Discriminator::Type => {
+                let Some(found) = rules.rules() else { return false };
+                // `contentString` under a slice is a slice of `content` by its type.
+                let types: Vec<&str> = match &found.types {
+                    Some(types) => types.iter().map(|rule| &*rule.code).collect(),
+                    None => found
+                        .slices
+                        .iter()
+                        .filter(|slice| slice.rules.max != Some(0))
+                        .flat_map(|slice| slice.rules.types.iter().flatten())
+                        .map(|rule| &*rule.code)
+                        .collect(),
+                };
+                nodes.iter().any(|node| types.iter().any(|code| self.is_of(*node, code)))
+            }
+            Discriminator::Profile => {
+                let profiles: Vec<_> = rules.rules().into_iter().flat_map(Rules::profiles).cloned().collect();
+                nodes.iter().any(|node| profiles.iter().any(|profile| self.conforms(*node, profile).unwrap_or(false)))
+            }
+        }
+    }
+
+    /// Whether a node has what its slice fixes further down: types, bindings, the children's values.
+    fn fits(&mut self, node: Node<'d>, rules: &Rules) -> bool {
+        let mut decided = false;
+        if let Some(binding) = &rules.binding {
+            let set = binding.set(&self.validator.terminology).cloned();
+            let Some(set) = set else { return false };
+            let pair = |coding: Node<'d>| (coding.text_at("system"), coding.text_at("code"));
+            let within = |(system, code): (Option<&str>, Option<&str>)| {
+                code.is_some_and(|code| set.contains(system, code) == crate::terminology::Membership::In)
+            };
+            let is_in = match node.text() {
+                Some(code) => within((None, Some(code))),
+                None if node.type_name() == "CodeableConcept" => {
+                    node.named("coding").any(|coding| within(pair(coding)))
+                }
+                None => within(pair(node)),
+            };
+            if !is_in {
+                return false;
+            }
+            decided = true;
+        }
+        for child in rules.children.iter().chain(rules.slices.iter().map(|slice| &slice.rules)) {
+            let is_slice = rules.slices.iter().any(|slice| std::ptr::eq(&slice.rules, child));
+            let nodes: Vec<Node<'d>> = if is_slice { vec![node] } else { repetitions(node, &child.name).collect() };
+            if child.fixed.is_some() || child.pattern.is_some() {
+                decided = true;
+                if decides(&nodes, Some(child)) != Some(true) {
+                    return false;
+                }
+            } else if !child.children.is_empty() && child.min > 0 {
+                if !nodes.iter().any(|node| self.fits(*node, child)) {
+                    return false;
+                }
+                decided = true;
+            }
+        }
+        decided
+    }
+
+    fn refers_to(&self, nodes: &[Node<'d>], rules: Option<&Rules>) -> bool {
+        let targets: Vec<&str> = rules
+            .and_then(|rules| rules.types.as_ref())
+            .into_iter()
+            .flatten()
+            .flat_map(|rule| rule.targets.iter())
+            .map(|target| &**target)
+            .collect();
+        nodes.iter().any(|node| {
+            let reference = node.text().or_else(|| node.text_at("reference"));
+            let Some(reference) = reference else { return false };
+            let found = super::reference::resolve(reference, *node)
+                .map(Node::type_name)
+                .or_else(|| super::reference::literal(reference).map(|literal| literal.type_name));
+            found.is_some_and(|found| targets.iter().any(|target| self.target_name(target).as_deref() == Some(found)))
+        })
+    }
+
+    fn below<'r>(&mut self, rules: Held<'r>, name: &str) -> Held<'r> {
+        let Some(found) = rules.rules() else { return Held::None };
+        if found.child(name).is_some() {
+            return rules.child(name);
+        }
+        // What the profile of the type says: an extension's fixed url.
+        let profiles: Vec<_> = found.profiles().cloned().collect();
+        for profile in profiles {
+            if let Some(profile) = self.validator.profile(&profile)
+                && profile.root.child(name).is_some()
+            {
+                return Held::Shared(profile, vec![name.to_owned()]);
+            }
+        }
+        Held::None
+    }
+
+    fn extension_below<'r>(&mut self, rules: Held<'r>, url: &str) -> Held<'r> {
+        let Some(extension) = rules.rules().and_then(|found| found.child("extension")) else { return Held::None };
+        let found = extension.slices.iter().position(|slice| {
+            slice.rules.profiles().any(|profile| profile.split('|').next() == Some(url))
+                || slice.rules.child("url").and_then(|url| url.fixed.as_ref()).and_then(|fixed| fixed.as_str())
+                    == Some(url)
+        });
+        match (rules, found) {
+            (Held::Own(found_rules), Some(place)) => found_rules
+                .child("extension")
+                .and_then(|extension| extension.slices.get(place))
+                .map_or(Held::None, |slice| Held::Own(&slice.rules)),
+            _ => Held::None,
+        }
+    }
+
+    fn target_below<'r>(&mut self, rules: Held<'r>) -> Held<'r> {
+        let targets: Vec<_> = rules
+            .rules()
+            .and_then(|rules| rules.types.as_ref())
+            .into_iter()
+            .flatten()
+            .flat_map(|rule| rule.targets.clone())
+            .collect();
+        for target in targets {
+            if let Some(profile) = self.validator.profile(&target) {
+                return Held::Shared(profile, Vec::new());
+            }
+        }
+        Held::None
+    }
+}
+
+/// The rules at a place of a path: of the slice itself, or of another profile.
+enum Held<'r> {
+    Own(&'r Rules),
+    Shared(std::sync::Arc<super::profile::Profile>, Vec<String>),
+    None,
+}
+
+impl Held<'_> {
+    fn rules(&self) -> Option<&Rules> {
+        match self {
+            Self::Own(rules) => Some(rules),
+            Self::Shared(profile, path) => path.iter().try_fold(&profile.root, |rules, name| rules.child(name)),
+            Self::None => None,
+        }
+    }
+
+    fn child(self, name: &str) -> Self {
+        match self {
+            Self::Own(rules) => rules.child(name).map_or(Self::None, Held::Own),
+            Self::Shared(profile, mut path) => {
+                path.push(name.to_owned());
+                Self::Shared(profile, path)
+            }
+            Self::None => Self::None,
+        }
+    }
+}
+
+/// Whether nodes have the value that rules fix; nothing when they fix none.
+fn decides(nodes: &[Node<'_>], rules: Option<&Rules>) -> Option<bool> {
+    let rules = rules?;
+    if let Some(fixed) = &rules.fixed {
+        return Some(nodes.iter().any(|node| content::has(*node, fixed, true)));
+    }
+    let pattern = rules.pattern.as_ref()?;
+    Some(nodes.iter().any(|node| content::has(*node, pattern, false)))
+}
