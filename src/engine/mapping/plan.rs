@@ -185,6 +185,8 @@ pub(crate) struct Const {
     pub(crate) value: Constant,
     /// Only for these trigger events.
     pub(crate) events: Vec<String>,
+    /// Only where nothing else sets it.
+    pub(crate) default: bool,
 }
 
 /// A reference between entries.

@@ -35,12 +35,17 @@ impl Compiler<'_> {
             Kind::Entry(_) => {}
             Kind::Const(all) => {
                 for one in all {
-                    self.constant(line, &one.path, &one.value, &[]);
+                    self.constant(line, &one.path, &one.value, &[], false);
+                }
+            }
+            Kind::Default(all) => {
+                for one in all {
+                    self.constant(line, &one.path, &one.value, &[], true);
                 }
             }
             Kind::Event(codes, all) => {
                 for one in all {
-                    self.constant(line, &one.path, &one.value, codes);
+                    self.constant(line, &one.path, &one.value, codes, false);
                 }
             }
             Kind::Link(all) => {
@@ -140,7 +145,7 @@ impl Compiler<'_> {
         self.start(path)
     }
 
-    fn constant(&mut self, line: LineId, path: &FhirPath, value: &syntax::Value, events: &[String]) {
+    fn constant(&mut self, line: LineId, path: &FhirPath, value: &syntax::Value, events: &[String], default: bool) {
         let Some(anchor) = self.anchor(path) else { return };
         let Some(slot) = self.slot_of(path) else { return };
         let library = self.library;
@@ -170,7 +175,7 @@ impl Compiler<'_> {
         let anchor = SlotRef { up: anchor.up.saturating_sub(slot.up), slot: anchor.slot };
         let slot = slot.slot;
         if let Some(scope) = self.scope_mut(scope) {
-            scope.consts.push(Const { line, anchor, slot, value, events: events.to_vec() });
+            scope.consts.push(Const { line, anchor, slot, value, events: events.to_vec(), default });
         }
     }
 

@@ -122,7 +122,9 @@ pub(super) fn get(from: &Texts<'_>, cx: &Context) -> Option<Got> {
 
 pub(super) fn put(value: &str, old: &Texts<'_>, cx: &Context) -> Result<Put, Uncarried> {
     let had = |n: usize| old.get(n).and_then(Option::as_deref).filter(|t| !t.is_empty());
-    if had(1).is_none()
+    // A document that names authorities by its own names only goes on doing so.
+    if had(0).is_some()
+        && had(1).is_none()
         && let Some(name) = Context::name(&cx.authorities, value)
     {
         return Ok(outs([Out::Set(name), Out::Keep, Out::Keep], old));

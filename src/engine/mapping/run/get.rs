@@ -147,6 +147,14 @@ impl<'r> Get<'r> {
         if let Some(scope) = self.plan.scope(0) {
             // What tells the document's type has said what it had to say.
             self.claim_conditions(self.source.root(), &scope.when, scope.line);
+            if let Some(kind) = self.source.segment_at(0).and_then(|header| self.source.tree.field(header, 9)) {
+                let root = self.draft.root();
+                for n in 1..=2 {
+                    if let Some(part) = self.source.tree.component(kind, n) {
+                        self.record(part, root, By::Line(scope.line), Disposition::Mapped);
+                    }
+                }
+            }
         }
         self.scope(frame);
         self.apply_defaults();
@@ -729,15 +737,29 @@ impl<'r> Get<'r> {
     /// Fixed values, in what is there.
     fn fixed(&mut self) {
         let plan = self.plan;
-        for frame in 0..self.frames.len() {
+        let frames = self.frames.len();
+        // What stands where nothing else does comes last.
+        for (default, frame) in [false, true].into_iter().flat_map(|d| (0..frames).map(move |f| (d, f))) {
             let Some(scope) = plan.scope(self.of(frame).scope) else { continue };
-            for one in &scope.consts {
+            for one in scope.consts.iter().filter(|one| one.default == default) {
+                if default && self.stands(frame, one.slot) {
+                    continue;
+                }
                 let event = one.events.is_empty() || one.events.iter().any(|e| e == self.event_of());
                 if event && self.peek(self.above(frame, one.anchor.up), one.anchor.slot).is_some() {
                     self.set_const(frame, one);
                 }
             }
         }
+    }
+
+    /// Whether the element of a slot is there, whichever line made it.
+    fn stands(&self, frame: usize, slot: u16) -> bool {
+        let Some(SlotAt::Child { parent, written, .. }) = self.slot_of(frame, slot).map(|s| &s.at) else {
+            return self.peek(frame, slot).is_some();
+        };
+        let Some(holder) = self.peek(self.above(frame, parent.up), parent.slot) else { return false };
+        self.draft.children(holder).any(|child| self.draft.name(child) == written.as_ref())
     }
 
     fn set_const(&mut self, frame: usize, one: &Const) {
@@ -761,7 +783,11 @@ impl<'r> Get<'r> {
         }
         let reach = super::fold::reach_of_slot(self.plan, frame, one.slot, &self.frames);
         if let Some((owner, path)) = reach {
-            let state = if one.events.is_empty() { State::Fixed } else { State::Valued };
+            let state = match (one.default, one.events.is_empty()) {
+                (true, _) => State::Empty,
+                (false, true) => State::Fixed,
+                (false, false) => State::Valued,
+            };
             self.fold.push(FoldState { owner, path, state });
         }
     }

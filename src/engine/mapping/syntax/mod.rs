@@ -239,6 +239,8 @@ pub enum Kind {
     Entry(Entry),
     /// `const a.b = "x"  c.d = task-code#fulfill`
     Const(Vec<Assignment>),
+    /// `default a.b = "x"`: set only where nothing else sets it; no news of what is known otherwise.
+    Default(Vec<Assignment>),
     /// `link a.b = entry`
     Link(Vec<(FhirPath, Span, String)>),
     /// `event I12 I13 <=> a.b = "x"`

@@ -34,6 +34,9 @@ fn kind(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Kind> {
     if cursor.eat_word("const") {
         return assignments(cursor).map(Kind::Const);
     }
+    if cursor.eat_word("default") {
+        return assignments(cursor).map(Kind::Default);
+    }
     if cursor.eat_word("link") {
         return links(cursor);
     }
@@ -202,7 +205,7 @@ fn rule(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Kind> {
     if !paths::native_begins(cursor, format) {
         return cursor.stop(
             format!("found {}", cursor.found()),
-            "a statement: `entry`, `const`, `link`, `event`, `each`, `use`, `bound`, `verb`, `ordinal`, `written`, `other`, or a native path",
+            "a statement: `entry`, `const`, `default`, `link`, `event`, `each`, `use`, `bound`, `verb`, `ordinal`, `written`, `other`, or a native path",
         );
     }
     let first = paths::native(cursor, format)?;

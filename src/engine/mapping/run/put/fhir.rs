@@ -3,6 +3,7 @@
 use crate::fhir::document::{Document, Node};
 
 use super::super::super::plan::{Entry, Link, Scope, SlotAt, SlotRef, SlotSelect};
+use super::super::super::trace::{Disposition, Lost};
 use super::super::fold::choose;
 use super::{Known, Put, Side};
 
@@ -160,6 +161,31 @@ impl<'r> Put<'r> {
         resolve(self.document(side), reference.text_at("reference")?)
     }
 
+    /// The wanted resource of a type that a reference leads to. Where a map has room for an organisation or a
+    /// practitioner only, that of a role stands for the role, and the report says so.
+    pub(super) fn target_as(&mut self, reference: Node<'r>, resource: &str) -> Option<Node<'r>> {
+        let node = self.target(Side::New, reference)?;
+        if node.type_name() == resource {
+            return Some(node);
+        }
+        let part = match resource {
+            "Organization" => "organization",
+            "Practitioner" => "practitioner",
+            _ => return None,
+        };
+        let role = Some(node).filter(|n| n.type_name() == "PractitionerRole")?;
+        let node = self.target(Side::New, role.first(part)?).filter(|n| n.type_name() == resource)?;
+        if self.exempt.insert(reference.id()) {
+            self.lost.push(Lost {
+                path: reference.path().to_string(),
+                disposition: Disposition::Approximated,
+                rule: None,
+                reason: format!("the {part} of the role was written in its place"),
+            });
+        }
+        Some(node)
+    }
+
     /// The fullUrl that the forward run gave an entry of a frame.
     pub(super) fn url_of(&self, was: usize, slot: u16) -> Option<&'r str> {
         let entry = self.run.entries.iter().find(|e| e.frame == was && e.slot == slot)?;
@@ -188,8 +214,7 @@ impl<'r> Put<'r> {
                 continue;
             }
             let references = self.nodes(Side::New, frame, link.slot);
-            let mut targets = references.into_iter().filter_map(|r| self.target(Side::New, r));
-            if let Some(node) = targets.find(|n| n.type_name() == entry.resource.as_ref()) {
+            if let Some(node) = references.into_iter().find_map(|r| self.target_as(r, entry.resource.as_ref())) {
                 return Some(node);
             }
         }

@@ -6,7 +6,7 @@ use crate::fhir::document::Node;
 use crate::native::{Anchor, EditError, Insert, Kind, NodeId, Place, Step};
 
 use super::super::super::plan::{
-    Constant, Entry, NativeName, NativePath, NativeSelect, Scope, ScopeId, SlotAt, SlotRef,
+    Condition, Constant, Entry, NativeName, NativePath, NativeSelect, Scope, ScopeId, SlotAt, SlotRef,
 };
 use super::super::super::syntax::Test;
 use super::super::align::{Pair, align};
@@ -82,8 +82,7 @@ impl<'r> Put<'r> {
             }
             _ => Vec::new(),
         };
-        let targets = references.into_iter().filter_map(|r| self.target(Side::New, r));
-        targets.filter(|n| n.type_name() == entry.resource.as_ref()).collect()
+        references.into_iter().filter_map(|r| self.target_as(r, entry.resource.as_ref())).collect()
     }
 
     /// Resources that nothing refers to by this map: those of the forward run, and new ones of the type.
@@ -110,7 +109,7 @@ impl<'r> Put<'r> {
 
     /// Whether a resource has the fixed values that a scope gives its entry.
     pub(super) fn consts_hold(&self, scope: &'r Scope, entry: &'r Entry, node: Node<'r>) -> bool {
-        scope.consts.iter().filter(|c| c.anchor == (SlotRef { up: 0, slot: entry.slot })).all(|one| {
+        scope.consts.iter().filter(|c| !c.default && c.anchor == (SlotRef { up: 0, slot: entry.slot })).all(|one| {
             let Some(SlotAt::Child { parent, written, logical, select, .. }) =
                 scope.slots.get(usize::from(one.slot)).map(|s| &s.at)
             else {
@@ -173,7 +172,7 @@ impl<'r> Put<'r> {
         }
         if !scope.when.is_empty() && self.base(&outer).is_none_or(|base| !self.source.hold(base, &scope.when)) {
             // Several lines may fill the same element from differently typed leaves: the first that can, does.
-            if !self.may_become(&outer, scope) {
+            if !self.may_become(&outer, scope) || self.spoken_for(&outer, &scope.when)? {
                 return Ok(());
             }
             self.make_true(&outer, &scope.when)?;
@@ -183,6 +182,19 @@ impl<'r> Put<'r> {
         self.written(scope, &spot)?;
         self.enter(id, frame, spot, None, old, new);
         Ok(())
+    }
+
+    /// Whether this run has written something else where a condition wants a value: another line was first.
+    fn spoken_for(&mut self, outer: &Spot, conditions: &[Condition]) -> Result<bool, EditError> {
+        for condition in conditions {
+            let Test::In(values) = &condition.test else { continue };
+            let spot = self.locate(outer, &condition.path)?;
+            let written = self.changes.iter().find(|(at, steps, _)| *at == spot.at && *steps == spot.steps);
+            if matches!(written, Some((_, _, Change::Set(text))) if !values.contains(text)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether nothing that stands there speaks against making a scope's conditions hold.
