@@ -172,7 +172,8 @@ impl<'r> Put<'r> {
         }
         if !scope.when.is_empty() && self.base(&outer).is_none_or(|base| !self.source.hold(base, &scope.when)) {
             // Several lines may fill the same element from differently typed leaves: the first that can, does.
-            if !self.may_become(&outer, scope) || self.spoken_for(&outer, &scope.when)? {
+            // What was there before is another line's to write.
+            if old.is_some() || !self.may_become(&outer, scope) || self.spoken_for(&outer, &scope.when)? {
                 return Ok(());
             }
             self.make_true(&outer, &scope.when)?;
