@@ -12,6 +12,7 @@
 mod access;
 mod architecture;
 mod config;
+mod crossings;
 mod dependencies;
 mod documents;
 mod exchange;
