@@ -76,5 +76,23 @@ fn taken_text(from: &mut &[u8]) -> Option<String> {
 fn taken_time(from: &mut &[u8]) -> Option<Timestamp> {
     let (time, rest) = from.split_first_chunk()?;
     *from = rest;
-    Timestamp::from_microsecond(i64::from_be_bytes(*time)).ok()
+    let time = i64::from_be_bytes(*time);
+    // The ends of time have digits below the second that microseconds cannot bring back.
+    let end = if time < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Some(Timestamp::from_microsecond(time).unwrap_or(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_without_an_end_is_read_as_it_was_written() {
+        let facets = [
+            Facet::interval("date", Timestamp::UNIX_EPOCH, Timestamp::MAX),
+            Facet::interval("period", Timestamp::MIN, Timestamp::UNIX_EPOCH),
+            Facet::token("status", None, "active"),
+        ];
+        assert_eq!(decode(&encode(&facets)).as_deref(), Some(&facets[..]));
+    }
 }

@@ -158,17 +158,21 @@ fn below(draft: &Draft, at: At, step: &ReachStep) -> Vec<At> {
 
 fn put_in(draft: &mut Draft, root: At, new: Node<'_>, path: &[ReachStep]) {
     let Some((last, outer)) = path.split_last() else { return };
-    let mut from = vec![new];
+    let found: Vec<Node<'_>> =
+        path.iter().fold(vec![new], |from, step| from.into_iter().flat_map(|node| select(node, step)).collect());
+    // What would hold nothing is not made: an extension without its value is none.
+    if found.is_empty() {
+        return;
+    }
     let mut to = root;
     for step in outer {
-        from = from.into_iter().flat_map(|node| select(node, step)).collect();
         let first = below(draft, to, step).first().copied();
         to = match first {
             Some(at) => at,
             None => make(draft, to, step),
         };
     }
-    for node in from.into_iter().flat_map(|node| select(node, last)) {
+    for node in found {
         let at = if last.list { draft.push(to, &last.written) } else { draft.child(to, &last.written) };
         draft.graft(at, node);
     }
