@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use silta_engine::fault::Fault;
 
 use crate::store::{
-    AuditTarget, Commit, DedupKey, Deletion, Direction, Disposition, Event, NewAudit, NewDocument, NewJournal,
+    AuditTarget, Commit, DedupKey, Deletion, Direction, Disposition, Event, Expect, NewAudit, NewDocument, NewJournal,
     NewMember, NewMessage, NewNotice, NewOriginal, Occurred, Outcome, PersonId, Ref, ResourceKey, Seen, StoreError,
     Write,
 };
@@ -145,6 +145,16 @@ impl Exchange {
         } else {
             Some(commit.person(known.evidence.clone()))
         };
+        // What was decided from the person's Tasks and teams holds only while these are as they were read.
+        if ["Task", "CarePlan", "ServiceRequest", "Encounter"]
+            .iter()
+            .any(|kind| translated.of_type(kind).next().is_some())
+        {
+            for member in known.tasks.iter().chain(&known.teams) {
+                let version = Some(member.resource.version);
+                commit.expect(Expect::Version { key: member.resource.key.clone(), version });
+            }
+        }
         for link in composed.links {
             commit.write(Write::NativeId(link));
         }

@@ -56,6 +56,15 @@ struct Gathered {
     native: Option<String>,
 }
 
+/// How a provider's document names resources, each by `Type/id` of the gateway.
+#[derive(Default)]
+struct Names {
+    /// Those that are in it: the fullUrls that they have when it is translated.
+    urls: HashMap<String, String>,
+    /// Those that it refers to: `Type/id` as the provider says it.
+    native: HashMap<String, String>,
+}
+
 impl Exchange {
     /// Renders the news of a Task for a provider; nothing when its format has nothing new to say.
     pub(crate) async fn render_task(
@@ -76,32 +85,31 @@ impl Exchange {
             Some(original) => Some(parse(&self.syntax_of(partner, &original.media), &original.body)?),
             None => None,
         };
-        let urls = match &tree {
-            Some(tree) => self.urls_of(partner, tree).await?,
-            None => HashMap::new(),
-        };
-        let bundle = bundle_of(&gathered.resources, &urls)?;
-        let is_test = compose::resources(&bundle).any(is_test);
-        let sent = strip(&bundle)?;
-        let (bytes, map, is_original) = match &tree {
-            Some(tree) if !news.as_owner && partner.settings.answers && tree.format() == Format::Hl7V2 => {
-                let map = self.map_for(partner, tree)?;
-                let written = map.answer(&sent, tree, &context).map_err(|error| refused(&error))?;
-                (written.bytes, map, false)
-            }
-            Some(tree) => {
-                let map = self.map_for(partner, tree)?;
-                let written = map.put(&sent, tree, &context).map_err(|error| refused(&error))?;
-                (written.bytes, map, true)
-            }
+        let map = match &tree {
+            Some(tree) => self.map_for(partner, tree)?,
             None => {
                 let name = partner.settings.task.as_deref().unwrap_or_default();
-                let map = Arc::clone(
-                    self.maps().named(name).map_err(|error| ExchangeError::Configuration(error.to_string()))?,
-                );
-                let written = map.create(&sent, &context).map_err(|error| refused(&error))?;
-                (written.bytes, map, true)
+                Arc::clone(self.maps().named(name).map_err(|error| ExchangeError::Configuration(error.to_string()))?)
             }
+        };
+        let names = match &tree {
+            Some(tree) => self.names_of(partner, tree).await?,
+            None => Names::default(),
+        };
+        let types: Vec<&str> = map.entry_types().map(|(_, kind)| kind).collect();
+        let bundle = bundle_of(&gathered.resources, &names, &types, partner.name())?;
+        let is_test = compose::resources(&bundle).any(is_test);
+        let sent = strip(&bundle)?;
+        let (bytes, is_original) = match &tree {
+            Some(tree) if !news.as_owner && partner.settings.answers && tree.format() == Format::Hl7V2 => {
+                let written = map.answer(&sent, tree, &context).map_err(|error| refused(&error))?;
+                (written.bytes, false)
+            }
+            Some(tree) => {
+                let written = map.put(&sent, tree, &context).map_err(|error| refused(&error))?;
+                (written.bytes, true)
+            }
+            None => (map.create(&sent, &context).map_err(|error| refused(&error))?.bytes, true),
         };
         if is_original && gathered.original.as_ref().is_some_and(|original| original.body == bytes) {
             return Ok(None);
@@ -125,12 +133,11 @@ impl Exchange {
         }))
     }
 
-    /// The fullUrl that each resource has when the provider's own document is translated: what aligns a changed Bundle
-    /// with it.
-    async fn urls_of(&self, partner: &Arc<Partner>, tree: &Tree) -> Result<HashMap<String, String>, ExchangeError> {
+    /// How the provider's own document names what it speaks of: what aligns a changed Bundle with it.
+    async fn names_of(&self, partner: &Arc<Partner>, tree: &Tree) -> Result<Names, ExchangeError> {
         let translated = Arc::new(self.translate_tree(partner, tree)?);
         let known = self.gather_with(partner, &translated, None).await?;
-        let mut urls: HashMap<String, String> = HashMap::new();
+        let mut names = Names::default();
         for (entry, key) in translated.entries.iter().zip(&known.keys) {
             let mut key = key.clone();
             if entry.resource_type == "Task" {
@@ -143,9 +150,17 @@ impl Exchange {
                     key = task.resource.key.clone();
                 }
             }
-            urls.entry(key.to_string()).or_insert_with(|| entry.url.clone());
+            names.urls.entry(key.to_string()).or_insert_with(|| entry.url.clone());
         }
-        Ok(urls)
+        for (named, key) in &known.resolved {
+            let key = key.to_string();
+            if let Named::Native(kind, native) = named
+                && !names.urls.contains_key(&key)
+            {
+                names.native.insert(key, format!("{kind}/{native}"));
+            }
+        }
+        Ok(names)
     }
 }
 
@@ -179,7 +194,12 @@ fn gather(view: &View<'_>, provider: &str, news: &TaskNews) -> Result<Option<Gat
         gathered.original = view.original(provider, &focus.to_string())?;
         gathered.native = match view.native(&focus)? {
             Some((owner, native)) if owner == provider => Some(native),
-            _ => view.member(&focus)?.and_then(|member| known::aliases(&member, provider).next().map(str::to_owned)),
+            _ => match focus.id.strip_prefix(provider).and_then(|rest| rest.strip_prefix('.')) {
+                Some(own) => Some(own.to_owned()),
+                None => {
+                    view.member(&focus)?.and_then(|member| known::aliases(&member, provider).next().map(str::to_owned))
+                }
+            },
         };
         // The order comes first of what is referred to.
         if let Some(place) = gathered.resources.iter().position(|(key, _)| *key == focus)
@@ -214,14 +234,24 @@ fn focus_of(task: &Bytes) -> Option<ResourceKey> {
     Some(ResourceKey::new(kind, id))
 }
 
-/// A collection of these resources, whose references are fullUrls of one another where they can be.
+/// A collection of those of these resources that the map writes or the provider's document has, whose references are
+/// fullUrls of one another. What else they refer to is named as the provider names it, where it has a name for it.
 fn bundle_of(
     resources: &[(ResourceKey, Bytes)],
-    urls: &HashMap<String, String>,
+    names: &Names,
+    types: &[&str],
+    provider: &str,
 ) -> Result<Arc<Document>, ExchangeError> {
-    let url_of = |key: &str| urls.get(key).cloned().unwrap_or_else(|| format!("urn:silta:{}", key.replace('/', ":")));
+    let is_in = |key: &ResourceKey| {
+        let text = key.to_string();
+        names.urls.contains_key(&text)
+            || (types.contains(&key.resource_type.as_str()) && !names.native.contains_key(&text))
+    };
+    let held: Vec<&(ResourceKey, Bytes)> = resources.iter().filter(|(key, _)| is_in(key)).collect();
+    let url_of =
+        |key: &str| names.urls.get(key).cloned().unwrap_or_else(|| format!("urn:silta:{}", key.replace('/', ":")));
     let mut text = String::from("{\"resourceType\":\"Bundle\",\"type\":\"collection\",\"entry\":[");
-    for (place, (key, content)) in resources.iter().enumerate() {
+    for (place, (key, content)) in held.iter().enumerate() {
         if place > 0 {
             text.push(',');
         }
@@ -234,11 +264,16 @@ fn bundle_of(
     text.push_str("]}");
     let bundle = Document::from_json(Model::r4(), text.into_bytes(), &Limits::default())
         .map_err(|_| ExchangeError::Internal("stored resources cannot be read"))?;
+    let own = format!("/{provider}.");
     let mut edit = Edit::new(&bundle);
     localise::each_reference(bundle.root(), &mut |node| {
         let Some(target) = node.text() else { return };
-        if resources.iter().any(|(key, _)| key.to_string() == target) {
+        if held.iter().any(|(key, _)| key.to_string() == target) {
             edit.set(node, &url_of(target));
+        } else if let Some(native) = names.native.get(target) {
+            edit.set(node, native);
+        } else if target.contains(&own) {
+            edit.set(node, &target.replacen(&own, "/", 1));
         }
     });
     edit.finish().map_err(|_| ExchangeError::Internal("a Bundle cannot be made"))
