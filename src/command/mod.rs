@@ -3,6 +3,7 @@
 //! 0: done. 1: what was asked for did not hold or could not be done. 2: the command line, or a file that it names, is
 //! wrong.
 
+pub mod demo;
 mod fhirpath;
 mod package;
 mod secret;
@@ -31,6 +32,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Arguments),
     Serve(serve::Arguments),
     Secret(secret::Arguments),
     Validate(validate::Arguments),
@@ -42,6 +44,7 @@ enum Command {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let code = match Arguments::try_parse_from(arguments) {
         Ok(Arguments { command }) => match command {
+            Command::Demo(arguments) => demo::run(&arguments),
             Command::Serve(arguments) => serve::run(&arguments),
             Command::Secret(arguments) => secret::run(&arguments),
             Command::Validate(arguments) => validate::run(&arguments),

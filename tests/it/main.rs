@@ -13,6 +13,7 @@ mod access;
 mod architecture;
 mod config;
 mod crossings;
+mod demo;
 mod dependencies;
 mod documents;
 mod exchange;
