@@ -78,7 +78,7 @@ pub struct NewDocument {
     pub body: Bytes,
     /// The journal entry that it came from.
     pub journal: Option<Ref<JournalSeq>>,
-    /// What it holds.
+    /// What it holds: of a resource one version.
     pub members: Vec<NewMember>,
 }
 

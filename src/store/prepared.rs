@@ -1,5 +1,7 @@
 //! What can be computed of a commit before the writer sees it: hashes and encodings, on the caller's thread.
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest, Sha256};
 
 use super::commit::{Commit, Expect, Write};
@@ -67,6 +69,10 @@ fn prepare(write: &Write, secret: &Secret) -> Result<Prepared, StoreError> {
             return Err(StoreError::Incoherent("a person without evidence"));
         }
         Write::Document(document) => {
+            let mut keys = BTreeSet::new();
+            if !document.members.iter().all(|member| keys.insert(&member.key)) {
+                return Err(StoreError::Incoherent("a document with two versions of a resource"));
+            }
             let mut rows = Vec::with_capacity(document.members.len());
             for member in &document.members {
                 check_span(member, &document.body)?;

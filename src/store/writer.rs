@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::checkpoint::{self, LogKeeper};
-use super::commit::{Outcome, Receipt};
+use super::commit::Outcome;
 use super::config::Config;
 use super::error::StoreError;
 use super::faults::Faults;
@@ -55,6 +55,15 @@ struct Done {
     answers: Vec<Answer>,
     chain: Option<Anchor>,
     outbox_moved: bool,
+}
+
+/// How a refused commit is undone within a transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Undo {
+    /// Not at all: it must not have written anything.
+    Nothing,
+    /// By going back to its savepoint.
+    Savepoint,
 }
 
 impl Writer {
@@ -138,26 +147,38 @@ impl Writer {
     }
 
     /// Makes one transaction of these commits; nothing of it is there when it fails.
+    ///
+    /// Refusals are known, with few exceptions, before a commit has written anything. So the transaction is first tried
+    /// without savepoints, which cost a copy of every page; where one of the exceptions comes, all of it is done again with a
+    /// savepoint for each commit.
     fn attempt(&mut self, jobs: &[Job]) -> Result<Done, Meaning> {
-        let result = self.group(jobs);
+        let mut result = self.group(jobs, Undo::Nothing);
+        if matches!(result, Ok(None)) {
+            result = self.execute("ROLLBACK").and_then(|()| self.group(jobs, Undo::Savepoint));
+        }
         if result.is_err() && !self.connection.is_autocommit() && self.execute("ROLLBACK").is_err() {
             return Err(Meaning::Disk);
         }
-        result.map_err(|error| meaning(&error))
+        match result {
+            Ok(Some(done)) => Ok(done),
+            Ok(None) => Err(Meaning::Statement),
+            Err(error) => Err(meaning(&error)),
+        }
     }
 
-    fn group(&mut self, jobs: &[Job]) -> Result<Done, StoreError> {
+    /// `None` when a commit that was refused has left something that cannot be undone by itself.
+    fn group(&mut self, jobs: &[Job], undo: Undo) -> Result<Option<Done>, StoreError> {
         self.execute("BEGIN IMMEDIATE")?;
         let window_start = window_start(self.clock.now(), self.config.dedup_days);
         let mut done = Done { answers: Vec::with_capacity(jobs.len()), chain: None, outbox_moved: false };
         for job in jobs {
-            let (answer, moved) = self.one(&job.work, window_start)?;
+            let Some((answer, moved)) = self.one(&job.work, window_start, undo)? else { return Ok(None) };
             done.outbox_moved |= moved;
             done.answers.push(answer);
         }
         if !done.answers.iter().any(|answer| matches!(answer, Ok(Outcome::Committed(_)))) {
             self.execute("ROLLBACK")?;
-            return Ok(done);
+            return Ok(Some(done));
         }
         self.since_forgetting = self.since_forgetting.saturating_add(jobs.len());
         if self.since_forgetting >= prune::EVERY {
@@ -167,31 +188,30 @@ impl Writer {
         done.chain = audit::add_link(&self.connection, &self.secret, &self.chain)?;
         self.faults.at_commit().map_err(StoreError::from)?;
         self.execute("COMMIT")?;
-        Ok(done)
+        Ok(Some(done))
     }
 
-    /// One commit in its savepoint. An error is one of the whole transaction; the commit's own is in the answer.
-    fn one(&self, work: &Work, window_start: i64) -> Result<(Answer, bool), StoreError> {
-        self.execute("SAVEPOINT one")?;
-        let applying = Applying {
-            connection: &self.connection,
-            secret: &self.secret,
-            now: self.clock.now(),
-            window_start,
-            receipt: Receipt::default(),
-            outbox_moved: false,
-        };
+    /// One commit. An error is one of the whole transaction; the commit's own is in the answer. `None` when it was refused and
+    /// what it had written cannot be undone by itself.
+    fn one(&self, work: &Work, window_start: i64, undo: Undo) -> Result<Option<(Answer, bool)>, StoreError> {
+        if undo == Undo::Savepoint {
+            self.execute("SAVEPOINT one")?;
+        }
+        let mut applying = Applying::new(&self.connection, &self.secret, self.clock.now(), window_start);
         match applying.apply(work) {
-            Ok((Outcome::Committed(receipt), moved)) => {
-                self.execute("RELEASE one")?;
-                Ok((Ok(Outcome::Committed(receipt)), moved))
+            Ok(Outcome::Committed(receipt)) => {
+                if undo == Undo::Savepoint {
+                    self.execute("RELEASE one")?;
+                }
+                Ok(Some((Ok(Outcome::Committed(receipt)), applying.outbox_moved)))
             }
             Err(error) if meaning(&error) != Meaning::Statement || self.connection.is_autocommit() => Err(error),
-            refused => {
+            refused if undo == Undo::Savepoint => {
                 self.execute("ROLLBACK TO one")?;
                 self.execute("RELEASE one")?;
-                Ok((refused.map(|(outcome, _)| outcome), false))
+                Ok(Some((refused, false)))
             }
+            refused => Ok((!applying.wrote).then_some((refused, false))),
         }
     }
 

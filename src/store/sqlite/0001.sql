@@ -31,12 +31,12 @@ CREATE INDEX patient_person ON patient (person);
 
 CREATE TABLE document (id INTEGER PRIMARY KEY, journal INTEGER, body BLOB NOT NULL) STRICT;
 
--- Every version, for reads by id; `person` as known then.
+-- Every version, for reads by id; `person` as known then. The id comes first: what comes of one message stands together.
 CREATE TABLE version (
   type TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,
   person INTEGER NOT NULL, updated INTEGER NOT NULL, deleted INTEGER NOT NULL, provider TEXT,
   document INTEGER, start INTEGER NOT NULL, length INTEGER NOT NULL,
-  PRIMARY KEY (type, id, version)
+  PRIMARY KEY (id, type, version)
 ) STRICT, WITHOUT ROWID;
 
 -- The current version of what is not deleted, a person's together.
@@ -49,7 +49,7 @@ CREATE TABLE member (
 
 -- Across persons, only these two.
 CREATE TABLE identifier (
-  type TEXT NOT NULL, value BLOB NOT NULL, system BLOB NOT NULL, id TEXT NOT NULL, PRIMARY KEY (type, value, system, id)
+  type TEXT NOT NULL, value BLOB NOT NULL, system BLOB NOT NULL, id TEXT NOT NULL, PRIMARY KEY (value, type, system, id)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE worklist (
   role INTEGER NOT NULL, party TEXT NOT NULL, status TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (role, party, status, id)

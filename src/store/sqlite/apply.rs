@@ -26,6 +26,10 @@ pub(in crate::store) struct Applying<'a> {
     pub(in crate::store) receipt: Receipt,
     /// Whether a message was put into the outbox or moved in it.
     pub(in crate::store) outbox_moved: bool,
+    /// Whether anything was written yet: until then a refusal leaves nothing to be undone.
+    pub(in crate::store) wrote: bool,
+    /// Who persons are now, as far as this commit has asked.
+    pub(super) persons_now: Vec<(i64, i64)>,
 }
 
 /// The current version of a resource, by what the writer needs of it.
@@ -36,21 +40,39 @@ struct Current {
     deleted: bool,
 }
 
-impl Applying<'_> {
-    /// Applies all of it, or ends at the first thing that does not hold; the savepoint is the caller's.
-    pub(in crate::store) fn apply(mut self, work: &Work) -> Result<(Outcome, bool), StoreError> {
+impl<'a> Applying<'a> {
+    pub(in crate::store) fn new(
+        connection: &'a Connection,
+        secret: &'a Secret,
+        now: Timestamp,
+        window_start: i64,
+    ) -> Self {
+        Self {
+            connection,
+            secret,
+            now,
+            window_start,
+            receipt: Receipt::default(),
+            outbox_moved: false,
+            wrote: false,
+            persons_now: Vec::new(),
+        }
+    }
+
+    /// Applies all of it, or ends at the first thing that does not hold; what was written until then is the caller's to undo.
+    pub(in crate::store) fn apply(&mut self, work: &Work) -> Result<Outcome, StoreError> {
         for expect in &work.expect {
             self.check(expect)?;
         }
         for (write, prepared) in &work.write {
             if let Some(repeat) = self.write(write, prepared)? {
-                return Ok((Outcome::Repeated(repeat), false));
+                return Ok(Outcome::Repeated(repeat));
             }
         }
-        Ok((Outcome::Committed(self.receipt), self.outbox_moved))
+        Ok(Outcome::Committed(std::mem::take(&mut self.receipt)))
     }
 
-    fn check(&self, expect: &Expect) -> Result<(), StoreError> {
+    fn check(&mut self, expect: &Expect) -> Result<(), StoreError> {
         match expect {
             Expect::Version { key, version } => {
                 let current = self.current(key)?.map(|current| current.version);
@@ -86,6 +108,17 @@ impl Applying<'_> {
 
     /// Writes one thing; a message that was accepted before ends the commit.
     fn write(&mut self, write: &Write, prepared: &Prepared) -> Result<Option<Repeat>, StoreError> {
+        // These look before they write, and say so themselves.
+        let looks_first = matches!(
+            write,
+            Write::Journal(_)
+                | Write::Document(_)
+                | Write::Event(_)
+                | Write::Message(_)
+                | Write::Mark(_)
+                | Write::CloseNotice(_)
+        );
+        self.wrote |= !looks_first;
         match (write, prepared) {
             (Write::Journal(journal), Prepared::BodyHash(hash)) => return self.journal(journal, hash),
             (Write::Document(document), Prepared::Members(rows)) => self.document(document, rows)?,
@@ -122,6 +155,7 @@ impl Applying<'_> {
                 None => {}
             }
         }
+        self.wrote = true;
         let received = journal.received.as_microsecond();
         let seq: i64 = self
             .connection
@@ -155,20 +189,30 @@ impl Applying<'_> {
 
     fn document(&mut self, document: &NewDocument, rows: &[MemberRows]) -> Result<(), StoreError> {
         let journal = self.resolve_journal(document.journal)?;
+        let mut before = Vec::with_capacity(document.members.len());
+        for member in &document.members {
+            before.push(self.next_version(&member.key, member.version)?);
+        }
+        self.wrote = true;
         let id: i64 = self
             .connection
             .prepare_cached("INSERT INTO document (journal, body) VALUES (?1, ?2) RETURNING id")?
             .query_row((journal, &document.body[..]), |row| row.get(0))?;
-        for (member, rows) in document.members.iter().zip(rows) {
-            self.member(id, member, rows)?;
+        for ((member, rows), before) in document.members.iter().zip(rows).zip(before) {
+            self.member(id, member, rows, before)?;
         }
         self.receipt.documents.push(DocumentId(id));
         Ok(())
     }
 
-    fn member(&self, document: i64, member: &NewMember, rows: &MemberRows) -> Result<(), StoreError> {
+    fn member(
+        &mut self,
+        document: i64,
+        member: &NewMember,
+        rows: &MemberRows,
+        current: Option<Current>,
+    ) -> Result<(), StoreError> {
         let (key, person) = (&member.key, member.person.map_or(Ok(0), |person| self.resolve_person(person))?);
-        let current = self.next_version(key, member.version)?;
         let updated = member.updated.as_microsecond();
         let (version, start, length) = (
             codes::number(member.version)?,
@@ -216,7 +260,7 @@ impl Applying<'_> {
         Ok(())
     }
 
-    fn delete(&self, deletion: &Deletion) -> Result<(), StoreError> {
+    fn delete(&mut self, deletion: &Deletion) -> Result<(), StoreError> {
         let key = &deletion.key;
         let Some(current) = self.next_version(key, deletion.version)?.filter(|current| !current.deleted) else {
             return Err(StoreError::Missing("resource to delete"));
@@ -309,12 +353,13 @@ impl Applying<'_> {
         Ok(())
     }
 
-    fn event(&self, event: &Event, hash: &[u8; 20]) -> Result<(), StoreError> {
+    fn event(&mut self, event: &Event, hash: &[u8; 20]) -> Result<(), StoreError> {
         if let Some(newest) = newest_event(self.connection, hash)?
             && event.occurred < newest
         {
             return Err(StoreError::Older { newest });
         }
+        self.wrote = true;
         self.connection
             .prepare_cached("INSERT OR REPLACE INTO event (hash, time, sequence) VALUES (?1, ?2, ?3)")?
             .execute((hash, event.occurred.time.as_microsecond(), codes::number(event.occurred.sequence)?))?;
@@ -367,11 +412,12 @@ impl Applying<'_> {
         Ok(())
     }
 
-    fn close_notice(&self, end: &NoticeEnd) -> Result<(), StoreError> {
+    fn close_notice(&mut self, end: &NoticeEnd) -> Result<(), StoreError> {
         let closed = self
             .connection
             .prepare_cached("UPDATE notice SET closed = ?2, decision = ?3 WHERE id = ?1 AND closed IS NULL")?
             .execute((end.notice.0, end.closed.as_microsecond(), &end.text))?;
+        self.wrote |= closed == 1;
         if closed == 1 { Ok(()) } else { Err(StoreError::Missing("open notice")) }
     }
 

@@ -93,6 +93,8 @@ fn settle(connection: &Connection, cache_bytes: u64) -> Result<(), StoreError> {
     // After a failed write nothing may be copied into the database; a checkpoint is only made where it is asked for.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // Statements are planned once: without this they are planned anew whenever other values are bound.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(128);
     let pages = i64::try_from(cache_bytes / 1024).unwrap_or(i64::MAX);

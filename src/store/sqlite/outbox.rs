@@ -42,6 +42,7 @@ impl Applying<'_> {
             )
             .optional()?;
         let id = id.ok_or(StoreError::MessageExists)?;
+        self.wrote = true;
         // A lane that is there has an earlier message at its head.
         self.connection
             .prepare_cached(
@@ -65,16 +66,25 @@ impl Applying<'_> {
             .ok_or(StoreError::Missing("message"))?;
         let head = row.state == DUE && self.head(&row)? == Some((id, false));
         let sent = head || row.state == IN_FLIGHT;
+        let in_turn = match &mark.to {
+            Delivery::InFlight => head && row.due <= self.now.as_microsecond(),
+            Delivery::Done | Delivery::Again { .. } | Delivery::Dead { .. } => sent,
+            Delivery::Replay { .. } => row.state == DEAD || row.state == DONE,
+        };
+        if !in_turn {
+            return Err(StoreError::OutOfTurn);
+        }
+        self.wrote = true;
         match &mark.to {
-            Delivery::InFlight if head && row.due <= self.now.as_microsecond() => {
+            Delivery::InFlight => {
                 self.connection
                     .prepare_cached("UPDATE outbox SET state = ?2, attempts = attempts + 1 WHERE id = ?1")?
                     .execute((id, IN_FLIGHT))?;
             }
-            Delivery::Done if sent => self.settle(id, DONE, None, "")?,
-            Delivery::Again { due, reason } if sent => self.settle(id, DUE, Some(due.as_microsecond()), reason)?,
-            Delivery::Dead { reason } if sent => self.settle(id, DEAD, None, reason)?,
-            Delivery::Replay { due } if row.state == DEAD || row.state == DONE => {
+            Delivery::Done => self.settle(id, DONE, None, "")?,
+            Delivery::Again { due, reason } => self.settle(id, DUE, Some(due.as_microsecond()), reason)?,
+            Delivery::Dead { reason } => self.settle(id, DEAD, None, reason)?,
+            Delivery::Replay { due } => {
                 // The person may have been merged since; its lane is now another.
                 let person = self.person_now(PersonId(row.person))?;
                 self.connection.prepare_cached("UPDATE outbox SET person = ?2 WHERE id = ?1")?.execute([id, person])?;
@@ -82,7 +92,6 @@ impl Applying<'_> {
                 self.outbox_moved = true;
                 return self.find_head(person, &row.provider);
             }
-            _ => return Err(StoreError::OutOfTurn),
         }
         self.outbox_moved = true;
         self.find_head(row.person, &row.provider)

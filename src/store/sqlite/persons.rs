@@ -85,12 +85,13 @@ impl Applying<'_> {
     }
 
     fn new_person(&self) -> Result<i64, StoreError> {
-        let id: i64 = self
+        Ok(self
             .connection
-            .prepare_cached("INSERT INTO person (now) VALUES (0) RETURNING id")?
-            .query_row([], |row| row.get(0))?;
-        self.connection.prepare_cached("UPDATE person SET now = id WHERE id = ?1")?.execute([id])?;
-        Ok(id)
+            .prepare_cached(
+                "INSERT INTO person (id, now) SELECT last + 1, last + 1 FROM (SELECT coalesce(max(id), 0) AS last FROM person)
+                 RETURNING id",
+            )?
+            .query_row([], |row| row.get(0))?)
     }
 
     fn link(&self, person: i64, evidence: &Evidence) -> Result<(), StoreError> {
@@ -122,35 +123,38 @@ impl Applying<'_> {
         ] {
             self.connection.prepare_cached(sql)?.execute([into, from])?;
         }
+        self.persons_now.clear();
         self.merge_lanes(into, from)?;
         self.receipt.merged.push((PersonId(from), PersonId(into)));
         Ok(())
     }
 
     /// The number under which a person stands now.
-    pub(super) fn person_now(&self, person: PersonId) -> Result<i64, StoreError> {
+    pub(super) fn person_now(&mut self, person: PersonId) -> Result<i64, StoreError> {
         if person.0 == 0 {
             return Ok(0);
         }
-        self.connection
+        if let Some((_, now)) = self.persons_now.iter().find(|(asked, _)| *asked == person.0) {
+            return Ok(*now);
+        }
+        let now = self
+            .connection
             .prepare_cached("SELECT now FROM person WHERE id = ?1")?
             .query_row([person.0], |row| row.get(0))
             .optional()?
-            .ok_or(StoreError::Missing("person"))
+            .ok_or(StoreError::Missing("person"))?;
+        self.persons_now.push((person.0, now));
+        Ok(now)
     }
 
-    pub(super) fn resolve_person(&self, person: Ref<PersonId>) -> Result<i64, StoreError> {
+    pub(super) fn resolve_person(&mut self, person: Ref<PersonId>) -> Result<i64, StoreError> {
         match person {
             Ref::Known(PersonId(0)) => Err(StoreError::Missing("person")),
             Ref::Known(person) => self.person_now(person),
             Ref::Here(place) => {
-                let person = self
-                    .receipt
-                    .persons
-                    .get(place)
-                    .ok_or(StoreError::Incoherent("a person that no earlier write makes"))?;
+                let person = self.receipt.persons.get(place).copied();
                 // A later write of the same commit may have merged it.
-                self.person_now(*person)
+                self.person_now(person.ok_or(StoreError::Incoherent("a person that no earlier write makes"))?)
             }
         }
     }

@@ -205,6 +205,47 @@ async fn one_commit_that_does_not_fit_takes_no_other_with_it() {
 }
 
 #[tokio::test]
+async fn refusals_within_a_group_are_undone_alone_and_the_others_are_made_once() {
+    let disk = Arc::new(Disk::default());
+    let fixture = Fixture::with(disk.clone(), |_| {});
+    disk.hold(true);
+    let store = fixture.store.clone();
+    let first = tokio::spawn(async move { store.commit(entry("first")).await });
+    while disk.commits() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let waiting: Vec<_> = (0..30)
+        .map(|number| {
+            let mut commit = entry(&number.to_string());
+            commit.write(audit_row(&number.to_string()));
+            if number % 3 == 0 {
+                // Refused after it has written.
+                commit.write(super::message("county", None, "the same", 0));
+                commit.write(super::message("county", None, "the same", 0));
+            }
+            let store = fixture.store.clone();
+            tokio::spawn(async move { store.commit(commit).await })
+        })
+        .collect();
+    while fixture.store.stats().await.unwrap().waiting_commits < 30 {
+        tokio::task::yield_now().await;
+    }
+    disk.hold(false);
+    first.await.unwrap().unwrap();
+    for (number, waits) in waiting.into_iter().enumerate() {
+        match waits.await.unwrap() {
+            Ok(_) => assert_ne!(number % 3, 0),
+            Err(error) => assert!(matches!(error, StoreError::MessageExists) && number % 3 == 0, "{error:?}"),
+        }
+    }
+    assert_eq!(disk.commits(), 2, "the thirty must have been one group");
+    assert_eq!(journalled(&fixture.store).await.len(), 21);
+    let rows = fixture.store.read(|view| view.audit_after(silta::store::AuditSeq::from_number(0), 100)).await.unwrap();
+    assert_eq!(rows.len(), 20);
+    assert!(matches!(fixture.store.verify_chain(None).await.unwrap(), silta::store::Chain::Whole(Some(_))));
+}
+
+#[tokio::test]
 async fn a_full_queue_refuses_at_once_by_count_and_by_bytes() {
     let disk = Arc::new(Disk::default());
     let fixture = Fixture::with(disk.clone(), |config| {
