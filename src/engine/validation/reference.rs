@@ -209,7 +209,7 @@ impl<'d> Walk<'_, 'd> {
                 self.error(
                     IssueType::Value,
                     Rule::Format("full-url"),
-                    url.id(),
+                    entry.id(),
                     Detail::Says("a fullUrl is absolute, or urn:uuid: or urn:oid:"),
                 );
                 continue;
@@ -222,7 +222,7 @@ impl<'d> Walk<'_, 'd> {
                 self.error(
                     IssueType::Value,
                     Rule::Format("full-url"),
-                    url.id(),
+                    entry.id(),
                     Detail::Says("the fullUrl ends with another id than the resource has"),
                 );
             }

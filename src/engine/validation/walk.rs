@@ -28,6 +28,7 @@ pub(super) struct Walk<'v, 'd> {
     /// Counts of the elements of the objects that are open.
     counts: Vec<(u32, Symbol)>,
     depth: usize,
+    is_xml: bool,
     /// Systems for which it was said that they are not at hand.
     pub(super) told_systems: Vec<String>,
     /// The nodes and profiles that are being judged: cyclic profiles end here.
@@ -43,6 +44,7 @@ impl<'v, 'd> Walk<'v, 'd> {
             resources: Vec::new(),
             counts: Vec::new(),
             depth: 0,
+            is_xml: false,
             told_systems: Vec::new(),
             under_way: Vec::new(),
         }
@@ -58,6 +60,7 @@ pub(super) fn conforms(validator: &Validator, node: Node<'_>, profile: &str) -> 
 
 pub(super) fn validate(validator: &Validator, node: Node<'_>, profiles: &[&str]) -> Vec<Finding> {
     let mut walk = Walk::new(validator);
+    walk.is_xml = node.document().is_xml();
     walk.resource(Physical::of(node), None);
     for misplaced in node.document().misplaced() {
         walk.error(
@@ -266,6 +269,11 @@ impl<'d> Walk<'_, 'd> {
     /// The number of repetitions of a member; tells when it is an array where it must not be, or the other way round.
     fn repetitions(&mut self, member: Physical<'d>, element: &ElementPlan) -> u32 {
         let is_array = member.shape() == Shape::Array;
+        let count = || u32::try_from(member.members().count()).unwrap_or(u32::MAX);
+        if is_array && !element.is_array && self.is_xml {
+            // XML has no arrays: what came twice is too many.
+            return count();
+        }
         if is_array != element.is_array && member.shape() != Shape::Null {
             let detail = if element.is_array {
                 Detail::Shape { expected: "an array", found: shape_name(member.shape()) }
@@ -277,7 +285,7 @@ impl<'d> Walk<'_, 'd> {
         if !is_array {
             return 1;
         }
-        let count = u32::try_from(member.members().count()).unwrap_or(u32::MAX);
+        let count = count();
         if count == 0 {
             self.error(IssueType::Structure, Rule::Format("empty"), member.id(), Detail::Empty("array"));
         }
