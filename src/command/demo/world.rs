@@ -85,8 +85,8 @@ impl World {
         certificates(folder, &clock)?;
         let secrets = [bytes()?, bytes()?, bytes()?, bytes()?].map(secret);
         let [case_manager_secret, hook_secret, api_key, association_secret] = secrets;
-        write(folder, "secrets/county.key", &api_key)?;
-        write(folder, "secrets/association.key", &association_secret)?;
+        keep_secret(folder, "secrets/county.key", &api_key)?;
+        keep_secret(folder, "secrets/association.key", &association_secret)?;
 
         let hospital = Arc::new(Hospital::new(folder, clock.clone(), format!("H{run}"))?);
         let hospital_listener = hospital.listen(folder).await?;
@@ -236,6 +236,15 @@ fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf, StartError> {
     }
     std::fs::write(&path, text).map_err(failed)?;
     Ok(path)
+}
+
+/// Writes what only this user may read.
+fn keep_secret(folder: &Path, name: &str, text: &str) -> Result<(), StartError> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = write(folder, name, "")?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+        .map_err(|error| StartError::File { path: path.clone(), error })?;
+    write(folder, name, text).map(drop)
 }
 
 fn bytes<const N: usize>() -> Result<[u8; N], StartError> {

@@ -48,12 +48,12 @@ async fn ask_all(case: &Case<'_>) -> Result<(), Broken> {
     );
     case.console.dim("      patient.identifier=…&_include=CarePlan:activity-reference&_revinclude:iterate=Task:focus");
     let all = bundle.get("entry").and_then(Value::as_array).into_iter().flatten();
-    let mut lines = Vec::new();
+    let (mut lines, mut outcome) = (Vec::new(), Vec::new());
     for entry in all {
         let Some(resource) = entry.get("resource") else { continue };
         let mode = text(entry, "/search/mode");
         if mode == "outcome" {
-            lines.extend(told(resource).into_iter().map(|line| ("outcome".to_owned(), line)));
+            outcome = told(resource);
         } else {
             let source = text(resource, "/meta/source");
             let source = source.rsplit(':').next().filter(|source| !source.is_empty()).unwrap_or("the gateway");
@@ -62,6 +62,9 @@ async fn ask_all(case: &Case<'_>) -> Result<(), Broken> {
         }
     }
     case.console.beside(&lines);
+    for line in outcome {
+        case.console.dim(&format!("      outcome  {line}"));
+    }
     case.console.held("each part says its source and age; the outcome says who was asked");
     Ok(())
 }
@@ -89,10 +92,10 @@ async fn ask_without_one(case: &Case<'_>) -> Result<(), Broken> {
         "POST /CarePlan/_search",
         "again, with the association's server stopped",
     );
-    let mut lines: Vec<(String, String)> =
-        found.into_iter().map(|one| (format!("match    {one}"), String::new())).collect();
-    lines.push(("outcome".to_owned(), silent(&bundle, "association").unwrap_or_default()));
-    case.console.beside(&lines);
+    for plan in found {
+        case.console.line(&format!("      match    {plan}"));
+    }
+    case.console.dim(&format!("      outcome  {}", silent(&bundle, "association").unwrap_or_default()));
     case.console.held("the answer still comes, and names who is silent");
     Ok(())
 }
@@ -158,9 +161,9 @@ async fn change(case: &Case<'_>) -> Result<(), Broken> {
         (cell(&row, "hoitaja"), "as it was".to_owned()),
     ]);
     case.console.held(&format!(
-        "only {} of {} columns changed; the provider's own are as they were",
-        differing.len(),
-        row.columns.len()
+        "of {} columns only {} changed; the provider's own are as they were",
+        row.columns.len(),
+        differing.join(", ")
     ));
     Ok(())
 }
