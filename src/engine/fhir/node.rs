@@ -273,7 +273,7 @@ enum Wanted<'d> {
 fn item(document: &Document, array: u32, place: usize) -> Option<u32> {
     let holder = document.slot(array)?;
     if holder.shape != Shape::Array {
-        return (place == 0).then_some(array);
+        return (place == 0 && holder.shape != Shape::Null).then_some(array);
     }
     let mut at = array + 1;
     for _ in 0..place {
