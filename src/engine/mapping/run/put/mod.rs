@@ -107,6 +107,7 @@ pub(crate) struct Put<'r> {
 }
 
 impl<'r> Put<'r> {
+    #[expect(clippy::too_many_arguments, reason = "what one run works on, in one place")]
     pub(crate) fn new(
         plan: &'r Plan,
         source: &'r Source<'r>,
