@@ -149,7 +149,7 @@ impl World {
             self.hospital_listener.address(),
             self.county_server.address,
             self.association_server.address,
-            self.gateway.mllp.first().copied().unwrap_or_else(|| self.gateway.address),
+            self.gateway.mllp.first().copied().unwrap_or(self.gateway.address),
         ]
     }
 
