@@ -50,7 +50,7 @@ max_age = "1s"
 # The case manager's system reads, and updates Tasks.
 [access.caller.case-manager]
 secret_hash = ["{case_manager}"]
-interactions = ["*.read", "*.search", "ServiceRequest.create", "Task.update"]
+interactions = ["*.read", "*.vread", "*.search", "ServiceRequest.create", "Task.update"]
 
 # The county's system posts what changes there.
 [access.caller.county]

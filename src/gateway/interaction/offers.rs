@@ -10,14 +10,17 @@ use crate::gateway::service::{Offer, Offers, SearchParameter};
 const SEARCHED: [&str; 6] = ["CarePlan", "CareTeam", "Goal", "Patient", "ServiceRequest", "Task"];
 
 /// Types that are read, since references lead to them.
-const READ: [&str; 16] = [
+const READ: [&str; 19] = [
+    "AllergyIntolerance",
     "Appointment",
     "Binary",
     "CareTeam",
     "Communication",
     "Condition",
+    "DiagnosticReport",
     "DocumentReference",
     "Encounter",
+    "EpisodeOfCare",
     "HealthcareService",
     "Location",
     "Observation",
