@@ -23,6 +23,7 @@ mod gateway;
 mod golden;
 mod interactions;
 mod mapping;
+mod mapping_laws;
 mod mllp;
 mod native;
 mod provider;

@@ -90,8 +90,7 @@ impl Map {
                     && let Some(rule) = plan.rule(rule)
                 {
                     let tuple = rule.native.first().into_iter().flatten();
-                    let native: Vec<String> =
-                        tuple.map(|p| format!("{}{}", native_of(plan, id), steps(&p.steps))).collect();
+                    let native: Vec<String> = tuple.map(|p| joined(&native_of(plan, id), &steps(&p.steps))).collect();
                     all.push(Explanation {
                         line: plan.line(rule.line),
                         native: native.join(" + "),
@@ -172,7 +171,7 @@ fn push_name(text: &mut String, name: &NativeName) {
     };
 }
 
-fn steps(steps: &[super::plan::NativeStep]) -> String {
+pub(crate) fn steps(steps: &[super::plan::NativeStep]) -> String {
     let mut text = String::new();
     for step in steps {
         push_name(&mut text, &step.name);
@@ -180,12 +179,22 @@ fn steps(steps: &[super::plan::NativeStep]) -> String {
     text
 }
 
-fn native_of(plan: &Plan, scope: ScopeId) -> String {
+pub(crate) fn native_of(plan: &Plan, scope: ScopeId) -> String {
     let Some(of) = plan.scope(scope) else { return String::new() };
     let outer = of.parent.map(|parent| native_of(plan, parent)).unwrap_or_default();
     let own = of.native.first().map(|p| steps(&p.steps)).unwrap_or_default();
-    // A segment inside another's group is written by its own name.
-    if own.starts_with(|c: char| c.is_ascii_uppercase()) { own } else { format!("{outer}{own}") }
+    joined(&outer, &own)
+}
+
+/// A path below another, as it is written: a segment inside another's group by its own name.
+pub(crate) fn joined(outer: &str, own: &str) -> String {
+    if own.starts_with(|c: char| c.is_ascii_uppercase()) {
+        return own.to_owned();
+    }
+    // A field of the segment that the scope stands on.
+    let outer = if own.starts_with('-') { outer.split('-').next().unwrap_or(outer) } else { outer };
+    let own = if outer.is_empty() { own } else { own.strip_prefix('$').unwrap_or(own) };
+    format!("{outer}{own}")
 }
 
 fn fhir_of(plan: &Plan, scope: ScopeId, slot: u16) -> String {

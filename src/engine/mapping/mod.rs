@@ -12,6 +12,7 @@ mod run;
 mod schema;
 pub mod syntax;
 mod trace;
+mod vocabulary;
 mod write;
 
 pub use check::{Coverage, Explanation};
@@ -20,4 +21,5 @@ pub use library::{Maps, NoMap};
 pub use map::{EntryInfo, Map, Translation, format};
 pub use run::{Refusal, Refusals, Verb};
 pub use trace::{Disposition, Lost, Report, ReportItem};
+pub use vocabulary::Holds;
 pub use write::Written;

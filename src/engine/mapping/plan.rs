@@ -305,6 +305,28 @@ pub(crate) struct Claim {
     pub(crate) carried: bool,
 }
 
+impl SlotAt {
+    /// Whether it is a new repetition each time.
+    pub(crate) const fn fresh(&self) -> bool {
+        matches!(self, Self::Child { select: SlotSelect::Each | SlotSelect::With(_, true), .. })
+    }
+}
+
+impl Scope {
+    /// Whether FHIR takes a repetition for each native one: a new item of a list, or a resource that a new item, or
+    /// nothing, refers to.
+    pub(crate) fn grows(&self) -> bool {
+        match self.slots.first().map(|s| &s.at) {
+            Some(SlotAt::Entry(index)) => {
+                let reference = self.entries.get(usize::from(*index)).and_then(|e| e.reference);
+                reference.is_none_or(|slot| self.slots.get(usize::from(slot)).is_some_and(|s| s.at.fresh()))
+            }
+            Some(at) => at.fresh(),
+            None => false,
+        }
+    }
+}
+
 impl Plan {
     pub(crate) fn scope(&self, id: ScopeId) -> Option<&Scope> {
         self.scopes.get(id as usize)

@@ -102,7 +102,9 @@ impl Map {
         let got = again.trace.draft.finish().map_err(fault)?;
         let mut report = again.trace.totals(self.name(), &tree);
         report.lost = written.lost;
-        self.judge(differences(wanted, &got, &written.exempt), cx, manner, &mut report)?;
+        let entries = run.entries.iter().chain(&again.entries);
+        let keyed = entries.filter(|e| e.declared_key).map(|e| e.full_url.as_str()).collect();
+        self.judge(differences(wanted, &got, &keyed, &written.exempt), cx, manner, &mut report)?;
         Ok(Written { bytes: tree.into_bytes(), report })
     }
 
@@ -122,6 +124,17 @@ impl Map {
                 Kind::Other => "a value that the native format carries",
                 // A new document says what the map says by itself.
                 Kind::Added if manner == Manner::New => continue,
+                Kind::Excused => {
+                    if !report.lost.iter().any(|l| one.path.starts_with(&l.path)) {
+                        report.lost.push(Lost {
+                            path: one.path,
+                            disposition: Disposition::Approximated,
+                            rule: None,
+                            reason: "written as a stand-in, or follows from another element".to_owned(),
+                        });
+                    }
+                    continue;
+                }
                 Kind::Added => "content that can be taken out of the native document",
             };
             match cx.loss {

@@ -2,6 +2,7 @@
 //!
 //! Everything that is wrong is noted with its line; compiling goes on, so that one run shows all of it.
 
+mod disjoint;
 mod fhir;
 mod lens;
 mod native;
@@ -132,10 +133,25 @@ pub(crate) fn compile(
         }
     }
     compiler.body(&map.body);
+    compiler.overlapping();
     (compiler.plan, compiler.schema, compiler.problems)
 }
 
 impl Compiler<'_> {
+    /// Lines that fill one list and cannot be told apart.
+    fn overlapping(&mut self) {
+        for overlap in disjoint::overlaps(&self.plan) {
+            let Some(line) = self.plan.lines.get(overlap.second as usize).cloned() else { continue };
+            self.file = Arc::clone(&line.file);
+            let first = self.plan.line(overlap.first);
+            self.problem(
+                line.span,
+                format!("this line and {first} fill the same list {}, and nothing tells theirs apart", overlap.list),
+                "a discriminator on each: `list[type = a][]` and `list[type != a][]`, or different resource types",
+            );
+        }
+    }
+
     fn problem(&mut self, span: Span, what: impl Into<String>, right: impl Into<String>) {
         self.note(Level::Error, span, what, right);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::lens::{Lens, Precision};
 use super::super::plan::{
-    self, Bound, Const, Entry, Fate, LineId, Link, Rule, ScopeId, SlotAt, SlotRef, SlotSelect, Stmt, StmtKind,
+    self, Bound, Const, Entry, Fate, LineId, Link, Rule, ScopeId, SlotAt, SlotRef, Stmt, StmtKind,
 };
 use super::super::schema::Place;
 use super::super::syntax::{
@@ -304,9 +304,7 @@ impl Compiler<'_> {
                 scope.key = key;
                 scope.more.clone_from(&each.more);
                 scope.repeats = repeats;
-                scope.each = scope.slots.first().is_some_and(|slot| {
-                    matches!(&slot.at, SlotAt::Child { select: SlotSelect::Each | SlotSelect::With(_, true), .. })
-                }) || !scope.entries.is_empty();
+                scope.each = scope.grows();
             }
             if let Some((span, name)) = &each.block {
                 compiler.inline(*span, name);
@@ -725,7 +723,9 @@ impl Compiler<'_> {
             Lens::Boolean(..) => type_name == "boolean",
             Lens::Number(true) => matches!(type_name.as_str(), "integer" | "positiveInt" | "unsignedInt" | "decimal"),
             Lens::Number(false) => type_name == "decimal",
-            Lens::System | Lens::Authority => matches!(type_name.as_str(), "uri" | "url" | "canonical"),
+            Lens::System => matches!(type_name.as_str(), "uri" | "url" | "canonical"),
+            // An organisation's own identifier may be a URI as a text.
+            Lens::Authority => matches!(type_name.as_str(), "uri" | "url" | "canonical" | "string"),
             Lens::Data => type_name == "base64Binary",
             Lens::Text => !matches!(
                 type_name.as_str(),

@@ -77,6 +77,11 @@ impl CodeTable {
         self.backward.keys().map(String::as_str)
     }
 
+    /// The native codes that can be read.
+    pub fn readable(&self) -> impl Iterator<Item = &str> {
+        self.forward.keys().map(String::as_str)
+    }
+
     /// The native codes that can be read, as a message lists them.
     #[must_use]
     pub fn allowed(&self) -> &str {

@@ -328,6 +328,12 @@ impl Pattern {
         (sound && !tokens.is_empty()).then(|| Self { text: text.to_owned(), tokens })
     }
 
+    /// As the map writes it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     fn read(&self, text: &str) -> Option<Vec<(char, i16)>> {
         let mut rest = text.trim();
         let mut fields = Vec::new();

@@ -242,7 +242,7 @@ impl<'r> Get<'r> {
             if places.is_empty() {
                 continue;
             }
-            if !scope.each && scope.repeats && places.len() > 1 && self.takes_one(scope) {
+            if !scope.each && scope.repeats && places.len() > 1 && !Self::nowhere(scope) {
                 self.more(scope, &places);
                 places.truncate(1);
             }
@@ -257,10 +257,20 @@ impl<'r> Get<'r> {
                     continue;
                 }
                 state = State::Valued;
+                if self.referred(frame, scope) {
+                    self.more(scope, &[place, place]);
+                    continue;
+                }
                 let inner = self.frame(id, frame, place);
                 self.guard(place, path, scope.line);
                 self.ordinal_leaf(place, scope, number);
+                let before = self.records.len();
                 self.scope(inner);
+                // What a part of the document says of others, it says as a resource of its own.
+                let carried = self.records.iter().skip(before).any(|r| r.disposition <= Disposition::Approximated);
+                if carried && matches!(scope.slots.first().map(|s| &s.at), Some(SlotAt::Entry(_))) {
+                    self.ensure(inner, 0);
+                }
             }
             if state == State::Valued {
                 break;
@@ -283,9 +293,21 @@ impl<'r> Get<'r> {
         self.record(node, root, By::Line(*line), disposition);
     }
 
-    /// Whether FHIR has room for one only.
-    fn takes_one(&self, scope: &Scope) -> bool {
-        matches!(scope.slots.first().map(|s| &s.at), Some(SlotAt::Child { list: false, .. } | SlotAt::Alias(_)))
+    /// Whether the one element that would refer to a scope's resource refers to another already.
+    fn referred(&self, frame: usize, scope: &Scope) -> bool {
+        let Some(SlotAt::Entry(index)) = scope.slots.first().map(|s| &s.at) else { return false };
+        let reference = scope.entries.get(usize::from(*index)).and_then(|e| e.reference);
+        let at = reference.and_then(|slot| scope.slots.get(usize::from(slot))).map(|s| &s.at);
+        let place = match at {
+            Some(SlotAt::Alias(to)) if to.up > 0 => self.peek(self.above(frame, to.up - 1), to.slot),
+            _ => None,
+        };
+        place.is_some_and(|at| self.draft.existing_child(at, "reference").is_some())
+    }
+
+    /// Whether a scope has no FHIR place of its own.
+    fn nowhere(scope: &Scope) -> bool {
+        matches!(scope.slots.first().map(|s| &s.at), Some(SlotAt::Nowhere))
     }
 
     fn more(&mut self, scope: &Scope, places: &[Base]) {

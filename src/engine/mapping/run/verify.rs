@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Added,
     /// Another value.
     Other,
+    /// Another value, as the line that wrote it says: a stand-in, or what follows from another element.
+    Excused,
 }
 
 /// A comparison of a wanted Bundle with one that was read.
@@ -33,48 +35,53 @@ struct Compare<'d, 'x> {
     /// Resources of the wanted Bundle and what they are in the other.
     pairs: FxHashMap<NodeId, NodeId>,
     paired: FxHashSet<NodeId>,
+    /// Pairs that are still to be compared.
+    open: Vec<(NodeId, NodeId)>,
     found: Vec<Difference>,
 }
 
 /// Where a read Bundle differs from a wanted one, apart from ids, metadata and narrative, and from what is exempt.
-pub(crate) fn differences(wanted: &Document, got: &Document, exempt: &FxHashSet<NodeId>) -> Vec<Difference> {
-    let mut compare =
-        Compare { wanted, got, exempt, pairs: FxHashMap::default(), paired: FxHashSet::default(), found: Vec::new() };
-    let resources = |document: &'_ Document| -> Vec<NodeId> {
-        document
-            .root()
-            .children()
-            .filter(|c| c.name() == "entry")
-            .filter_map(|e| Some(e.first("resource")?.id()))
-            .collect()
+/// `keyed` are the fullUrls that name a resource by a key of its own: the others may change with the order of the
+/// document.
+pub(crate) fn differences(
+    wanted: &Document,
+    got: &Document,
+    keyed: &FxHashSet<&str>,
+    exempt: &FxHashSet<NodeId>,
+) -> Vec<Difference> {
+    let mut compare = Compare {
+        wanted,
+        got,
+        exempt,
+        pairs: FxHashMap::default(),
+        paired: FxHashSet::default(),
+        open: Vec::new(),
+        found: Vec::new(),
     };
     let (ours, theirs) = (resources(wanted), resources(got));
     for id in &ours {
         let node = wanted.node(*id);
-        let url = node.parent().and_then(|e| e.text_at("fullUrl"));
-        let same =
-            url.and_then(|url| got.bundle().by_url(url)).filter(|o| got.node(*o).type_name() == node.type_name());
-        if let Some(other) = same.filter(|_| keyed(node)) {
+        let url = node.parent().and_then(|e| e.text_at("fullUrl")).filter(|url| keyed.contains(url));
+        let same = url.and_then(|url| got.bundle().by_url(url));
+        if let Some(other) = same.filter(|o| got.node(*o).type_name() == node.type_name()) {
             compare.pair(*id, other);
         }
     }
+    compare.work();
     for id in &ours {
-        if !compare.pairs.contains_key(id) {
-            let name = wanted.node(*id).type_name();
-            let free =
-                theirs.iter().copied().filter(|o| got.node(*o).type_name() == name && !compare.paired.contains(o));
-            // The one that says the same, else the next of its type.
-            let free: Vec<NodeId> = free.collect();
-            let alike = free.iter().copied().find(|o| equal(wanted, got, wanted.node(*id), got.node(*o)));
-            if let Some(other) = alike.or_else(|| free.first().copied()) {
-                compare.pair(*id, other);
-            }
+        if compare.pairs.contains_key(id) {
+            continue;
         }
-    }
-    for id in &ours {
+        // Nothing leads to it: the one that says the same, else the next of its type.
         let node = wanted.node(*id);
-        match compare.pairs.get(id).copied() {
-            Some(other) => compare.nodes(node, got.node(other)),
+        let fits = |o: &NodeId| !compare.paired.contains(o) && got.node(*o).type_name() == node.type_name();
+        let free: Vec<NodeId> = theirs.iter().copied().filter(fits).collect();
+        let alike = free.iter().copied().find(|o| equal(wanted, got, node, got.node(*o)));
+        match alike.or_else(|| free.first().copied()) {
+            Some(other) => {
+                compare.pair(*id, other);
+                compare.work();
+            }
             None if exempt.contains(id) => {}
             None => compare.note(node, Kind::Missing),
         }
@@ -87,15 +94,36 @@ pub(crate) fn differences(wanted: &Document, got: &Document, exempt: &FxHashSet<
     compare.found
 }
 
-/// Whether an entry's URL may be trusted to mean the same resource in both: it names more than a place in a list.
-fn keyed(_: Node<'_>) -> bool {
-    true
+fn resources(document: &Document) -> Vec<NodeId> {
+    let entries = document.root().children().filter(|c| c.name() == "entry");
+    entries.filter_map(|e| Some(e.first("resource")?.id())).collect()
 }
 
 impl<'d> Compare<'d, '_> {
     fn pair(&mut self, a: NodeId, b: NodeId) {
         self.pairs.insert(a, b);
         self.paired.insert(b);
+        self.open.push((a, b));
+    }
+
+    /// Compares the pairs, and those that their references lead to.
+    fn work(&mut self) {
+        while let Some((a, b)) = self.open.pop() {
+            self.nodes(self.wanted.node(a), self.got.node(b));
+        }
+    }
+
+    /// Two references in the same place lead to the same resource, unless it is known otherwise.
+    fn follow(&mut self, a: Node<'d>, b: Node<'d>) {
+        let ours = a.text().and_then(|text| resolve(self.wanted, text));
+        let theirs = b.text().and_then(|text| resolve(self.got, text));
+        if let (Some(x), Some(y)) = (ours, theirs)
+            && x.type_name() == y.type_name()
+            && !self.pairs.contains_key(&x.id())
+            && !self.paired.contains(&y.id())
+        {
+            self.pair(x.id(), y.id());
+        }
     }
 
     fn note(&mut self, node: Node<'_>, kind: Kind) {
@@ -104,7 +132,11 @@ impl<'d> Compare<'d, '_> {
 
     fn nodes(&mut self, a: Node<'d>, b: Node<'d>) {
         if self.exempt.contains(&a.id()) {
+            self.excuse(a, b);
             return;
+        }
+        if is_reference(a) {
+            self.follow(a, b);
         }
         if let Some(same) = self.references(a, b) {
             if !same {
@@ -123,15 +155,17 @@ impl<'d> Compare<'d, '_> {
         }
     }
 
-    /// References are the same when they lead to the same resource.
+    /// References are the same when they lead to the same resource, or to ones that are not known yet and say the same.
     fn references(&self, a: Node<'d>, b: Node<'d>) -> Option<bool> {
-        let is_reference = a.name() == "reference" && a.parent().is_some_and(|p| p.type_name() == "Reference");
-        if !is_reference {
+        if !is_reference(a) {
             return None;
         }
         let (Some(ours), Some(theirs)) = (a.text(), b.text()) else { return None };
         Some(match (resolve(self.wanted, ours), resolve(self.got, theirs)) {
-            (Some(a), Some(b)) => self.pairs.get(&a.id()) == Some(&b.id()),
+            (Some(x), Some(y)) => match self.pairs.get(&x.id()) {
+                Some(other) => *other == y.id(),
+                None => !self.paired.contains(&y.id()) && equal(self.wanted, self.got, x, y),
+            },
             (None, None) => ours == theirs,
             _ => false,
         })
@@ -146,7 +180,8 @@ impl<'d> Compare<'d, '_> {
                 left.iter().position(|b| theirs.get(at).is_some_and(|t| t.id() == b.id()) && self.same(*a, *b));
             match in_place.or_else(|| left.iter().position(|b| self.same(*a, *b))) {
                 Some(found) => {
-                    left.remove(found);
+                    let b = left.remove(found);
+                    self.excuse(*a, b);
                 }
                 None => open.push(*a),
             }
@@ -155,12 +190,34 @@ impl<'d> Compare<'d, '_> {
         for a in open {
             match left.next() {
                 Some(b) => self.nodes(a, b),
-                None if self.exempt_within(a) => {}
+                None if self.exempt_within(a) => self.note(a, Kind::Excused),
                 None => self.note(a, Kind::Missing),
             }
         }
         for b in left {
             self.note(b, Kind::Added);
+        }
+    }
+
+    /// Notes what differs between two nodes that are taken as the same.
+    fn excuse(&mut self, a: Node<'d>, b: Node<'d>) {
+        if is_reference(a) {
+            self.follow(a, b);
+        } else if a.text() != b.text() && !primitives(a, b) {
+            self.note(a, Kind::Excused);
+        }
+        for name in names(a, b) {
+            let ours: Vec<Node<'d>> = a.children().filter(|c| c.name() == name).collect();
+            let theirs: Vec<Node<'d>> = b.children().filter(|c| c.name() == name).collect();
+            for (at, one) in ours.iter().enumerate() {
+                match theirs.get(at) {
+                    Some(other) => self.excuse(*one, *other),
+                    None => self.note(*one, Kind::Excused),
+                }
+            }
+            for other in theirs.into_iter().skip(ours.len()) {
+                self.note(other, Kind::Excused);
+            }
         }
     }
 
@@ -189,6 +246,11 @@ impl<'d> Compare<'d, '_> {
             ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(a, b)| self.same(*a, *b))
         })
     }
+}
+
+/// The text of a reference.
+fn is_reference(node: Node<'_>) -> bool {
+    node.name() == "reference" && node.parent().is_some_and(|p| p.type_name() == "Reference")
 }
 
 /// The names of the children of two nodes that count.

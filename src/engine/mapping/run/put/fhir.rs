@@ -1,8 +1,10 @@
 //! FHIR places in the two Bundles: what a slot stands for, and which resource is which entry.
 
+use rustc_hash::FxHashSet;
+
 use crate::fhir::document::{Document, Node};
 
-use super::super::super::plan::{Entry, Link, Scope, SlotAt, SlotRef, SlotSelect};
+use super::super::super::plan::{Entry, Link, Plan, Scope, SlotAt, SlotRef, SlotSelect, StmtKind};
 use super::super::super::trace::{Disposition, Lost};
 use super::super::fold::choose;
 use super::{Known, Put, Side};
@@ -110,9 +112,17 @@ impl<'r> Put<'r> {
                 *owner = Some(*line);
             }
         }
+        let idle = |owners: &[Option<u16>]| {
+            let mut free = lines.iter().filter(|(_, s)| matches!(s, SlotSelect::Index(_))).map(|(line, _)| *line);
+            free.find(|line| !owners.contains(&Some(*line)))
+        };
         let tail = lines.iter().find(|(_, select)| matches!(select, SlotSelect::From(_))).map(|(line, _)| *line);
-        for one in &mut owner {
-            *one = one.or(tail);
+        for at in 0..owner.len() {
+            // Where the forward run was not here, both sides are read alike.
+            let next = if was.is_none() { idle(&owner).or(tail) } else { tail };
+            if let Some(one) = owner.get_mut(at) {
+                *one = one.or(next);
+            }
         }
         let matched = super::super::align::in_order(&old, &new);
         let mut taken: Vec<Option<u16>> = vec![None; new.len()];
@@ -126,10 +136,9 @@ impl<'r> Put<'r> {
             if taken.get(at).is_some_and(Option::is_some) {
                 continue;
             }
-            let free = lines.iter().filter(|(_, s)| matches!(s, SlotSelect::Index(_))).map(|(line, _)| *line);
-            let idle = free.into_iter().find(|line| !taken.contains(&Some(*line)));
+            let next = idle(&taken).or(tail);
             if let Some(one) = taken.get_mut(at) {
-                *one = idle.or(tail);
+                *one = next;
             }
         }
         for (line, _) in &lines {
@@ -202,7 +211,7 @@ impl<'r> Put<'r> {
         }
         let node = by_url
             .or_else(|| self.by_links(frame, scope, entry))
-            .or_else(|| if frame == 0 { self.by_type(scope, entry) } else { None })?;
+            .or_else(|| if frame == 0 { self.by_type(entry) } else { None })?;
         self.taken.insert(node.id());
         Some(node)
     }
@@ -214,12 +223,22 @@ impl<'r> Put<'r> {
                 continue;
             }
             let references = self.nodes(Side::New, frame, link.slot);
+            let mut exact = references.iter().filter_map(|r| self.target(Side::New, *r));
+            if let Some(node) = exact.find(|n| n.type_name() == entry.resource.as_ref()) {
+                return Some(node);
+            }
+            // A role that a line of its own takes is that line's.
+            if roles_have_a_line(self.plan, scope, link.slot) {
+                continue;
+            }
             if let Some(node) = references.into_iter().find_map(|r| self.target_as(r, entry.resource.as_ref())) {
                 return Some(node);
             }
         }
         for link in &scope.links {
+            // Only what stands in the same scope tells one entry from another's.
             if link.anchor == (SlotRef { up: 0, slot: entry.slot })
+                && link.to.up == 0
                 && link.to != link.anchor
                 && let Some(node) = self.referrer(frame, scope, entry, link)
             {
@@ -252,7 +271,7 @@ impl<'r> Put<'r> {
             }
         }
         path.reverse();
-        let free: Vec<Node<'r>> = self.resources(entry.resource.as_ref());
+        let free: Vec<Node<'r>> = self.unknown(entry.resource.as_ref());
         free.into_iter().find(|candidate| {
             let mut here = vec![*candidate];
             for (written, logical, select) in &path {
@@ -271,14 +290,36 @@ impl<'r> Put<'r> {
             .collect()
     }
 
-    pub(super) fn by_type(&mut self, scope: &'r Scope, entry: &'r Entry) -> Option<Node<'r>> {
-        let of_known: Vec<&str> = self.run.entries.iter().map(|e| e.full_url.as_str()).collect();
-        let _ = scope;
-        self.resources(entry.resource.as_ref()).into_iter().find(|node| {
-            let url = node.parent().and_then(|e| e.text_at("fullUrl")).unwrap_or_default();
-            !of_known.contains(&url)
-        })
+    pub(super) fn by_type(&mut self, entry: &'r Entry) -> Option<Node<'r>> {
+        self.unknown(entry.resource.as_ref()).into_iter().next()
     }
+
+    /// The free resources of a type that the document does not know: another occurrence's are its own.
+    pub(super) fn unknown(&self, resource: &str) -> Vec<Node<'r>> {
+        let known: FxHashSet<&str> = self.run.entries.iter().map(|e| e.full_url.as_str()).collect();
+        let url = |node: &Node<'r>| node.parent().and_then(|e| e.text_at("fullUrl")).unwrap_or_default();
+        self.resources(resource).into_iter().filter(|node| !known.contains(url(node))).collect()
+    }
+}
+
+/// Whether a scope has a line that takes roles into the list, or by the reference, that a slot of it is.
+fn roles_have_a_line(plan: &Plan, scope: &Scope, slot: u16) -> bool {
+    let own = scope.slots.get(usize::from(slot)).map(|s| &s.at);
+    scope.body.iter().any(|stmt| {
+        let StmtKind::Scope(id) = stmt.kind else { return false };
+        let Some(other) = plan.scope(id) else { return false };
+        let Some(entry) = other.entries.first().filter(|e| e.resource.as_ref() == "PractitionerRole") else {
+            return false;
+        };
+        let theirs = entry.reference.and_then(|slot| other.slots.get(usize::from(slot))).map(|s| &s.at);
+        match (own, theirs) {
+            (Some(SlotAt::Child { parent, written, .. }), Some(SlotAt::Child { parent: p, written: w, .. })) => {
+                parent.up + 1 == p.up && parent.slot == p.slot && written == w
+            }
+            (_, Some(SlotAt::Alias(to))) => to.up == 1 && to.slot == slot,
+            _ => false,
+        }
+    })
 }
 
 /// The resource that a reference text leads to in a Bundle: by fullUrl, or by `Type/id`.

@@ -17,7 +17,7 @@ use crate::fhir::document::{Document, Node, NodeId as FhirId};
 use crate::native::{Edit, NodeId, Place, SegmentName, Step};
 
 use super::super::context::Context;
-use super::super::plan::{NativePath, Plan, Rule, Scope, ScopeId, SlotAt, Stmt, StmtKind, says};
+use super::super::plan::{Condition, NativePath, Plan, Rule, Scope, ScopeId, SlotAt, Stmt, StmtKind, says};
 use super::super::syntax::Direction;
 use super::super::trace::{Disposition, Lost};
 use super::Refusal;
@@ -99,6 +99,8 @@ pub(crate) struct Put<'r> {
     /// The segments as they stand now.
     sequence: Vec<(Place, SegmentName)>,
     numbered: FxHashMap<(Place, u32), usize>,
+    /// Guards of parts that are being made, of which a line inside may choose the value.
+    open_guards: Vec<(Spot, Vec<Condition>)>,
     /// Old and new elements of lines that fill a list by place.
     lists: FxHashMap<(usize, u16), (Vec<Node<'r>>, Vec<Node<'r>>)>,
     lost: Vec<Lost>,
@@ -140,6 +142,7 @@ impl<'r> Put<'r> {
             made: FxHashMap::default(),
             sequence: Vec::new(),
             numbered: FxHashMap::default(),
+            open_guards: Vec::new(),
             lists: FxHashMap::default(),
             lost: Vec::new(),
             refusals: Vec::new(),

@@ -27,6 +27,11 @@ impl<'r> Put<'r> {
             return Ok(());
         }
         let Some(spot) = self.frames.get(frame).map(|f| f.spot.clone()) else { return Ok(()) };
+        let applies = self.base(&spot).is_none_or(|base| self.source.hold(base, &rule.when));
+        // A value that another line gave is that line's to change.
+        if !applies && !old_texts.is_empty() {
+            return Ok(());
+        }
         let tuple = self.alternative(&spot, rule);
         let Some(tuple) = rule.native.get(tuple) else { return Ok(()) };
         let held: Vec<Option<Cow<'r, str>>> = tuple
@@ -34,8 +39,7 @@ impl<'r> Put<'r> {
             .map(|path| self.first(&spot, path).and_then(|node| self.source.tree.value(node).into_text()))
             .collect();
         if new_texts.is_empty() {
-            let when = self.base(&spot).is_none_or(|base| self.source.hold(base, &rule.when));
-            if when {
+            if applies {
                 for (path, text) in tuple.iter().zip(&held) {
                     if text.is_some() {
                         let at = self.locate(&spot, path)?;
@@ -43,6 +47,7 @@ impl<'r> Put<'r> {
                         self.change(at, change);
                     }
                 }
+                self.free_copies(frame, rule);
             }
             return Ok(());
         }
@@ -62,9 +67,7 @@ impl<'r> Put<'r> {
                 return Ok(());
             }
         };
-        if self.base(&spot).is_none_or(|base| !self.source.hold(base, &rule.when)) {
-            self.make_true(&spot, &rule.when)?;
-        }
+        self.make_true(&spot, &rule.when)?;
         let mut wrote = false;
         for (path, out) in tuple.iter().zip(put.outs) {
             match out {
@@ -97,13 +100,18 @@ impl<'r> Put<'r> {
             });
         }
         if wrote {
-            for (slot, _) in &rule.also {
-                if let Some(node) = self.node(Side::New, frame, *slot) {
-                    self.exempt.insert(node.id());
-                }
-            }
+            self.free_copies(frame, rule);
         }
         Ok(())
+    }
+
+    /// Copies of a leaf that changes follow it, whatever the wanted Bundle has there.
+    pub(super) fn free_copies(&mut self, frame: usize, rule: &Rule) {
+        for (slot, _) in &rule.also {
+            if let Some(node) = self.node(Side::New, frame, *slot) {
+                self.exempt.insert(node.id());
+            }
+        }
     }
 
     /// How the format says that something is no more.

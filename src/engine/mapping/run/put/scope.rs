@@ -6,9 +6,9 @@ use crate::fhir::document::Node;
 use crate::native::{Anchor, EditError, Insert, Kind, NodeId, Place, Step};
 
 use super::super::super::plan::{
-    Condition, Constant, Entry, NativeName, NativePath, NativeSelect, Scope, ScopeId, SlotAt, SlotRef,
+    Condition, Constant, Entry, NativeName, NativePath, NativeSelect, Scope, ScopeId, SlotAt, SlotRef, StmtKind,
 };
-use super::super::super::syntax::Test;
+use super::super::super::syntax::{Direction, Test};
 use super::super::align::{Pair, align};
 use super::super::fold::choose;
 use super::fhir::resolve;
@@ -28,17 +28,42 @@ impl<'r> Put<'r> {
             }
             return Ok(());
         }
-        let new = self.places(Side::New, frame, scope, &[]);
+        let mut new = self.places(Side::New, frame, scope, &[]);
         let made: Vec<usize> = olds
             .iter()
             .copied()
             .filter(|old| self.run.frames.get(*old).is_some_and(|f| self.run.made(f, 0).is_some()))
             .collect();
-        let old = self.places(Side::Old, frame, scope, &made);
         if scope.each {
-            return self.repeated(frame, id, scope, &made, &old, &new);
+            let (mine, theirs) = self.olds(frame, id, scope, &made);
+            new.retain(|node| !self.taken.contains(&node.id()));
+            return self.repeated(frame, id, &made, &mine, &theirs, &new);
         }
+        let old = self.places(Side::Old, frame, scope, &made);
         self.single(frame, id, scope, olds.first().copied(), old.first().copied(), new.first().copied())
+    }
+
+    /// The old repetitions of a scope that repeats: those of this occurrence of what it stands in, and all others in
+    /// the same list.
+    fn olds(&mut self, frame: usize, id: ScopeId, scope: &'r Scope, made: &[usize]) -> (Vec<Node<'r>>, Vec<Node<'r>>) {
+        if let Some(SlotAt::Entry(index)) = scope.slots.first().map(|s| &s.at) {
+            let Some(entry) = scope.entries.get(usize::from(*index)) else { return (Vec::new(), Vec::new()) };
+            let of = |was: usize| resolve(self.old, self.url_of(was, entry.slot)?);
+            let mine: Vec<Node<'r>> = made.iter().filter_map(|was| of(*was)).collect();
+            let others = self.run.frames.iter().enumerate().filter(|(was, f)| f.scope == id && !made.contains(was));
+            let theirs = others.filter_map(|(was, _)| of(was)).collect();
+            return (mine, theirs);
+        }
+        let all = self.places(Side::Old, frame, scope, made);
+        let mine: Vec<Node<'r>> = made
+            .iter()
+            .filter_map(|was| {
+                let at = self.run.place_in_list(self.plan, *was, 0)?;
+                all.iter().find(|node| node.index() == at).copied()
+            })
+            .collect();
+        let theirs = all.into_iter().filter(|node| !mine.iter().any(|m| m.id() == node.id())).collect();
+        (mine, theirs)
     }
 
     /// The FHIR places of a scope in one of the Bundles.
@@ -82,7 +107,41 @@ impl<'r> Put<'r> {
             }
             _ => Vec::new(),
         };
-        references.into_iter().filter_map(|r| self.target_as(r, entry.resource.as_ref())).collect()
+        let roles = self.role_has_a_line(scope, entry);
+        references
+            .into_iter()
+            .filter_map(|r| {
+                if roles {
+                    self.target(Side::New, r).filter(|n| n.type_name() == entry.resource.as_ref())
+                } else {
+                    self.target_as(r, entry.resource.as_ref())
+                }
+            })
+            .collect()
+    }
+
+    /// Whether another line takes roles by the same reference: then a role is that line's, not its organisation's.
+    fn role_has_a_line(&self, scope: &'r Scope, entry: &'r Entry) -> bool {
+        let reference = |of: &'r Scope, entry: &Entry| {
+            let slot = entry.reference.and_then(|slot| of.slots.get(usize::from(slot)))?;
+            match &slot.at {
+                SlotAt::Alias(to) => Some((*to, None)),
+                SlotAt::Child { parent, written, .. } => Some((*parent, Some(written))),
+                SlotAt::Entry(_) | SlotAt::Nowhere => None,
+            }
+        };
+        let own = reference(scope, entry);
+        let outer = scope.parent.and_then(|parent| self.plan.scope(parent));
+        own.is_some()
+            && outer.into_iter().flat_map(|s| &s.body).any(|stmt| {
+                let StmtKind::Scope(id) = stmt.kind else { return false };
+                self.plan.scope(id).is_some_and(|other| {
+                    other
+                        .entries
+                        .first()
+                        .is_some_and(|e| e.resource.as_ref() == "PractitionerRole" && reference(other, e) == own)
+                })
+            })
     }
 
     /// Resources that nothing refers to by this map: those of the forward run, and new ones of the type.
@@ -139,7 +198,8 @@ impl<'r> Put<'r> {
         let inner = self.frame(id, frame, spot, was);
         self.assign(inner, Side::Old, 0, old);
         self.assign(inner, Side::New, 0, new);
-        if let Some(new) = new.filter(|n| n.is_resource()) {
+        let repeats = self.plan.scope(id).is_some_and(|s| s.each);
+        if let Some(new) = new.filter(|n| repeats || n.is_resource()) {
             self.taken.insert(new.id());
         }
         self.body(inner);
@@ -176,13 +236,93 @@ impl<'r> Put<'r> {
             if old.is_some() || !self.may_become(&outer, scope) || self.spoken_for(&outer, &scope.when)? {
                 return Ok(());
             }
+            // Of several lines for one element the one that carries most of it is taken.
+            if let Some(new) = new
+                && self.outdone(frame, id, scope, new)
+            {
+                return Ok(());
+            }
             self.make_true(&outer, &scope.when)?;
         }
         let Some(path) = scope.native.first() else { return Ok(()) };
-        let spot = self.locate(&outer, path)?;
-        self.written(scope, &spot)?;
+        let open = self.open_guards.len();
+        let spot = if scope.repeats {
+            self.grow(&outer, scope)?
+        } else {
+            let spot = self.locate(&outer, path)?;
+            self.written(scope, &spot)?;
+            spot
+        };
         self.enter(id, frame, spot, None, old, new);
+        self.close_guards(open)
+    }
+
+    /// Where a guard allows several values and no line in the scope has chosen one, the first is written.
+    fn close_guards(&mut self, from: usize) -> Result<(), EditError> {
+        let open = self.open_guards.split_off(from.min(self.open_guards.len()));
+        for (spot, conditions) in open {
+            for condition in conditions {
+                let at = self.locate(&spot, &condition.path)?;
+                let chosen = self.changes.iter().any(|(place, steps, _)| *place == at.at && *steps == at.steps);
+                if !chosen {
+                    self.make_true(&spot, std::slice::from_ref(&condition))?;
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// Whether another line for the same element carries more of a value, or as much and stands before.
+    fn outdone(&mut self, frame: usize, id: ScopeId, scope: &'r Scope, new: Node<'r>) -> bool {
+        let plan = self.plan;
+        let Some(SlotAt::Alias(own)) = scope.slots.first().map(|s| &s.at) else { return false };
+        let outer = self.frames.get(frame).and_then(|f| plan.scope(f.scope));
+        let rivals: Vec<ScopeId> = outer
+            .into_iter()
+            .flat_map(|s| &s.body)
+            .filter_map(|stmt| match stmt.kind {
+                StmtKind::Scope(other) => Some(other),
+                StmtKind::Rule(_) => None,
+            })
+            .filter(|other| {
+                plan.scope(*other).is_some_and(|s| {
+                    !s.when.is_empty()
+                        && s.direction != Direction::Get
+                        && matches!(s.slots.first().map(|s| &s.at), Some(SlotAt::Alias(to)) if to == own)
+                })
+            })
+            .collect();
+        let carried = self.carries(frame, id, new);
+        let mut earlier = true;
+        for rival in rivals {
+            if rival == id {
+                earlier = false;
+                continue;
+            }
+            let theirs = self.carries(frame, rival, new);
+            if theirs > carried || (earlier && theirs == carried) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// How many of the primitives of a value the lines of a scope take.
+    fn carries(&mut self, frame: usize, id: ScopeId, new: Node<'r>) -> usize {
+        let plan = self.plan;
+        let Some(scope) = plan.scope(id) else { return 0 };
+        let Some(spot) = self.frames.get(frame).map(|f| f.spot.clone()) else { return 0 };
+        let trial = self.frame(id, frame, spot, None);
+        self.assign(trial, Side::New, 0, Some(new));
+        let mut count = 0;
+        for stmt in &scope.body {
+            if let StmtKind::Rule(rule) = stmt.kind
+                && let Some(rule) = plan.rule(rule).filter(|r| r.direction != Direction::Get)
+            {
+                count += self.values(Side::New, trial, rule).len();
+            }
+        }
+        count
     }
 
     /// Whether this run has written something else where a condition wants a value: another line was first.
@@ -259,20 +399,27 @@ impl<'r> Put<'r> {
         &mut self,
         frame: usize,
         id: ScopeId,
-        scope: &'r Scope,
         frames: &[usize],
-        old: &[Node<'r>],
+        mine: &[Node<'r>],
+        theirs: &[Node<'r>],
         new: &[Node<'r>],
     ) -> Result<(), EditError> {
-        let pairs = align(self.old, self.new, old, new);
+        let Some(scope) = self.plan.scope(id) else { return Ok(()) };
+        let old: Vec<Node<'r>> = mine.iter().chain(theirs).copied().collect();
+        let own = |pair: &Pair| match pair {
+            Pair::Both(was, _) | Pair::Gone(was) => *was < mine.len(),
+            Pair::New(_) => true,
+        };
+        let pairs: Vec<Pair> = align(self.old, self.new, &old, new).into_iter().filter(own).collect();
         let Some(outer) = self.frames.get(frame).map(|f| f.spot.clone()) else { return Ok(()) };
-        let mut left = old.len();
+        let mut left = mine.len();
+        let coming = pairs.iter().filter(|p| matches!(p, Pair::New(_))).count();
         for pair in &pairs {
             if let Pair::Gone(at) = pair {
                 let Some(of) = frames.get(*at).and_then(|was| self.run.frames.get(*was)) else { continue };
                 let spot = spot_of(of.base);
                 left = left.saturating_sub(1);
-                self.take_out(scope, &spot, left + pairs.iter().filter(|p| matches!(p, Pair::New(_))).count())?;
+                self.take_out(scope, &spot, left + coming)?;
             }
         }
         for pair in pairs {
@@ -285,8 +432,10 @@ impl<'r> Put<'r> {
                     self.enter(id, frame, spot_of(base), frame_was, old.get(was).copied(), new.get(now).copied());
                 }
                 Pair::New(now) => {
+                    let open = self.open_guards.len();
                     let spot = self.grow(&outer, scope)?;
                     self.enter(id, frame, spot, None, None, new.get(now).copied());
+                    self.close_guards(open)?;
                 }
                 Pair::Gone(_) => {}
             }
@@ -330,7 +479,10 @@ impl<'r> Put<'r> {
             _ => self.locate(outer, path)?,
         };
         if let NativeSelect::Where(conditions, _) = &last.select {
-            self.make_true(&spot, conditions)?;
+            let (certain, open): (Vec<Condition>, Vec<Condition>) =
+                conditions.iter().cloned().partition(|c| !choice(c));
+            self.make_true(&spot, &certain)?;
+            self.open_guards.push((spot.clone(), open));
         }
         self.written(scope, &spot)?;
         self.number(outer, scope, &spot)?;
@@ -365,4 +517,9 @@ impl<'r> Put<'r> {
         self.change(at, Change::Set(number.to_string()));
         Ok(())
     }
+}
+
+/// Whether a condition leaves a choice of values.
+fn choice(condition: &Condition) -> bool {
+    matches!(&condition.test, Test::In(values) if values.len() > 1)
 }

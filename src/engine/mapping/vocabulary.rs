@@ -1,0 +1,147 @@
+//! What native leaves hold, as far as the lenses on them say: for generators of documents, and for reviewers.
+
+use std::collections::BTreeMap;
+
+use super::check::{joined, native_of, steps};
+use super::lens::{Lens, Precision};
+use super::map::Map;
+use super::plan::{Condition, NativePath, NativeSelect, ScopeId, StmtKind};
+use super::syntax::Test;
+
+/// What a native leaf holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holds {
+    /// Any text.
+    Text,
+    /// A code without white space at its ends.
+    Code,
+    /// One of these.
+    OneOf(Vec<String>),
+    /// A date or time: in HL7 v2 a DTM, else ISO 8601. To the day only; with seconds.
+    Moment {
+        /// Only a date.
+        day: bool,
+        /// Always a time with seconds.
+        instant: bool,
+    },
+    /// A date or time in a pattern of `d M yyyy H mm ss`.
+    Pattern(String),
+    /// A number; whole or not.
+    Number {
+        /// Without a fraction.
+        whole: bool,
+    },
+    /// An object identifier as `1.2.246.10`.
+    Oid,
+    /// A text that follows this prefix in FHIR.
+    After(String),
+    /// Base64.
+    Data,
+    /// A Finnish personal identity code.
+    Hetu,
+}
+
+impl Map {
+    /// What the leaves hold that lenses carry, by path: `PID-5.1.1`, `$.asiakas.hetu`, `row/tila`. Selections are left
+    /// out, so that one path may stand for several places.
+    #[must_use]
+    pub fn vocabulary(&self) -> BTreeMap<String, Holds> {
+        let mut all = BTreeMap::new();
+        for (id, scope) in (0_u32..).zip(&self.plan.scopes) {
+            for path in &scope.native {
+                self.selections(scope.parent.unwrap_or(0), path, &mut all);
+            }
+            self.conditions(scope.parent.unwrap_or(0), "", &scope.when, &mut all);
+            for stmt in &scope.body {
+                let StmtKind::Rule(rule) = stmt.kind else { continue };
+                let Some(rule) = self.plan.rule(rule) else { continue };
+                self.conditions(id, "", &rule.when, &mut all);
+                for tuple in &rule.native {
+                    for (at, path) in tuple.iter().enumerate() {
+                        self.selections(id, path, &mut all);
+                        if let Some(holds) = held(&rule.lens, at) {
+                            add(&mut all, self.path(id, path), holds);
+                        }
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    fn path(&self, scope: ScopeId, path: &NativePath) -> String {
+        let own = steps(&path.steps);
+        if path.from_document { own } else { joined(&native_of(&self.plan, scope), &own) }
+    }
+
+    fn selections(&self, scope: ScopeId, path: &NativePath, all: &mut BTreeMap<String, Holds>) {
+        for (at, step) in path.steps.iter().enumerate() {
+            if let NativeSelect::Where(conditions, _) = &step.select {
+                let upto = NativePath {
+                    from_document: path.from_document,
+                    steps: path.steps.iter().take(at + 1).cloned().collect(),
+                };
+                let base = self.path(scope, &upto);
+                self.conditions(scope, &base, conditions, all);
+            }
+        }
+    }
+
+    fn conditions(&self, scope: ScopeId, base: &str, conditions: &[Condition], all: &mut BTreeMap<String, Holds>) {
+        for condition in conditions {
+            let (Test::In(values) | Test::NotIn(values)) = &condition.test else { continue };
+            let own = steps(&condition.path.steps);
+            let path = if condition.path.from_document {
+                own
+            } else if base.is_empty() {
+                joined(&native_of(&self.plan, scope), &own)
+            } else {
+                joined(base, &own)
+            };
+            add(all, path, Holds::OneOf(values.clone()));
+        }
+    }
+}
+
+fn add(all: &mut BTreeMap<String, Holds>, path: String, holds: Holds) {
+    match (all.get_mut(&path), holds) {
+        (Some(Holds::OneOf(known)), Holds::OneOf(more)) => known.extend(more),
+        // A list of codes says more than a lens that takes any.
+        (Some(Holds::OneOf(_)), _) => {}
+        (_, holds) => {
+            all.insert(path, holds);
+        }
+    }
+}
+
+fn held(lens: &Lens, at: usize) -> Option<Holds> {
+    let words = |all: &[&str]| Holds::OneOf(all.iter().map(|w| (*w).to_owned()).collect());
+    let moment = |precision: Precision| Holds::Moment {
+        day: precision == Precision::Day,
+        instant: precision == Precision::Instant,
+    };
+    Some(match lens {
+        Lens::Text | Lens::Words(_) | Lens::Phone => Holds::Text,
+        Lens::Code => Holds::Code,
+        Lens::Number(whole) => Holds::Number { whole: *whole },
+        Lens::Boolean(yes, no) => Holds::OneOf(vec![yes.clone(), no.clone()]),
+        Lens::Prefix(prefix) if prefix == "urn:oid:" => Holds::Oid,
+        Lens::Prefix(prefix) => Holds::After(prefix.clone()),
+        Lens::Identified(_) if at == 0 => Holds::Oid,
+        Lens::Identified(_) => Holds::Code,
+        Lens::Coded(table) => Holds::OneOf(table.readable().map(str::to_owned).collect()),
+        Lens::System => words(&["LN", "SCT", "I10", "HL70005", "1.2.246.537.6.1", "http://example.org/codes"]),
+        Lens::Authority => match at {
+            1 => Holds::Oid,
+            2 => words(&["ISO"]),
+            _ => return None,
+        },
+        Lens::Dtm(precision) | Lens::Iso(precision) => moment(*precision),
+        Lens::Date(pattern, _) => Holds::Pattern(pattern.text().to_owned()),
+        Lens::DateTime(date, time, _) => Holds::Pattern(if at == 0 { date.text() } else { time.text() }.to_owned()),
+        Lens::Mime => words(if at == 0 { &["application", "text"] } else { &["pdf", "plain"] }),
+        Lens::Data if at == 0 => Holds::Data,
+        Lens::Data => words(&["Base64"]),
+        Lens::Hetu => Holds::Hetu,
+    })
+}
