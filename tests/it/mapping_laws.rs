@@ -75,7 +75,7 @@ struct Count {
 }
 
 /// One case: a document, its laws, and edits of each sort.
-fn case(map: &Arc<Map>, bytes: &[u8], count: &mut Count) -> Result<(), String> {
+fn case(map: &Arc<Map>, bytes: &[u8], seed: u64, count: &mut Count) -> Result<(), String> {
     let mut choices = Choices::new(bytes);
     let (original, syntax) = documents::document(map, &mut choices);
     let shown = || lines(&original);
@@ -103,6 +103,7 @@ fn case(map: &Arc<Map>, bytes: &[u8], count: &mut Count) -> Result<(), String> {
     let mapped = report.items.iter().filter(|i| i.disposition == Disposition::Mapped);
     let paths: Vec<String> = mapped.flat_map(|i| i.to.iter().cloned()).collect();
     let rows = tree.format() == Format::Delimited;
+    let mut choices = Choices::endless(seed);
     let mut done = [false; 3];
     for (sort, done) in [Sort::Change, Sort::Insert, Sort::Remove].into_iter().zip(done.iter_mut()) {
         for _ in 0..80 {
@@ -179,8 +180,9 @@ fn laws_of(map: &Arc<Map>) {
         None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
     };
     let count = std::cell::RefCell::new(Count::default());
-    let bytes = proptest::collection::vec(any::<u8>(), 1500..4000);
-    let result = runner.run(&bytes, |bytes| case(map, &bytes, &mut count.borrow_mut()).map_err(TestCaseError::fail));
+    let decisions = (proptest::collection::vec(any::<u8>(), 1500..4000), any::<u64>());
+    let result = runner
+        .run(&decisions, |(bytes, seed)| case(map, &bytes, seed, &mut count.borrow_mut()).map_err(TestCaseError::fail));
     if let Err(proptest::test_runner::TestError::Fail(reason, _)) = &result {
         panic!("{}: {reason}", map.name());
     }

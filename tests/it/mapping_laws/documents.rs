@@ -12,22 +12,37 @@ use silta_engine::native::hl7v2::schema::{
     FieldDef, NodeIndex, NodeKind, Primitive, Schema, Shape, Structure, Version,
 };
 
-/// A run of decisions that proptest makes and shortens: at its end every choice is the first.
+/// A run of decisions that proptest makes and shortens. At its end every choice is the first, or what a seed says.
 pub(crate) struct Choices<'b> {
     bytes: &'b [u8],
     at: usize,
+    seed: Option<u64>,
 }
 
 impl<'b> Choices<'b> {
     pub(crate) const fn new(bytes: &'b [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, seed: None }
+    }
+
+    /// Decisions without end.
+    pub(crate) const fn endless(seed: u64) -> Self {
+        Self { bytes: &[], at: 0, seed: Some(seed) }
     }
 
     /// A number below `count`.
     pub(crate) fn below(&mut self, count: usize) -> usize {
-        let byte = self.bytes.get(self.at).copied().unwrap_or(0);
+        let byte = self.bytes.get(self.at).copied().map_or_else(|| self.further(), u64::from);
         self.at += 1;
-        usize::from(byte) % count.max(1)
+        usize::try_from(byte % count.max(1) as u64).unwrap()
+    }
+
+    /// Splitmix64.
+    fn further(&mut self) -> u64 {
+        let Some(seed) = &mut self.seed else { return 0 };
+        *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 
     /// So many times in so many.
