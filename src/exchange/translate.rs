@@ -150,8 +150,20 @@ impl Exchange {
         let map = self.map_for(partner, tree)?;
         let context = partner.context(self.clock().now());
         let translation = map.get(tree, &context).map_err(|refusals| refused(&refusals))?;
-        Ok(of_translation(translation))
+        let translated = of_translation(translation);
+        is_about_someone(&map, &translated)?;
+        Ok(translated)
     }
+}
+
+/// What is said of nobody in particular could be filed under nobody: it is refused, naming where the identifier belongs.
+fn is_about_someone(map: &Map, translated: &Translated) -> Result<(), ExchangeError> {
+    let Some(place) = map.key_place("Patient") else { return Ok(()) };
+    if translated.of_type("Patient").any(|entry| entry.is_named) {
+        return Ok(());
+    }
+    let problem = Problem::new(Fault::RequiredMissing, "an identifier of the patient is needed").at(place);
+    Err(ExchangeError::Refused(vec![problem]))
 }
 
 /// A map's refusals as what the sender is told.
@@ -223,6 +235,7 @@ fn of_translation(translation: Translation) -> Translated {
             } else {
                 NativeKey::Plain
             },
+            is_named: !info.has_key || info.key_found,
             deleted: info.verb == Verb::Delete,
         })
         .collect();
@@ -259,6 +272,7 @@ fn fhir_document(native: &NativeDocument) -> Result<(Translated, Option<String>)
             resource_type: kind.clone(),
             native: id.clone(),
             kind: NativeKey::Plain,
+            is_named: true,
             deleted: false,
         })
         .collect();

@@ -31,6 +31,8 @@ pub(crate) struct Entry {
     pub(crate) native: String,
     /// Whether that id may be shown.
     pub(crate) kind: NativeKey,
+    /// Whether the document says which one it is.
+    pub(crate) is_named: bool,
     /// Whether the provider deletes it.
     pub(crate) deleted: bool,
 }

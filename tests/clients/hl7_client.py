@@ -71,7 +71,6 @@ with TlsClient("localhost", PORT) as client:
 
     control = uuid.uuid4().hex[:20]
     old = answer(client, header("ADT^A01", control, version="2.3") + "\rPID|1\r")
-    print(str(old).replace("\r","\n"))
     check("a refusal is in the sender's version", str(old.segment("MSH")[12]) == "2.3" and code(old)[0] in ("AE", "AR"))
 
     refused = answer(client, "this is no message")

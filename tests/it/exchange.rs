@@ -144,3 +144,15 @@ async fn a_referral_is_kept_translated_and_acknowledged_once() {
     assert!(dead.is_empty());
     assert_eq!(site.clock.sleepers(), 0);
 }
+
+#[tokio::test]
+async fn what_is_said_of_no_patient_in_particular_is_refused_naming_the_place() {
+    let site = Site::with(PROVIDERS);
+    let identified = "140347-9120^^^VRK&1.2.246.21&ISO^NNFIN~4711^^^EPR&1.2.246.10.99999001.20.1&ISO^PI";
+    let message = referral("M2").replace(identified, "").replace("|||AL|AL||", "|||||||");
+    let reply = site.hospital(&message).await;
+    assert!(reply[1].starts_with("MSA|AE|M2"), "{reply:?}");
+    assert!(reply[2].starts_with("ERR||PID^1^3"), "{reply:?}");
+    assert!(reply[2].contains("|101^"), "{reply:?}");
+    assert_eq!(site.notices().await.first().map(|(kind, _)| kind.as_str()), Some("refused"));
+}

@@ -57,6 +57,8 @@ pub struct EntryInfo {
     pub native_id: String,
     /// Whether the map gives the resource a key of its own; else the native id hangs on the document's.
     pub has_key: bool,
+    /// Whether the document gives that key. Without it the native id hangs on the document's too.
+    pub key_found: bool,
     /// Whether the key is a personal identifier.
     pub personal: bool,
     /// What is to be done with it.
@@ -171,6 +173,18 @@ impl Map {
         }
     }
 
+    /// Where a document of the map says which resource of a type it speaks of, as a path: `PID[1]-3`, `$.asiakas.hetu`.
+    #[must_use]
+    pub fn key_place(&self, resource: &str) -> Option<String> {
+        let entry = self
+            .plan
+            .scopes
+            .iter()
+            .flat_map(|scope| &scope.entries)
+            .find(|entry| &*entry.resource == resource && entry.key.is_some())?;
+        entry.key.as_ref()?.alternatives.last()?.1.first().map(super::plan::NativePath::place)
+    }
+
     /// Translates a document into a Bundle of type collection. Its entries have `urn:uuid:` fullUrls and no ids.
     ///
     /// # Errors
@@ -189,6 +203,7 @@ impl Map {
                 full_url: e.full_url.clone(),
                 native_id: e.native_id.clone(),
                 has_key: e.declared_key,
+                key_found: e.found_key,
                 personal: e.personal,
                 verb: e.verb,
             })

@@ -282,6 +282,21 @@ impl NativePath {
     pub(crate) fn many(&self) -> bool {
         self.steps.iter().any(|step| step.select.many())
     }
+
+    /// The first place that it can lead to, as documents' places are written.
+    pub(crate) fn place(&self) -> String {
+        self.steps.iter().fold(String::new(), |place, step| match &step.name {
+            NativeName::Segment(name) => format!("{place}{name}[1]"),
+            NativeName::Field(n) => format!("{place}-{n}"),
+            NativeName::Component(n) | NativeName::Subcomponent(n) => format!("{place}.{n}"),
+            NativeName::Member(name) if place.is_empty() => format!("$.{name}"),
+            NativeName::Member(name) => format!("{place}.{name}"),
+            NativeName::Attribute(name) => format!("{place}/@{name}"),
+            NativeName::Row => format!("{place}row"),
+            NativeName::Column(name) if place.is_empty() => name.to_string(),
+            NativeName::Column(name) => format!("{place}/{name}"),
+        })
+    }
 }
 
 /// What becomes of native places that no rule carries.

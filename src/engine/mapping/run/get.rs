@@ -628,6 +628,7 @@ impl<'r> Get<'r> {
         let Some(scope) = plan.scope(of.scope) else { return self.draft.root() };
         let Some(entry) = scope.entries.get(usize::from(index)) else { return self.draft.root() };
         let key = entry.key.as_ref().and_then(|key| self.key(of.base, key));
+        let found_key = key.is_some();
         let (key, personal, parts) = match key {
             Some(key) => (key.text, key.personal, key.parts),
             None => {
@@ -659,6 +660,7 @@ impl<'r> Get<'r> {
             full_url: url.clone(),
             native_id: shown.clone(),
             declared_key: entry.key.is_some(),
+            found_key,
             personal,
             verb: Verb::Put,
             frame,

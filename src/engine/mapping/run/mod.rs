@@ -20,6 +20,7 @@ pub(crate) struct Entry {
     pub(crate) full_url: String,
     pub(crate) native_id: String,
     pub(crate) declared_key: bool,
+    pub(crate) found_key: bool,
     pub(crate) personal: bool,
     pub(crate) verb: Verb,
     pub(crate) frame: usize,
