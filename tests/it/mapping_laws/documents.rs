@@ -70,6 +70,19 @@ const WORDS: [&str; 12] = [
     "two  spaces",
 ];
 
+/// A text of the same kind as another, and not it: each digit and letter moved on.
+pub(crate) fn unlike(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '9' => '8',
+            '0'..='8' => char::from(u8::try_from(c).unwrap() + 1),
+            'z' | 'Z' => 'x',
+            'a'..='y' | 'A'..='Y' => char::from(u8::try_from(c).unwrap() + 1),
+            c => c,
+        })
+        .collect()
+}
+
 fn text(choices: &mut Choices<'_>, holds: Option<&Holds>, v2: bool) -> String {
     let word = |choices: &mut Choices<'_>| (*choices.pick(&WORDS).unwrap()).to_owned();
     let day = choices.below(27) + 1;

@@ -97,27 +97,28 @@ pub(super) fn put_identified(kind: &str, value: &str) -> Result<Put, Uncarried> 
 pub(super) fn get(from: &Texts<'_>, cx: &Context) -> Option<Got> {
     let part = |n: usize| from.get(n).and_then(Option::as_deref).filter(|t| !t.is_empty());
     if let Some(id) = part(1) {
+        let typed: &[usize] = &[1, 2];
         let uri_of = match part(2) {
-            Some("ISO") if oid(id) => Some(format!("urn:oid:{id}")),
-            Some("UUID" | "GUID") => Some(format!("urn:uuid:{}", id.to_ascii_lowercase())),
-            Some("URI" | "URL") if uri(id) => Some(id.to_owned()),
+            Some("ISO") if oid(id) => Some((format!("urn:oid:{id}"), typed)),
+            Some("UUID" | "GUID") => Some((format!("urn:uuid:{}", id.to_ascii_lowercase()), typed)),
+            Some("URI" | "URL") if uri(id) => Some((id.to_owned(), typed)),
             Some("DNS") => None,
-            _ if oid(id) => Some(format!("urn:oid:{id}")),
-            _ if uri(id) => Some(id.to_owned()),
+            _ if oid(id) => Some((format!("urn:oid:{id}"), &[1][..])),
+            _ if uri(id) => Some((id.to_owned(), &[1][..])),
             _ => None,
         };
-        if let Some(text) = uri_of {
-            return Some(Got::exact(text));
+        if let Some((text, used)) = uri_of {
+            return Some(Got::exact(text).only(used));
         }
     }
     if let Some(uri) = part(0).and_then(|name| Context::uri(&cx.authorities, name)) {
-        return Some(Got::exact(uri));
+        return Some(Got::exact(uri).only(&[0]));
     }
     // A type that names its own system says nothing of an authority that stands there without being known.
     if part(0).is_some() || part(1).is_some() {
         return None;
     }
-    part(3).and_then(|kind| Context::uri(&cx.identifier_types, kind)).map(Got::exact)
+    part(3).and_then(|kind| Context::uri(&cx.identifier_types, kind)).map(|uri| Got::exact(uri).only(&[3]))
 }
 
 pub(super) fn put(value: &str, old: &Texts<'_>, cx: &Context) -> Result<Put, Uncarried> {

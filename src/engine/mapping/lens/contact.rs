@@ -6,8 +6,10 @@ use super::{Fidelity, Got, Out, Put, Texts};
 /// any text. The first whole form with a value counts, else the parts together.
 pub(super) fn phone(from: &Texts<'_>) -> Option<Got> {
     let part = |n: usize| from.get(n).and_then(Option::as_deref).filter(|t| !t.trim().is_empty());
-    if let Some(whole) = part(0).or_else(|| part(1)) {
-        return Some(Got::exact(whole));
+    let whole = [0, 1].into_iter().find_map(|at| Some((at, part(at)?)));
+    if let Some((at, whole)) = whole {
+        // The parts say the same number in their way, or another; both forms of it are kept where they stand.
+        return Some(Got::exact(whole).only(&[at]));
     }
     let mut text = String::new();
     if let Some(country) = part(2) {
@@ -24,7 +26,7 @@ pub(super) fn phone(from: &Texts<'_>) -> Option<Got> {
         text.push_str(" ext. ");
         text.push_str(extension);
     }
-    (!text.is_empty()).then(|| Got::exact(text))
+    (!text.is_empty()).then(|| Got::exact(text).only(&[2, 3, 4, 5]))
 }
 
 /// A changed number goes where the number was; the parts no longer hold.

@@ -38,11 +38,19 @@ pub struct Got {
     pub fidelity: Fidelity,
     /// Something worth telling about the value, without the value.
     pub note: Option<&'static str>,
+    /// The inputs, a bit each, that have a value which is not in this.
+    pub idle: u16,
 }
 
 impl Got {
     fn exact(text: impl Into<String>) -> Self {
-        Self { texts: vec![text.into()], fidelity: Fidelity::Exact, note: None }
+        Self { texts: vec![text.into()], fidelity: Fidelity::Exact, note: None, idle: 0 }
+    }
+
+    /// Only these inputs are in the value.
+    fn only(self, used: &[usize]) -> Self {
+        let used = used.iter().fold(0_u16, |bits, at| bits | 1 << at);
+        Self { idle: !used, ..self }
     }
 
     fn approximated(text: impl Into<String>) -> Self {

@@ -85,7 +85,7 @@ pub(super) fn words(all: &str, separator: char) -> Result<Got, Uncarried> {
     for word in &texts {
         text(word)?;
     }
-    Ok(Got { texts, fidelity: Fidelity::Exact, note: None })
+    Ok(Got { texts, fidelity: Fidelity::Exact, note: None, idle: 0 })
 }
 
 pub(super) fn put_words(values: &[&str], separator: char) -> Result<Put, Uncarried> {

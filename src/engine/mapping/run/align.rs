@@ -74,15 +74,20 @@ pub(crate) fn align(old_document: &Document, new_document: &Document, old: &[Nod
 
 /// For each old element of a list that is filled by place, its place in the new one: the same place where the lists are
 /// as long, else the elements that are the same, in their order.
-pub(crate) fn in_order(old: &[Node<'_>], new: &[Node<'_>]) -> Vec<Option<usize>> {
+pub(crate) fn in_order(
+    old_document: &Document,
+    new_document: &Document,
+    old: &[Node<'_>],
+    new: &[Node<'_>],
+) -> Vec<Option<usize>> {
     if old.len() == new.len() {
         return (0..old.len()).map(Some).collect();
     }
     let mut from = 0;
     old.iter()
         .map(|one| {
-            let found =
-                new.iter().enumerate().skip(from).find(|(_, other)| other.text() == one.text() && one.text().is_some());
+            let same = |other: &Node<'_>| equal(old_document, new_document, *one, *other);
+            let found = new.iter().enumerate().skip(from).find(|(_, other)| same(other));
             let at = found.map(|(at, _)| at)?;
             from = at + 1;
             Some(at)

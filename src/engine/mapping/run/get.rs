@@ -463,7 +463,13 @@ impl<'r> Get<'r> {
                     Fidelity::Exact => Disposition::Mapped,
                     Fidelity::Approximated => Disposition::Approximated,
                 };
-                for node in nodes.iter().flatten() {
+                for (input, node) in nodes.iter().enumerate() {
+                    let Some(node) = node else { continue };
+                    if got.idle & (1 << input) != 0 {
+                        let root = self.draft.root();
+                        self.record(*node, root, By::Rule(id), Disposition::Residue);
+                        continue;
+                    }
                     self.record(*node, at, By::Rule(id), disposition);
                     if let (Some(note), Some(leaf)) = (got.note, self.leaf(*node)) {
                         self.reasons.push((leaf, note.to_owned()));

@@ -124,7 +124,7 @@ impl<'r> Put<'r> {
                 *one = one.or(next);
             }
         }
-        let matched = super::super::align::in_order(&old, &new);
+        let matched = super::super::align::in_order(self.old, self.new, &old, &new);
         let mut taken: Vec<Option<u16>> = vec![None; new.len()];
         for (at, owner) in owner.iter().enumerate() {
             if let Some(slot) = matched.get(at).copied().flatten().and_then(|to| taken.get_mut(to)) {

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use crate::fault::Fault;
 use crate::fhir::document::Node;
-use crate::native::{EditError, Format, Place, Value};
+use crate::native::{EditError, Format, NodeId, Place, Step, Value};
 
 use super::super::super::context::Loss;
 use super::super::super::lens::{Fidelity, Out, Uncarried, same_moment};
-use super::super::super::plan::{NativePath, Rule, Scope, says};
+use super::super::super::plan::{NativeName, NativePath, NativeSelect, Rule, Scope, says};
 use super::super::super::trace::{Disposition, Lost};
 use super::super::Refusal;
 use super::super::fold::node_says;
@@ -165,17 +165,24 @@ impl<'r> Put<'r> {
         }
         let Some(spot) = self.frames.get(frame).map(|f| f.spot.clone()) else { return };
         for bound in &scope.bound {
-            let Some(described) = self.first(&spot, &bound.to) else { continue };
             let tree = self.source.tree;
-            let changed = self.changes.iter().skip(before).any(|(at, _, _)| match at {
-                Place::Node(node) => tree.is_within(described, *node) || tree.is_within(*node, described),
-                Place::New(_) => false,
-            });
-            if !changed {
+            let altered = match self.first(&spot, &bound.to) {
+                Some(described) => self.changes.iter().skip(before).any(|(at, steps, change)| match at {
+                    Place::Node(node) => {
+                        let about = tree.is_within(described, *node) || tree.is_within(*node, described);
+                        about && self.alters(*node, steps, change)
+                    }
+                    Place::New(_) => false,
+                }),
+                None => self.comes(&spot, &bound.to, before),
+            };
+            if !altered {
                 continue;
             }
             for path in &bound.what {
-                if let Some(node) = self.first(&spot, path) {
+                // What is in the wanted Bundle as well is what its own line says.
+                let kept = |node: &NodeId| !tree.leaves(*node).any(|leaf| self.run.trace.conveys(leaf));
+                if let Some(node) = self.first(&spot, path).filter(kept) {
                     let gone = Spot { at: Place::Node(node), steps: Vec::new(), node: Some(node), group: spot.group };
                     self.lost.push(Lost {
                         path: tree.path(node).to_string(),
@@ -187,6 +194,30 @@ impl<'r> Put<'r> {
                 }
             }
         }
+    }
+
+    /// Whether a change leaves another text than there was.
+    fn alters(&self, node: NodeId, steps: &[Step], change: &Change) -> bool {
+        // The first part of a level that is not written out is the level itself.
+        let itself = |step: &Step| matches!(step, Step::Repetition(1) | Step::Component(1) | Step::Subcomponent(1));
+        match change {
+            Change::Set(text) if steps.iter().all(itself) => self.source.tree.text(node).as_deref() != Some(text),
+            _ => true,
+        }
+    }
+
+    /// Whether a part of a spot that is there gets a value that it did not have.
+    fn comes(&mut self, spot: &Spot, path: &NativePath, before: usize) -> bool {
+        let plain = path.steps.iter().all(|step| match (&step.name, &step.select) {
+            (NativeName::Segment(_) | NativeName::Row, _) => false,
+            (_, select) => matches!(select, NativeSelect::First),
+        });
+        if !plain || path.from_document {
+            return false;
+        }
+        let Ok(place) = self.locate(spot, path) else { return false };
+        let mut since = self.changes.iter().skip(before);
+        since.any(|(at, steps, change)| *at == place.at && *steps == place.steps && matches!(change, Change::Set(_)))
     }
 
     pub(super) fn uncarried(&mut self, node: Option<Node<'r>>, rule: &Rule, why: &Uncarried) {
