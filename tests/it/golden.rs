@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use silta_engine::definitions::Model;
 use silta_engine::fhir::document::{Document, Limits};
-use silta_engine::mapping::{Context, Loss, Maps, Named};
+use silta_engine::mapping::{Context, Loss, Maps, Named, Report};
 use silta_engine::native::delimited::Dialect;
 use silta_engine::native::{self, Charset, Syntax, Tree};
 use silta_engine::validation::{Severity, Validator};
@@ -121,6 +121,18 @@ fn pretty(text: &str) -> String {
     serde_json::to_string_pretty(&value).unwrap() + "\n"
 }
 
+/// A report whose rules name files only: a line more in a block that all share changes no case.
+fn without_lines(report: &Report) -> Value {
+    let mut value = serde_json::to_value(report).unwrap();
+    for item in value["items"].as_array_mut().unwrap() {
+        if let Some(rule) = item["rule"].as_str() {
+            let files: Vec<&str> = rule.split(" > ").map(|part| part.rsplit_once(':').unwrap().0).collect();
+            item["rule"] = files.join(" > ").into();
+        }
+    }
+    value
+}
+
 fn expect(file: &Path, found: &str) {
     if std::env::var_os("SILTA_BLESS").is_some() {
         fs::write(file, found).unwrap();
@@ -147,7 +159,7 @@ fn documents_become_the_resources_that_are_expected_and_each_leaf_has_its_dispos
         let got = map.get(&tree, &case.context).unwrap();
         expect(&case.directory.join("fhir.json"), &pretty(got.document().json()));
         let report = got.report(&tree);
-        expect(&case.directory.join("report.json"), &pretty(&serde_json::to_string(&report).unwrap()));
+        expect(&case.directory.join("report.json"), &pretty(&without_lines(&report).to_string()));
         let sum = report.mapped + report.approximated + report.residue + report.dropped + report.errors;
         assert_eq!(sum, report.leaves, "{}", case.name());
         assert_eq!(report.errors, 0, "{}", case.name());
