@@ -20,7 +20,7 @@ use super::facets::facets_of;
 use super::judge;
 use super::known;
 use super::localise::{is_test, mark_test};
-use super::receive::write_members;
+use super::receive::{ATTEMPTS, is_overtaken, overtaken, write_members};
 use super::routing;
 use super::workflow::state::{self, Actor, Status};
 use super::workflow::{task, team};
@@ -66,6 +66,20 @@ struct Around {
     members: Vec<Member>,
     missing: Vec<(String, String)>,
     existing: Vec<String>,
+}
+
+/// A Task as it stands, and what is decided together with it.
+struct Standing {
+    current: Option<Member>,
+    /// All care teams of its person.
+    teams: Vec<Member>,
+    around: Around,
+}
+
+impl Standing {
+    fn person(&self) -> Option<PersonId> {
+        self.current.as_ref().and_then(|current| current.resource.person)
+    }
 }
 
 impl Exchange {
@@ -145,9 +159,50 @@ impl Exchange {
     ) -> Result<Changed, ExchangeError> {
         let key = ResourceKey::new("Task", id);
         self.check(&document)?;
-        let (wanted, given) = (key.clone(), Arc::clone(&document));
-        let (current, around) =
-            self.store().read(move |view| Ok((view.member(&wanted)?, surroundings(view, &given, None)?))).await?;
+        let mut turn = None;
+        for _ in 0..ATTEMPTS {
+            let mut read = self.standing(&key, &document).await?;
+            if let (None, Some(person)) = (&turn, read.person()) {
+                let taken = self.turns().take(person).await;
+                if taken.waited {
+                    read = self.standing(&key, &document).await?;
+                }
+                turn = Some(taken);
+            }
+            match self.update_task_as_read(&key, if_match, &document, read, origin).await {
+                // The Task's own version is the caller's matter; what else changed in between is not.
+                Err(ExchangeError::Store(error)) if is_overtaken(&error) && !is_of(&error, "Task") => {}
+                done => return done,
+            }
+        }
+        Err(overtaken())
+    }
+
+    /// A Task as it stands, with what its next version refers to and the care teams of its person.
+    async fn standing(&self, key: &ResourceKey, document: &Arc<Document>) -> Result<Standing, ExchangeError> {
+        let (wanted, given) = (key.clone(), Arc::clone(document));
+        Ok(self
+            .store()
+            .read(move |view| {
+                let current = view.member(&wanted)?;
+                let teams = match current.as_ref().and_then(|current| current.resource.person) {
+                    Some(person) => view.members(Some(person), &["CareTeam"])?,
+                    None => Vec::new(),
+                };
+                Ok(Standing { current, teams, around: surroundings(view, &given, None)? })
+            })
+            .await?)
+    }
+
+    async fn update_task_as_read(
+        &self,
+        key: &ResourceKey,
+        if_match: u64,
+        document: &Arc<Document>,
+        read: Standing,
+        origin: &Origin,
+    ) -> Result<Changed, ExchangeError> {
+        let Standing { current, teams, around } = read;
         let Some(current) = current else {
             return Err(ExchangeError::refused(Fault::NotFound, "no Task of this id is known here"));
         };
@@ -167,12 +222,12 @@ impl Exchange {
         let before = self.stored(&current.resource.content)?;
         let (owner, requester) = compose::sides(&current);
         let actor = self.actor_of(origin, owner.as_deref(), requester.as_deref());
-        check_task(&before, &document, actor)?;
+        check_task(&before, document, actor)?;
         let now = origin.received;
         let version = current.resource.version + 1;
-        let mut edit = Edit::new(&document);
+        let mut edit = Edit::new(document);
         edit.put(document.root(), "lastModified", &compose::quoted(&now.to_string()));
-        keep_labels(&before, &document, &mut edit);
+        keep_labels(&before, document, &mut edit);
         let labelled = edit.finish().map_err(|_| ExchangeError::Internal("a changed Task cannot be read"))?;
         let after = compose::stamp(Edit::new(&labelled), &labelled, version, now)?;
         let change = TaskChange {
@@ -192,15 +247,15 @@ impl Exchange {
             provider: None,
             personal: true,
         }];
-        if let Some(person) = current.resource.person
-            && change.status.is_some_and(Status::is_taken)
-        {
-            made.extend(self.team_changes(person, &after, now).await?);
-        }
         let mut commit = Commit::new();
         commit.expect(Expect::Version { key: key.clone(), version: Some(if_match) });
         let person = current.resource.person;
-        self.write_change(commit, made, &[change], person, &key, after, version, origin, "update").await
+        if change.status.is_some_and(Status::is_taken) {
+            made.extend(self.team_changes(&teams, &after, now)?);
+            let read: Vec<&Member> = teams.iter().collect();
+            commit.expect.extend(person.map(|person| known::as_read(person, &["CareTeam"], &read)));
+        }
+        self.write_change(commit, made, &[change], person, key, after, version, origin, "update").await
     }
 
     /// The rules that every resource from outside must hold to.
@@ -338,19 +393,14 @@ impl Exchange {
         Actor { owner: mine.is_some() && mine == owner, requester: mine.is_some() && mine == requester }
     }
 
-    async fn team_changes(
-        &self,
-        person: PersonId,
-        task: &Arc<Document>,
-        now: Timestamp,
-    ) -> Result<Vec<Made>, ExchangeError> {
-        let teams = self.store().read(move |view| view.members(Some(person), &["CareTeam"])).await?;
+    /// The teams of plans that hold the order of a Task that was taken, with its owner.
+    fn team_changes(&self, teams: &[Member], task: &Arc<Document>, now: Timestamp) -> Result<Vec<Made>, ExchangeError> {
         let root = task.root();
         let (Some(focus), Some(owner)) = (root.text_at("focus.reference"), root.first("owner")) else {
             return Ok(Vec::new());
         };
         let mut made = Vec::new();
-        for member in teams.iter().filter(|member| !member.resource.deleted) {
+        for member in teams {
             if !known::facet_texts(member, compose::ORDER).any(|order| order == focus) {
                 continue;
             }
@@ -454,6 +504,12 @@ impl Exchange {
             .map(|byte| char::from(*byte))
             .collect()
     }
+}
+
+/// Whether an error is about a version of a resource of this type.
+fn is_of(error: &StoreError, kind: &str) -> bool {
+    matches!(error, StoreError::Stale { resource_type, .. } | StoreError::VersionConflict { resource_type, .. }
+        if resource_type == kind)
 }
 
 fn dangling(path: &str) -> Problem {

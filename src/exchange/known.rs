@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use silta_engine::fhir::document::Node;
 
 use crate::store::{
-    AssignedId, Evidence, FacetValue, IdentifierQuery, Member, NativeId, PersonId, ResourceKey, StoreError, View,
+    AssignedId, Evidence, Expect, FacetValue, IdentifierQuery, Member, NativeId, PersonId, ResourceKey, StoreError,
+    View,
 };
 
 use super::localise::{self, Named};
@@ -22,6 +23,9 @@ pub(crate) const IMPERSONAL: [&str; 7] = [
     "PlanDefinition",
     "ActivityDefinition",
 ];
+
+/// What the gateway coordinates for a person. Decided in turn, on all of it as it stands.
+pub(crate) const COORDINATED: [&str; 2] = ["CareTeam", "Task"];
 
 /// What is configured and holds for every document.
 #[derive(Debug, Default)]
@@ -45,9 +49,13 @@ pub(crate) struct Known {
     pub(crate) members: HashMap<ResourceKey, Member>,
     /// The person, by what the document says or by what it speaks of.
     pub(crate) person: Option<PersonId>,
+    /// That person and others whom the document says to be the same.
+    pub(crate) persons: Vec<PersonId>,
+    /// What of the evidence stood for nobody.
+    pub(crate) unlinked: Vec<Evidence>,
     /// What the document says about who the person is.
     pub(crate) evidence: Vec<Evidence>,
-    /// The person's Tasks and care teams.
+    /// The person's Tasks and care teams: all of them.
     pub(crate) tasks: Vec<Member>,
     pub(crate) teams: Vec<Member>,
 }
@@ -91,11 +99,8 @@ pub(crate) fn gather(
         }
     }
     person(view, provider, translated, &ground.person_systems, &mut known)?;
-    if let Some(person) = known.person {
-        for member in view.members(Some(person), &["Task", "CareTeam"])? {
-            if member.resource.deleted {
-                continue;
-            }
+    for person in known.persons.clone() {
+        for member in view.members(Some(person), &COORDINATED)? {
             if member.resource.key.resource_type == "Task" {
                 known.tasks.push(member)
             } else {
@@ -190,15 +195,39 @@ fn person(
         known.evidence.push(Evidence::Patient { provider: provider.to_owned(), native: entry.native.clone() });
     }
     for evidence in &known.evidence {
-        if let Some(person) = view.person(evidence)? {
-            known.person = Some(person);
-            return Ok(());
+        match view.person(evidence)? {
+            Some(person) if !known.persons.contains(&person) => known.persons.push(person),
+            Some(_) => {}
+            None => known.unlinked.push(evidence.clone()),
         }
     }
     if known.evidence.is_empty() {
-        known.person = known.members.values().find_map(|member| member.resource.person);
+        known.persons.extend(known.members.values().find_map(|member| member.resource.person));
     }
+    known.person = known.persons.first().copied();
     Ok(())
+}
+
+/// What must still hold when a commit that was composed from this is made.
+pub(crate) fn expectations(known: &Known) -> Vec<Expect> {
+    let unlinked = known.unlinked.iter().map(|evidence| Expect::Person { evidence: evidence.clone(), person: None });
+    unlinked.chain(known.persons.iter().map(|person| as_read(*person, &COORDINATED, &known.coordinated()))).collect()
+}
+
+/// A person's resources of these types are these, as they were read.
+pub(crate) fn as_read(person: PersonId, types: &[&str], read: &[&Member]) -> Expect {
+    let of_person = read.iter().filter(|member| member.resource.person == Some(person));
+    Expect::Members {
+        person,
+        types: types.iter().map(|kind| (*kind).to_owned()).collect(),
+        versions: of_person.map(|member| (member.resource.key.clone(), member.resource.version)).collect(),
+    }
+}
+
+impl Known {
+    fn coordinated(&self) -> Vec<&Member> {
+        self.tasks.iter().chain(&self.teams).collect()
+    }
 }
 
 /// The official identifiers of a Patient in the systems by which persons are known.

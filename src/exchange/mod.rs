@@ -23,6 +23,7 @@ pub mod routing;
 mod tables;
 mod translate;
 mod translated;
+mod turns;
 mod v2;
 mod webhook;
 pub mod workflow;
@@ -105,6 +106,7 @@ struct Inner {
     settings: Settings,
     partners: BTreeMap<String, Arc<Partner>>,
     generations: Generations,
+    turns: turns::Turns,
 }
 
 impl std::fmt::Debug for Exchange {
@@ -144,7 +146,13 @@ impl Exchange {
             }),
             outbox: config.outbox.clone(),
         };
-        Ok(Self(Arc::new(Inner { parts, settings, partners, generations: Generations::default() })))
+        Ok(Self(Arc::new(Inner {
+            parts,
+            settings,
+            partners,
+            generations: Generations::default(),
+            turns: turns::Turns::default(),
+        })))
     }
 
     /// A provider by its name.
@@ -187,6 +195,10 @@ impl Exchange {
 
     pub(crate) fn validator(&self) -> &Validator {
         &self.0.parts.validator
+    }
+
+    pub(crate) fn turns(&self) -> &turns::Turns {
+        &self.0.turns
     }
 
     pub(crate) fn settings(&self) -> &Settings {

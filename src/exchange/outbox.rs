@@ -24,9 +24,10 @@ use super::error::ExchangeError;
 use super::facets::facets_of;
 use super::known::Known;
 use super::partner::Partner;
-use super::receive::write_members;
+use super::receive::{ATTEMPTS, is_overtaken, write_members};
 use super::render::Rendered;
 use super::translated::Translated;
+use super::workflow::state::Status;
 
 /// The kind of a message whose payload is what is sent.
 pub(crate) const RENDERED: &str = "rendered";
@@ -208,27 +209,26 @@ impl Exchange {
         };
         let now = self.clock().now();
         let tries = message.attempts + 1;
-        let commit = match attempt {
-            Attempt::Delivered(done) => {
-                info!(provider = %message.provider, kind = %message.kind, tries, "delivered");
-                let (rendered, receipt) = *done;
-                self.delivered(&message, rendered, receipt, now).await
-            }
-            Attempt::Nothing => Ok(Commit { expect: Vec::new(), write: vec![mark(message.id, store::Delivery::Done)] }),
-            Attempt::Failed { reason, again } if again && tries < self.settings().outbox.attempts => {
+        match &attempt {
+            Attempt::Delivered(_) => info!(provider = %message.provider, kind = %message.kind, tries, "delivered"),
+            Attempt::Nothing => {}
+            Attempt::Failed { reason, again: true } if tries < self.settings().outbox.attempts => {
                 warn!(provider = %message.provider, kind = %message.kind, tries, reason, "delivery failed, to be tried again");
-                let due = now.checked_add(self.wait_before(tries)).unwrap_or(Timestamp::MAX);
-                Ok(Commit { expect: Vec::new(), write: vec![mark(message.id, store::Delivery::Again { due, reason })] })
             }
             Attempt::Failed { reason, .. } => {
                 warn!(provider = %message.provider, kind = %message.kind, tries, reason, "delivery given up");
-                self.given_up(&message, reason, now).await
             }
-        };
-        let written = match commit {
-            Ok(commit) => self.store().commit(commit).await.map(drop).map_err(ExchangeError::from),
-            Err(error) => Err(error),
-        };
+        }
+        let mut written = self.settle(&message, &attempt, tries, now).await;
+        // What came of it is composed anew when other changes came between: it is not sent again for that.
+        for _ in 1..ATTEMPTS {
+            match &written {
+                Err(ExchangeError::Store(error)) if is_overtaken(error) => {
+                    written = self.settle(&message, &attempt, tries, now).await;
+                }
+                _ => break,
+            }
+        }
         if let Err(error) = written {
             // The message stays in flight and is due again at the next start: at least once.
             warn!(provider = %message.provider, fault = ?error.fault(), "what came of a delivery could not be stored");
@@ -236,6 +236,31 @@ impl Exchange {
             let again = store::Delivery::Again { due, reason: "what came of it could not be stored".to_owned() };
             let _ = self.store().commit(Commit { expect: Vec::new(), write: vec![mark(message.id, again)] }).await;
         }
+    }
+
+    /// Stores what came of an attempt.
+    async fn settle(
+        &self,
+        message: &Message,
+        attempt: &Attempt,
+        tries: u32,
+        now: Timestamp,
+    ) -> Result<(), ExchangeError> {
+        let only = |to| Commit { expect: Vec::new(), write: vec![mark(message.id, to)] };
+        let commit = match attempt {
+            Attempt::Delivered(done) => {
+                let (rendered, receipt) = &**done;
+                self.delivered(message, rendered, receipt, now).await?
+            }
+            Attempt::Nothing => only(store::Delivery::Done),
+            Attempt::Failed { reason, again: true } if tries < self.settings().outbox.attempts => {
+                let due = now.checked_add(self.wait_before(tries)).unwrap_or(Timestamp::MAX);
+                only(store::Delivery::Again { due, reason: reason.clone() })
+            }
+            Attempt::Failed { reason, .. } => self.given_up(message, reason.clone(), now).await?,
+        };
+        self.store().commit(commit).await?;
+        Ok(())
     }
 
     async fn attempt(&self, partner: &Arc<Partner>, message: &Message) -> Attempt {
@@ -291,8 +316,8 @@ impl Exchange {
     async fn delivered(
         &self,
         message: &Message,
-        rendered: Rendered,
-        receipt: Receipt,
+        rendered: &Rendered,
+        receipt: &Receipt,
         now: Timestamp,
     ) -> Result<Commit, ExchangeError> {
         let mut commit = Commit::new();
@@ -403,9 +428,11 @@ impl Exchange {
         let Some(member) = self.store().read(move |view| view.member(&wanted)).await? else { return Ok(()) };
         let document = self.stored(&member.resource.content)?;
         let root = document.root();
-        let Some(status) = root.text_at("status") else { return Ok(()) };
+        let Some(status) = root.text_at("status").and_then(Status::of).filter(|status| !status.is_final()) else {
+            return Ok(());
+        };
         let mut edit = silta_engine::fhir::edit::Edit::new(&document);
-        if matches!(status, "in-progress") {
+        if status == Status::InProgress {
             edit.put(root, "status", "\"on-hold\"");
         }
         edit.put(root, "statusReason", "{\"text\":\"could not be delivered to the owner's system\"}");

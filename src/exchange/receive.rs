@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use silta_engine::fault::Fault;
 
 use crate::store::{
-    AuditTarget, Commit, DedupKey, Deletion, Direction, Disposition, Event, Expect, NewAudit, NewDocument, NewJournal,
+    AuditTarget, Commit, DedupKey, Deletion, Direction, Disposition, Event, NewAudit, NewDocument, NewJournal,
     NewMember, NewMessage, NewNotice, NewOriginal, Occurred, Outcome, PersonId, Ref, ResourceKey, Seen, StoreError,
     Write,
 };
@@ -16,7 +16,7 @@ use crate::store::{
 use super::Exchange;
 use super::compose::{Composed, Composer, Made};
 use super::error::{ExchangeError, Problem};
-use super::known::Known;
+use super::known::{self, Known};
 use super::outbox::{self, TaskNews};
 use super::partner::Partner;
 use super::translate;
@@ -24,7 +24,7 @@ use super::translated::Translated;
 use super::workflow::state::Status;
 
 /// How often a document is composed anew when another change came between.
-const ATTEMPTS: usize = 8;
+pub(crate) const ATTEMPTS: usize = 8;
 
 /// Something that a provider sent.
 #[derive(Debug, Clone)]
@@ -77,8 +77,17 @@ impl Exchange {
     /// Applies a translated document and journals it, in one transaction.
     pub(crate) async fn apply(&self, arrival: &Arrival, translated: Translated) -> Result<Received, ExchangeError> {
         let translated = Arc::new(translated);
+        let mut turn = None;
+        let mut contradicted: Option<Vec<PersonId>> = None;
         for _ in 0..ATTEMPTS {
-            let known = self.gather(&arrival.partner, &translated).await?;
+            let mut known = self.gather(&arrival.partner, &translated).await?;
+            if let (true, None, Some(person)) = (coordinates(&translated), &turn, known.person) {
+                let taken = self.turns().take(person).await;
+                if taken.waited {
+                    known = self.gather(&arrival.partner, &translated).await?;
+                }
+                turn = Some(taken);
+            }
             let folded = translate::folded(&translated, &known, arrival.partner.name())?;
             let composed = self.composer(arrival).compose(&folded, &known)?;
             let (commit, tasks) = self.commit_of(arrival, &translated, &known, composed);
@@ -101,11 +110,15 @@ impl Exchange {
                 }
                 Ok(Outcome::Repeated(repeat)) => return Ok(Received::Repeated(repeat.acknowledgement)),
                 Err(StoreError::Older { .. }) => return self.keep_older(arrival).await,
-                Err(StoreError::VersionConflict { .. } | StoreError::Stale { .. } | StoreError::OriginalChanged) => {}
+                // Somebody else may have said in between who this is: then what is known is another person now.
+                Err(StoreError::PersonsDiffer) if contradicted.as_ref() != Some(&known.persons) => {
+                    contradicted = Some(known.persons);
+                }
+                Err(error) if is_overtaken(&error) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(ExchangeError::refused(Fault::VersionConflict, "other changes kept coming in between"))
+        Err(overtaken())
     }
 
     pub(crate) async fn gather(
@@ -146,14 +159,8 @@ impl Exchange {
             Some(commit.person(known.evidence.clone()))
         };
         // What was decided from the person's Tasks and teams holds only while these are as they were read.
-        if ["Task", "CarePlan", "ServiceRequest", "Encounter"]
-            .iter()
-            .any(|kind| translated.of_type(kind).next().is_some())
-        {
-            for member in known.tasks.iter().chain(&known.teams) {
-                let version = Some(member.resource.version);
-                commit.expect(Expect::Version { key: member.resource.key.clone(), version });
-            }
+        if coordinates(translated) {
+            commit.expect.extend(known::expectations(known));
         }
         for link in composed.links {
             commit.write(Write::NativeId(link));
@@ -253,6 +260,27 @@ impl Exchange {
         self.store().commit(commit).await?;
         Ok(Received::Older)
     }
+}
+
+/// Whether what a document says is decided together with the person's Tasks and care teams.
+fn coordinates(translated: &Translated) -> bool {
+    ["Task", "CarePlan", "ServiceRequest", "Encounter"].iter().any(|kind| translated.of_type(kind).next().is_some())
+}
+
+/// Whether a commit was composed on what no longer holds: composing it anew mends that.
+pub(crate) fn is_overtaken(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::VersionConflict { .. }
+            | StoreError::Stale { .. }
+            | StoreError::MembersChanged
+            | StoreError::OriginalChanged
+    )
+}
+
+/// Composing anew did not help either.
+pub(crate) fn overtaken() -> ExchangeError {
+    ExchangeError::refused(Fault::VersionConflict, "other changes kept coming in between")
 }
 
 /// Whether a provider wants to hear of a state as the requester.

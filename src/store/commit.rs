@@ -51,6 +51,16 @@ pub enum Expect {
         /// The person.
         person: Option<PersonId>,
     },
+    /// The person's current resources of these types are these, at these versions, and no others: what was read of them
+    /// still holds. Else [`super::StoreError::MembersChanged`].
+    Members {
+        /// The person.
+        person: PersonId,
+        /// The types.
+        types: Vec<String>,
+        /// Every one of them, in any order.
+        versions: Vec<(ResourceKey, u64)>,
+    },
     /// The kept original is at this version ([`super::Original::version`]); `None`: there is none.
     /// Else [`super::StoreError::OriginalChanged`].
     Original {

@@ -57,6 +57,9 @@ pub enum StoreError {
     /// of one system. Mended by an operator.
     #[error("the identifiers of the person contradict what is known")]
     PersonsDiffer,
+    /// A resource of a person was added, changed or deleted in between ([`super::Expect::Members`]). Mended by reading again.
+    #[error("resources of the person were changed in between")]
+    MembersChanged,
     /// The kept original was replaced in between ([`super::Expect::Original`]).
     #[error("the kept original was replaced in between")]
     OriginalChanged,
@@ -108,9 +111,11 @@ impl StoreError {
             | Self::InUse
             | Self::File(_) => Fault::StoreUnavailable,
             Self::Stale { .. } => Fault::VersionStale,
-            Self::VersionConflict { .. } | Self::OriginalChanged | Self::OutOfTurn | Self::Older { .. } => {
-                Fault::VersionConflict
-            }
+            Self::VersionConflict { .. }
+            | Self::MembersChanged
+            | Self::OriginalChanged
+            | Self::OutOfTurn
+            | Self::Older { .. } => Fault::VersionConflict,
             Self::Exists { ids, .. } if ids.len() > 1 => Fault::MultipleMatches,
             Self::Exists { .. } | Self::Duplicate { .. } | Self::MessageExists => Fault::Duplicate,
             Self::PersonsDiffer => Fault::MultipleMatches,

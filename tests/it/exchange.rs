@@ -118,6 +118,8 @@ fn referral(control: &str) -> String {
     )
 }
 
+mod coordination;
+
 #[tokio::test]
 async fn a_referral_is_kept_translated_and_acknowledged_once() {
     let site = Site::with(PROVIDERS);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use silta_engine::definitions::Model;
 use silta_engine::fhir::document::{Document, Node, SyntaxError};
 use silta_engine::fhir::draft::{Draft, DraftError};
@@ -40,16 +40,24 @@ pub(crate) fn with_members(team: &Arc<Document>, members: &[String]) -> Result<A
     let mut edit = Edit::new(team);
     let mut held: Vec<String> = root
         .named("participant")
-        .filter_map(|participant| participant.text_at("member.reference").map(str::to_owned))
+        .filter_map(|participant| participant.first("member"))
+        .filter_map(|member| serde_json::from_str(member.raw()).ok())
+        .filter_map(|member| whom(&member))
         .collect();
     for member in members {
-        let Ok(reference) = serde_json::from_str::<serde_json::Value>(member) else { continue };
-        let Some(target) = reference.get("reference").and_then(serde_json::Value::as_str) else { continue };
-        if held.iter().any(|one| one == target) {
-            continue;
-        }
-        held.push(target.to_owned());
+        let Ok(reference) = serde_json::from_str::<Value>(member) else { continue };
+        let Some(target) = whom(&reference).filter(|target| !held.contains(target)) else { continue };
+        held.push(target);
         edit.insert(root, "participant", &json!({"member": reference}).to_string());
     }
     if edit.is_empty() { Ok(Arc::clone(team)) } else { edit.finish() }
+}
+
+/// Whom a Reference names: by reference, else by identifier.
+fn whom(reference: &Value) -> Option<String> {
+    let text = |pointer| reference.pointer(pointer).and_then(Value::as_str);
+    match text("/reference") {
+        Some(target) => Some(target.to_owned()),
+        None => Some(format!("{}|{}", text("/identifier/system").unwrap_or_default(), text("/identifier/value")?)),
+    }
 }

@@ -93,6 +93,7 @@ impl<'a> Applying<'a> {
                 let expected = person.map(|person| self.person_now(person)).transpose()?;
                 if found == expected { Ok(()) } else { Err(StoreError::PersonsDiffer) }
             }
+            Expect::Members { person, types, versions } => self.check_members(*person, types, versions),
             Expect::Original { provider, key, version } => {
                 let hash = prepared::original_hash(self.secret, provider, key);
                 let found: Option<i64> = self
@@ -104,6 +105,32 @@ impl<'a> Applying<'a> {
                 if found == *version { Ok(()) } else { Err(StoreError::OriginalChanged) }
             }
         }
+    }
+
+    fn check_members(
+        &mut self,
+        person: PersonId,
+        types: &[String],
+        versions: &[(ResourceKey, u64)],
+    ) -> Result<(), StoreError> {
+        let person = self.person_now(person)?;
+        let mut found = 0;
+        let mut statement =
+            self.connection.prepare_cached("SELECT id, version FROM member WHERE person = ?1 AND type = ?2")?;
+        for resource_type in types {
+            let mut rows = statement.query((person, resource_type))?;
+            while let Some(row) = rows.next()? {
+                let (id, version) = (row.get_ref(0)?.as_str().unwrap_or_default(), codes::count(row.get(1)?)?);
+                let is_expected = |(key, expected): &(ResourceKey, u64)| {
+                    key.id == id && *expected == version && key.resource_type == *resource_type
+                };
+                if !versions.iter().any(is_expected) {
+                    return Err(StoreError::MembersChanged);
+                }
+                found += 1;
+            }
+        }
+        if found == versions.len() { Ok(()) } else { Err(StoreError::MembersChanged) }
     }
 
     /// Writes one thing; a message that was accepted before ends the commit.
