@@ -25,6 +25,9 @@ use super::routing;
 use super::workflow::state::{self, Actor, Status};
 use super::workflow::{task, team};
 
+/// The system of the numbers that the gateway gives to orders that come without one.
+pub(crate) const ORDER_NUMBERS: &str = "urn:silta:order";
+
 /// Who changes something, and under which request.
 #[derive(Debug, Clone)]
 pub struct Origin {
@@ -93,6 +96,8 @@ impl Exchange {
         if_none_exist: Option<IdentifierQuery>,
         origin: &Origin,
     ) -> Result<Changed, ExchangeError> {
+        let key = ResourceKey::new("ServiceRequest", self.new_id());
+        let document = with_number(&document, &key)?;
         self.check(&document)?;
         let around = self.around(&document, if_none_exist.clone()).await?;
         match around.existing.as_slice() {
@@ -108,7 +113,6 @@ impl Exchange {
             return Err(ExchangeError::Refused(vec![problem.expression("ServiceRequest.subject")]));
         };
         let person = subject.resource.person;
-        let key = ResourceKey::new("ServiceRequest", self.new_id());
         let now = origin.received;
         let mut edit = Edit::new(&document);
         edit.put(document.root(), "id", &compose::quoted(&key.id));
@@ -260,7 +264,9 @@ impl Exchange {
 
     /// The rules that every resource from outside must hold to.
     fn check(&self, document: &Arc<Document>) -> Result<(), ExchangeError> {
-        let problems = judge::problems(self.validator(), document, document.root().id(), &[]);
+        let root = document.root();
+        let profiles = self.settings().profiles.on(root.type_name());
+        let problems = judge::problems(self.validator(), document, root.id(), &profiles);
         if problems.is_empty() { Ok(()) } else { Err(ExchangeError::Refused(problems)) }
     }
 
@@ -504,6 +510,18 @@ impl Exchange {
             .map(|byte| char::from(*byte))
             .collect()
     }
+}
+
+/// An order is known to all its sides by a number; one that has none gets the gateway's.
+fn with_number(order: &Arc<Document>, key: &ResourceKey) -> Result<Arc<Document>, ExchangeError> {
+    let root = order.root();
+    if root.first("identifier").is_some() {
+        return Ok(Arc::clone(order));
+    }
+    let number = serde_json::json!({"system": ORDER_NUMBERS, "value": key.id});
+    let mut edit = Edit::new(order);
+    edit.insert(root, "identifier", &number.to_string());
+    edit.finish().map_err(|_| ExchangeError::Internal("a new order cannot be read"))
 }
 
 /// Whether an error is about a version of a resource of this type.

@@ -14,10 +14,10 @@ use silta_engine::validation::Validator;
 use crate::provider::registry::{Registry, Validation};
 use crate::store::{Facet, Member, NativeId, ResourceKey};
 
-use super::error::ExchangeError;
+use super::error::{ExchangeError, Problem};
 use super::facets::facets_of;
 use super::known::{self, IMPERSONAL, Known};
-use super::localise::{self, Placed, Provenance};
+use super::localise::{self, Bases, Placed, Provenance};
 use super::partner::{Partner, alias_system};
 use super::routing::{self, NoRoute};
 use super::translated::Translated;
@@ -79,6 +79,8 @@ pub(crate) struct Composer<'c> {
     pub(crate) registry: &'c Registry,
     pub(crate) validator: &'c Validator,
     pub(crate) now: Timestamp,
+    /// What references may begin with.
+    pub(crate) bases: Bases,
     /// Where a referral goes when its document names no recipient but its envelope does (MSH-6): a provider's name.
     pub(crate) envelope_recipient: Option<&'c str>,
 }
@@ -104,8 +106,7 @@ impl Composer<'_> {
                 updated: Some(updated.clone()),
             })
             .collect();
-        let base = None;
-        let bundle = localise::localise(&translated.bundle, &placed, &known.resolved, base, &provenance)
+        let bundle = localise::localise(&translated.bundle, &placed, &known.resolved, &self.bases, &provenance)
             .map_err(|_| ExchangeError::Internal("a rewritten Bundle cannot be read"))?;
         self.validate(&bundle, &mut composed)?;
         let keeps_all = !self.partner.is_live() || translated.entries.iter().any(|entry| entry.resource_type == "Task");
@@ -140,16 +141,36 @@ impl Composer<'_> {
         self.tasks(&bundle, translated, known, &mut composed)?;
         self.visits(&bundle, known, &mut composed)?;
         self.teams(&bundle, known, &mut composed)?;
+        self.validate_tasks(&mut composed)?;
         Ok(composed)
     }
 
     fn validate(&self, bundle: &Arc<Document>, composed: &mut Composed) -> Result<(), ExchangeError> {
         let mut problems = Vec::new();
         for resource in resources(bundle) {
-            let profiles = self.partner.settings.profiles.get(resource.type_name());
-            let profiles: Vec<&str> = profiles.into_iter().flatten().map(String::as_str).collect();
+            // A Task is judged as the gateway keeps it.
+            let is_task = resource.type_name() == "Task";
+            let profiles = if is_task { Vec::new() } else { self.partner.profiles_on(resource.type_name()) };
             problems.extend(super::judge::problems(self.validator, bundle, resource.id(), &profiles));
         }
+        self.judge(problems, composed)
+    }
+
+    /// Tasks as they are to be kept, by their profiles.
+    fn validate_tasks(&self, composed: &mut Composed) -> Result<(), ExchangeError> {
+        let profiles = self.partner.profiles_on("Task");
+        if profiles.is_empty() {
+            return Ok(());
+        }
+        let tasks = composed.made.iter().filter(|made| made.key.resource_type == "Task");
+        let problems = tasks
+            .flat_map(|made| super::judge::problems(self.validator, &made.document, made.node, &profiles))
+            .collect();
+        self.judge(problems, composed)
+    }
+
+    /// What becomes of a document that breaks rules: refused, or taken and an operator told.
+    fn judge(&self, problems: Vec<Problem>, composed: &mut Composed) -> Result<(), ExchangeError> {
         if problems.is_empty() {
             return Ok(());
         }
@@ -283,7 +304,7 @@ impl Composer<'_> {
                 edit.put(root, name, &quoted(&self.now.to_string()));
             }
         }
-        self.sides_of_order(&mut edit, bundle, root, &owner);
+        self.sides_of_order(&mut edit, bundle, root, &owner, &requester);
         if self.partner.is_test() {
             localise::mark_test(&mut edit, root);
         }
@@ -315,21 +336,20 @@ impl Composer<'_> {
         Ok(())
     }
 
-    /// Whom the Task does not name is taken from its order; an owner found by other means is named by its organisation.
-    fn sides_of_order<'d>(&self, edit: &mut Edit<'d>, bundle: &Document, task: Node<'d>, owner: &str) {
+    /// Whom the Task does not name is taken from its order; who was found by other means is named by its organisation.
+    fn sides_of_order<'d>(&self, edit: &mut Edit<'d>, bundle: &Document, task: Node<'d>, owner: &str, requester: &str) {
         let order = task
             .text_at("focus.reference")
             .and_then(|focus| bundle.bundle().by_id(focus).or_else(|| by_reference(bundle, focus)))
             .map(|id| bundle.node(id));
-        for (of_task, of_order) in [("owner", "performer"), ("requester", "requester")] {
+        for (of_task, of_order, provider) in [("owner", "performer", owner), ("requester", "requester", requester)] {
             if task.first(of_task).is_some() {
                 continue;
             }
             if let Some(side) = order.and_then(|order| order.first(of_order)) {
                 edit.put(task, of_task, side.raw());
-            } else if of_task == "owner"
-                && let Some(known) =
-                    self.registry.find(owner).and_then(|connection| connection.organisations.first().cloned())
+            } else if let Some(known) =
+                self.registry.find(provider).and_then(|connection| connection.organisations.first().cloned())
             {
                 let reference = serde_json::json!({
                     "type": "Organization",

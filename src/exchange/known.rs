@@ -9,7 +9,7 @@ use crate::store::{
     View,
 };
 
-use super::localise::{self, Named};
+use super::localise::{self, Bases, Named};
 use super::partner::alias_system;
 use super::translated::{Entry, Translated};
 
@@ -65,7 +65,7 @@ pub(crate) fn gather(
     view: &View<'_>,
     provider: &str,
     translated: &Translated,
-    base: Option<&str>,
+    bases: &Bases,
     ground: &Ground,
 ) -> Result<Known, StoreError> {
     let mut known = Known::default();
@@ -76,7 +76,7 @@ pub(crate) fn gather(
         known.keys.push(key);
         known.links.extend(link);
     }
-    for named in localise::references(&translated.bundle, base) {
+    for named in localise::references(&translated.bundle, bases) {
         if known.resolved.contains_key(&named) {
             continue;
         }
@@ -86,6 +86,7 @@ pub(crate) fn gather(
                 Some(key) => Some(key),
                 None => Some(referred(view, provider, kind, native, ground)?),
             },
+            Named::Here(kind, id) => Some(ResourceKey::new(kind.as_str(), id.as_str())),
             Named::Identified(kind, system, value) => identified(view, kind, Some(system), value)?,
         };
         if let Some(key) = key {

@@ -20,12 +20,28 @@ pub(crate) enum Named {
     Entry(String),
     /// Another document of the provider: type and native id.
     Native(String, String),
+    /// What the gateway itself gives out, by its own address: type and id.
+    Here(String, String),
     /// A search that finds one resource: type, identifier system, value.
     Identified(String, String, String),
 }
 
+/// The addresses that references may begin with, each without a final `/`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Bases {
+    /// The provider's own, where its resources have addresses.
+    pub(crate) provider: Option<String>,
+    /// The gateway's.
+    pub(crate) gateway: Arc<[String]>,
+}
+
 /// What a reference in a provider's document names; nothing when it is contained, absolute elsewhere, or a fragment.
-pub(crate) fn named(reference: &str, base: Option<&str>) -> Option<Named> {
+pub(crate) fn named(reference: &str, bases: &Bases) -> Option<Named> {
+    for base in bases.gateway.iter() {
+        if let Some(rest) = reference.strip_prefix(base.as_str()).and_then(|rest| rest.strip_prefix('/')) {
+            return relative(rest).map(|(kind, id)| Named::Here(kind, id));
+        }
+    }
     if reference.starts_with("urn:") {
         return Some(Named::Entry(reference.to_owned()));
     }
@@ -33,24 +49,29 @@ pub(crate) fn named(reference: &str, base: Option<&str>) -> Option<Named> {
         let (system, value) = query.split_once('|').unwrap_or(("", query));
         return Some(Named::Identified(kind.to_owned(), system.to_owned(), value.to_owned()));
     }
-    let relative = match base {
-        Some(base) => reference.strip_prefix(base).map_or(reference, |rest| rest.trim_start_matches('/')),
+    let own = match &bases.provider {
+        Some(base) => reference.strip_prefix(base.as_str()).map_or(reference, |rest| rest.trim_start_matches('/')),
         None => reference,
     };
-    if relative.contains("://") || relative.starts_with('#') {
+    relative(own).map(|(kind, id)| Named::Native(kind, id))
+}
+
+/// `Type/id`, perhaps with a version.
+fn relative(text: &str) -> Option<(String, String)> {
+    if text.contains("://") || text.starts_with('#') {
         return None;
     }
-    let mut parts = relative.split('/');
+    let mut parts = text.split('/');
     let (kind, id) = (parts.next()?, parts.next()?);
     let is_type = kind.starts_with(|first: char| first.is_ascii_uppercase());
-    (is_type && !id.is_empty()).then(|| Named::Native(kind.to_owned(), id.to_owned()))
+    (is_type && !id.is_empty()).then(|| (kind.to_owned(), id.to_owned()))
 }
 
 /// Every reference of a document that names something of the provider's, once each.
-pub(crate) fn references(document: &Document, base: Option<&str>) -> Vec<Named> {
+pub(crate) fn references(document: &Document, bases: &Bases) -> Vec<Named> {
     let mut found = Vec::new();
     each_reference(document.root(), &mut |node| {
-        if let Some(named) = node.text().and_then(|text| named(text, base))
+        if let Some(named) = node.text().and_then(|text| named(text, bases))
             && !found.contains(&named)
         {
             found.push(named);
@@ -113,7 +134,7 @@ pub(crate) fn localise(
     document: &Arc<Document>,
     placed: &[Placed],
     resolved: &HashMap<Named, ResourceKey>,
-    base: Option<&str>,
+    bases: &Bases,
     provenance: &Provenance,
 ) -> Result<Arc<Document>, SyntaxError> {
     let mut edit = Edit::new(document);
@@ -126,7 +147,7 @@ pub(crate) fn localise(
         meta(&mut edit, resource, place, provenance);
     }
     each_reference(document.root(), &mut |node| {
-        let Some(named) = node.text().and_then(|text| named(text, base)) else { return };
+        let Some(named) = node.text().and_then(|text| named(text, bases)) else { return };
         match (resolved.get(&named), &named) {
             (Some(key), _) => edit.set(node, &key.to_string()),
             // What cannot be found by its identifier stays a reference by identifier, which dangles nowhere.

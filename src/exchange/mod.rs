@@ -17,6 +17,7 @@ mod localise;
 pub mod mllp;
 mod outbox;
 mod partner;
+mod profiles;
 mod receive;
 mod render;
 pub mod routing;
@@ -32,6 +33,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use serde::Deserialize;
 use silta_engine::definitions::Model;
 use silta_engine::fhir::document::{Document, Limits};
@@ -46,6 +48,8 @@ pub use change::{Changed, Origin};
 pub use error::{ExchangeError, Problem};
 pub use generations::Generations;
 pub use outbox::Config as OutboxConfig;
+use profiles::Profiles;
+
 pub use partner::{Envelope, Partner, Settings as MapSettings, source_of};
 pub use tables::TableHandler;
 pub use translate::LiveDocuments;
@@ -59,6 +63,9 @@ pub struct Config {
     /// A folder of maps (`*.map`) and JSON Schemas (`*.schema.json`) that add to those of the program, or stand in place of
     /// those of the same name. A relative path starts at the configuration's folder.
     pub profiles: Option<PathBuf>,
+    /// The realm (`"fi"`) whose profiles hold for what callers send, and for what comes of providers that name none and
+    /// whose maps are of none. None: the rules of FHIR R4 alone.
+    pub realm: Option<String>,
     /// Identifier systems of which a person has one, and by which a person is known across providers.
     pub person_systems: Vec<String>,
     /// `[exchange.outbox]`.
@@ -67,7 +74,12 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { profiles: None, person_systems: vec!["urn:oid:1.2.246.21".to_owned()], outbox: OutboxConfig::default() }
+        Self {
+            profiles: None,
+            realm: None,
+            person_systems: vec!["urn:oid:1.2.246.21".to_owned()],
+            outbox: OutboxConfig::default(),
+        }
     }
 }
 
@@ -76,6 +88,8 @@ impl Default for Config {
 pub(crate) struct Settings {
     pub(crate) ground: Arc<known::Ground>,
     pub(crate) outbox: OutboxConfig,
+    /// What callers' resources are to conform to.
+    pub(crate) profiles: Profiles,
 }
 
 /// What an exchange is made of.
@@ -107,6 +121,8 @@ struct Inner {
     partners: BTreeMap<String, Arc<Partner>>,
     generations: Generations,
     turns: turns::Turns,
+    /// Where the interface is reached, each without a final `/`.
+    addresses: ArcSwap<Arc<[String]>>,
 }
 
 impl std::fmt::Debug for Exchange {
@@ -122,9 +138,16 @@ impl Exchange {
     /// Every setting of a provider's map that is wrong, and every map that is named and not there.
     pub fn new(config: &Config, parts: Parts) -> Result<Self, Vec<SetupError>> {
         let (mut partners, mut wrong) = (BTreeMap::new(), Vec::new());
+        let profiles = match &config.realm {
+            Some(realm) => Profiles::of_realm(realm).unwrap_or_else(|error| {
+                wrong.push(error.under("exchange"));
+                Profiles::default()
+            }),
+            None => Profiles::default(),
+        };
         for connection in parts.registry.iter() {
             let under = format!("providers.{}", connection.name);
-            match Partner::new(connection, &parts.secret) {
+            match Partner::new(connection, &parts.secret, &parts.maps, &profiles) {
                 Ok(partner) => {
                     for name in partner.settings.task.iter().chain(&partner.settings.maps) {
                         if parts.maps.named(name).is_err() {
@@ -145,6 +168,7 @@ impl Exchange {
                 providers: partners.keys().cloned().collect(),
             }),
             outbox: config.outbox.clone(),
+            profiles,
         };
         Ok(Self(Arc::new(Inner {
             parts,
@@ -152,6 +176,7 @@ impl Exchange {
             partners,
             generations: Generations::default(),
             turns: turns::Turns::default(),
+            addresses: ArcSwap::from_pointee(Arc::default()),
         })))
     }
 
@@ -159,6 +184,16 @@ impl Exchange {
     #[must_use]
     pub fn partner(&self, name: &str) -> Option<Arc<Partner>> {
         self.0.partners.get(name).cloned()
+    }
+
+    /// Says where the interface is reached, without a final `/`: a provider that refers to something by such an address
+    /// refers to what is kept here.
+    pub fn reached_at(&self, addresses: impl IntoIterator<Item = String>) {
+        self.0.addresses.store(Arc::new(addresses.into_iter().collect()));
+    }
+
+    pub(crate) fn bases(&self, provider: Option<String>) -> localise::Bases {
+        localise::Bases { provider, gateway: Arc::clone(&self.0.addresses.load()) }
     }
 
     /// How often something changed, for caches.

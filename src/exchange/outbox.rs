@@ -23,6 +23,7 @@ use super::compose::{self, Made};
 use super::error::ExchangeError;
 use super::facets::facets_of;
 use super::known::Known;
+use super::localise::Bases;
 use super::partner::Partner;
 use super::receive::{ATTEMPTS, is_overtaken, write_members};
 use super::render::Rendered;
@@ -86,7 +87,7 @@ pub(crate) fn original_keys(translated: &Translated, known: &Known) -> Vec<Strin
         let focus = translated
             .node(entry)
             .text_at("focus.reference")
-            .and_then(|text| super::localise::named(text, None))
+            .and_then(|text| super::localise::named(text, &Bases::default()))
             .and_then(|named| known.resolved.get(&named));
         if let Some(focus) = focus {
             keys.push(focus.to_string());

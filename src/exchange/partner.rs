@@ -6,12 +6,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use silta_engine::mapping::{Context, Loss, Named};
+use silta_engine::mapping::{Context, Loss, Maps, Named};
 use silta_engine::native::Charset;
 use silta_engine::native::delimited::Dialect;
 
 use crate::provider::registry::Connection;
 use crate::provider::{Liveness, Mode, SetupError};
+
+use super::profiles::Profiles;
 
 /// `[providers.NAME.map]`: what the maps need to know about a provider, and in which map it is told of its Tasks.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -46,7 +48,10 @@ pub struct Settings {
     pub facilities: BTreeMap<String, String>,
     /// Further rows of the maps' tables: table → native code → FHIR code.
     pub tables: BTreeMap<String, BTreeMap<String, String>>,
-    /// Profiles that its resources are to conform to, beside those they claim: type → canonicals.
+    /// The realm (`"fi"`) whose profiles its resources are to conform to, beside those they claim. Without it that of its
+    /// maps, else that of `[exchange]`.
+    pub realm: Option<String>,
+    /// Profiles in place of the realm's: type → canonicals; an empty list: none for the type.
     pub profiles: BTreeMap<String, Vec<String>>,
     /// Send what its format can carry of a resource, and report the rest, rather than refuse.
     pub lossy: bool,
@@ -90,6 +95,7 @@ pub struct Partner {
     /// What its maps need.
     pub settings: Settings,
     context: Context,
+    profiles: Profiles,
 }
 
 impl std::fmt::Debug for Partner {
@@ -107,7 +113,12 @@ impl Partner {
     ///
     /// # Errors
     /// The key that is wrong, below `providers.NAME.map`.
-    pub fn new(connection: &Arc<Connection>, secret: &[u8]) -> Result<Self, SetupError> {
+    pub(crate) fn new(
+        connection: &Arc<Connection>,
+        secret: &[u8],
+        maps: &Maps,
+        usual: &Profiles,
+    ) -> Result<Self, SetupError> {
         let settings: Settings = connection
             .map
             .clone()
@@ -141,7 +152,18 @@ impl Partner {
         context.envelope.receiving_facility = envelope.receiving_facility;
         context.envelope.version = envelope.version;
         context.envelope.processing = if connection.mode == Mode::Test { "T" } else { "P" }.to_owned();
-        Ok(Self { connection: Arc::clone(connection), settings, context })
+        let profiles = match &settings.realm {
+            Some(realm) => Profiles::of_realm(realm).map_err(|error| error.under("map"))?,
+            None => settings
+                .task
+                .iter()
+                .chain(&settings.maps)
+                .filter_map(|name| maps.named(name).ok())
+                .find_map(|map| Profiles::of_map(map))
+                .unwrap_or_else(|| usual.clone()),
+        };
+        let profiles = profiles.with(&settings.profiles);
+        Ok(Self { connection: Arc::clone(connection), settings, context, profiles })
     }
 
     /// Its name.
@@ -154,6 +176,11 @@ impl Partner {
     #[must_use]
     pub fn context(&self, now: Timestamp) -> Context {
         Context { now, ..self.context.clone() }
+    }
+
+    /// The profiles that its resources of a type are to conform to.
+    pub(crate) fn profiles_on(&self, kind: &str) -> Vec<&str> {
+        self.profiles.on(kind)
     }
 
     /// How its tables are written.

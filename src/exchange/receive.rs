@@ -126,7 +126,7 @@ impl Exchange {
         partner: &Arc<Partner>,
         translated: &Arc<Translated>,
     ) -> Result<Known, ExchangeError> {
-        self.gather_with(partner, translated, None).await
+        self.gather_with(partner, translated, &self.bases(None)).await
     }
 
     fn composer<'c>(&'c self, arrival: &'c Arrival) -> Composer<'c> {
@@ -135,6 +135,7 @@ impl Exchange {
             registry: self.registry(),
             validator: self.validator(),
             now: arrival.received,
+            bases: self.bases(None),
             envelope_recipient: arrival.envelope_recipient.as_deref(),
         }
     }

@@ -16,10 +16,11 @@ use crate::provider::{Action, Identifier};
 use crate::store::{Original, ResourceKey, StoreError, View};
 
 use super::Exchange;
+use super::change::ORDER_NUMBERS;
 use super::compose;
 use super::error::ExchangeError;
 use super::known;
-use super::localise::{self, Named, is_test};
+use super::localise::{self, Bases, Named, is_test};
 use super::outbox::TaskNews;
 use super::partner::Partner;
 use super::translate::{parse, refused};
@@ -136,7 +137,7 @@ impl Exchange {
     /// How the provider's own document names what it speaks of: what aligns a changed Bundle with it.
     async fn names_of(&self, partner: &Arc<Partner>, tree: &Tree) -> Result<Names, ExchangeError> {
         let translated = Arc::new(self.translate_tree(partner, tree)?);
-        let known = self.gather_with(partner, &translated, None).await?;
+        let known = self.gather_with(partner, &translated, &self.bases(None)).await?;
         let mut names = Names::default();
         for (entry, key) in translated.entries.iter().zip(&known.keys) {
             let mut key = key.clone();
@@ -144,7 +145,7 @@ impl Exchange {
                 let focus = translated
                     .node(entry)
                     .text_at("focus.reference")
-                    .and_then(|text| localise::named(text, None))
+                    .and_then(|text| localise::named(text, &Bases::default()))
                     .and_then(|named: Named| known.resolved.get(&named));
                 if let Some(task) = focus.and_then(|focus| compose::task_of(&known, &focus.to_string())) {
                     key = task.resource.key.clone();
@@ -219,11 +220,11 @@ fn document(content: &Bytes) -> Option<Arc<Document>> {
 
 fn references(content: &Bytes) -> Vec<String> {
     let Some(document) = document(content) else { return Vec::new() };
-    localise::references(&document, None)
+    localise::references(&document, &Bases::default())
         .into_iter()
         .filter_map(|named| match named {
             Named::Native(kind, id) => Some(format!("{kind}/{id}")),
-            Named::Entry(_) | Named::Identified(..) => None,
+            Named::Entry(_) | Named::Here(..) | Named::Identified(..) => None,
         })
         .collect()
 }
@@ -287,7 +288,8 @@ fn strip(bundle: &Arc<Document>) -> Result<Arc<Document>, ExchangeError> {
             && resource.first("identifier").is_none()
             && let Some(id) = resource.text_at("id")
         {
-            let identifier = format!("{{\"system\":\"urn:silta:order\",\"value\":{}}}", compose::quoted(id));
+            let number = compose::quoted(id);
+            let identifier = format!("{{\"system\":\"{ORDER_NUMBERS}\",\"value\":{number}}}");
             edit.insert(resource, "identifier", &identifier);
         }
         for name in ["id", "meta"] {

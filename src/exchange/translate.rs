@@ -19,7 +19,7 @@ use super::compose;
 use super::error::{ExchangeError, Problem};
 use super::judge;
 use super::known::Known;
-use super::localise::{self, Placed, Provenance};
+use super::localise::{self, Bases, Placed, Provenance};
 use super::partner::Partner;
 use super::translated::{Entry, Translated};
 use super::v2;
@@ -69,7 +69,8 @@ impl Exchange {
             (self.translate_tree(partner, &tree)?, None)
         };
         let translated = Arc::new(translated);
-        let known = self.gather_with(partner, &translated, base.clone()).await?;
+        let bases = self.bases(base);
+        let known = self.gather_with(partner, &translated, &bases).await?;
         let updated = native.last_modified.unwrap_or(native.fetched_at);
         let mine: Vec<bool> = translated
             .entries
@@ -77,14 +78,13 @@ impl Exchange {
             .zip(&known.keys)
             .map(|(entry, key)| !entry.deleted && entry.resource_type != "Task" && is_own(&known, key, partner.name()))
             .collect();
-        let bundle = place(&translated, &known, base.as_deref(), partner, updated)?;
+        let bundle = place(&translated, &known, &bases, partner, updated)?;
         let resources: Vec<Node<'_>> = compose::resources(&bundle).collect();
         for (resource, mine) in resources.into_iter().zip(mine) {
             if !mine {
                 continue;
             }
-            let profiles = partner.settings.profiles.get(resource.type_name());
-            let profiles: Vec<&str> = profiles.into_iter().flatten().map(String::as_str).collect();
+            let profiles = partner.profiles_on(resource.type_name());
             let problems = judge::problems(self.validator(), &bundle, resource.id(), &profiles);
             if !problems.is_empty() && partner.connection.validation == Validation::Reject {
                 return Err(ExchangeError::Refused(
@@ -104,14 +104,11 @@ impl Exchange {
         &self,
         partner: &Arc<Partner>,
         translated: &Arc<Translated>,
-        base: Option<String>,
+        bases: &Bases,
     ) -> Result<Known, ExchangeError> {
-        let (provider, translated) = (partner.name().to_owned(), Arc::clone(translated));
+        let (provider, translated, bases) = (partner.name().to_owned(), Arc::clone(translated), bases.clone());
         let ground = Arc::clone(&self.settings().ground);
-        Ok(self
-            .store()
-            .read(move |view| super::known::gather(view, &provider, &translated, base.as_deref(), &ground))
-            .await?)
+        Ok(self.store().read(move |view| super::known::gather(view, &provider, &translated, &bases, &ground)).await?)
     }
 
     /// How a provider's documents of a media type are read.
@@ -290,7 +287,7 @@ fn is_own(known: &Known, key: &ResourceKey, provider: &str) -> bool {
 fn place(
     translated: &Translated,
     known: &Known,
-    base: Option<&str>,
+    bases: &Bases,
     partner: &Partner,
     updated: Timestamp,
 ) -> Result<Arc<Document>, ExchangeError> {
@@ -306,7 +303,7 @@ fn place(
         })
         .collect();
     let provenance = Provenance { source: partner.source(), test: partner.is_test() };
-    localise::localise(&translated.bundle, &placed, &known.resolved, base, &provenance)
+    localise::localise(&translated.bundle, &placed, &known.resolved, bases, &provenance)
         .map_err(|_| ExchangeError::Internal("a rewritten Bundle cannot be read"))
 }
 

@@ -195,6 +195,43 @@ impl View<'_> {
         Ok(found)
     }
 
+    /// The document rows that came of a journal entry, in order, with their texts.
+    pub fn documents_of(&self, journal: JournalSeq) -> Result<Vec<(DocumentId, Bytes)>, StoreError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT id, body FROM document WHERE journal = ?1 ORDER BY id")?;
+        let rows = statement
+            .query_map([journal.0], |row| Ok((DocumentId(row.get(0)?), Bytes::from(row.get::<_, Vec<u8>>(1)?))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The journal entries that versions of a resource came of, in order.
+    pub fn journals_of(&self, key: &ResourceKey) -> Result<Vec<JournalSeq>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT DISTINCT d.journal FROM version v JOIN document d ON d.id = v.document
+             WHERE v.type = ?1 AND v.id = ?2 AND d.journal IS NOT NULL ORDER BY d.journal",
+        )?;
+        let rows = statement.query_map([&key.resource_type, &key.id], |row| Ok(JournalSeq(row.get(0)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The document row that holds a version of a resource, and whose the resource is.
+    pub fn holder(
+        &self,
+        key: &ResourceKey,
+        version: u64,
+    ) -> Result<Option<(DocumentId, Option<PersonId>)>, StoreError> {
+        let found: Option<(Option<i64>, i64)> = self
+            .connection
+            .prepare_cached(
+                "SELECT v.document, coalesce(p.now, 0) FROM version v LEFT JOIN person p ON p.id = v.person
+                 WHERE v.type = ?1 AND v.id = ?2 AND v.version = ?3",
+            )?
+            .query_row((&key.resource_type, &key.id, codes::number(version)?), |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((Some(document), person)) = found else { return Ok(None) };
+        Ok(Some((DocumentId(document), codes::person(person))))
+    }
+
     /// The newest event of this key that was applied.
     pub fn newest_event(&self, provider: &str, key: &str) -> Result<Option<Occurred>, StoreError> {
         apply::newest_event(self.connection, &prepared::event_hash(self.secret, provider, key))

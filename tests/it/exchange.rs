@@ -118,7 +118,10 @@ fn referral(control: &str) -> String {
     )
 }
 
+mod bad_input;
 mod coordination;
+mod profiles;
+mod provenance;
 
 #[tokio::test]
 async fn a_referral_is_kept_translated_and_acknowledged_once() {

@@ -299,7 +299,7 @@ fn a_service_referral_is_identified_ordered_and_asked_for() {
             (r#""system":"urn:oid:1.2.3","#, "", "ServiceRequest.identifier[0] ServiceRequest.identifier.system"),
             (r#","value":"1""#, "", "ServiceRequest.identifier[0] ServiceRequest.identifier.value"),
             (r#""intent":"order""#, r#""intent":"plan""#, "ServiceRequest.intent ServiceRequest.intent"),
-            (r#""code":{"text":"Kotikuntoutus"},"#, "", "ServiceRequest ServiceRequest.code"),
+            (r#""code":{"text":"Kotikuntoutus"},"#, "", "ServiceRequest silta-what"),
             ("Patient/1", "Device/1", "ServiceRequest.subject ServiceRequest.subject"),
             (r#","requester":{"reference":"Organization/1"}"#, "", "ServiceRequest ServiceRequest.requester"),
             ("CarePlan/1", "MedicationRequest/1", "ServiceRequest.basedOn[0] ServiceRequest.basedOn"),

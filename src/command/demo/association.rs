@@ -115,14 +115,27 @@ impl Association {
         resource(StatusCode::OK, &bundle)
     }
 
-    /// Its own plan for a person, part of another's.
-    pub(super) fn write_plan(&self, run: &str, hetu: &str, name: (&str, &str), part_of: &Value) {
+    /// Its own plan for a person from a day on, part of another's.
+    pub(super) fn write_plan(
+        &self,
+        run: &str,
+        hetu: &str,
+        name: (&str, &str),
+        from: jiff::civil::Date,
+        part_of: &Value,
+    ) {
         let patient = format!("henkilo-{run}");
         self.keep(json!({
             "resourceType": "Patient", "id": patient, "active": true,
             "identifier": [{"use": "official", "system": HETU, "value": hetu,
                 "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "NNFIN"}]}}],
             "name": [{"use": "official", "family": name.0, "given": [name.1]}],
+        }));
+        self.keep(json!({
+            "resourceType": "Appointment", "id": format!("tuolijumppa-{run}"), "status": "booked",
+            "description": "Tuolijumppa",
+            "start": format!("{from}T10:00:00Z"), "end": format!("{from}T11:00:00Z"),
+            "participant": [{"actor": {"reference": format!("Patient/{patient}")}, "status": "accepted"}],
         }));
         self.keep(json!({
             "resourceType": "CarePlan", "id": format!("vertaistuki-{run}"), "status": "active", "intent": "plan",
@@ -132,7 +145,8 @@ impl Association {
             "subject": {"reference": format!("Patient/{patient}")},
             "author": {"reference": "Organization/yhdistys"},
             "partOf": [part_of],
-            "activity": [{"detail": {"kind": "Appointment", "status": "scheduled", "description": "Tuolijumppa"}}],
+            "period": {"start": from.to_string()},
+            "activity": [{"reference": {"reference": format!("Appointment/tuolijumppa-{run}")}}],
         }));
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn text(plan: &Plan<'_>) -> String {
         (hospital::OID, county::OID, home_care::OID, association::OID);
     let (county_port, association_port) = (county.port(), association.port());
     let profiles = profiles.as_ref().map_or_else(String::new, |folder| {
-        format!("\n[exchange]\nprofiles = {}\n", toml::Value::from(folder.to_string_lossy().into_owned()))
+        format!("profiles = {}\n", toml::Value::from(folder.to_string_lossy().into_owned()))
     });
     format!(
         r#"# Written by `silta demo`: a gateway between four organisations, each in its own format.
@@ -46,6 +46,10 @@ level = "{log}"
 # What providers answered is given again for a second, so that the demonstration shows both.
 [cache]
 max_age = "1s"
+
+# What comes in holds to the Finnish profiles, or is refused.
+[exchange]
+realm = "fi"
 {profiles}
 # The case manager's system reads, and updates Tasks.
 [access.caller.case-manager]
@@ -162,7 +166,7 @@ base = "https://localhost:{association_port}/r4/"
 tls = {{ ca = "ca.pem" }}
 credentials = {{ bearer = {{ file = "secrets/association.key" }} }}
 patient_identifiers = ["urn:oid:1.2.246.21"]
-types = {{ CarePlan = {{ read = true, search = true }}, Patient = {{ read = true, search = true }}, Organization = {{ read = true }} }}
+types = {{ CarePlan = {{ read = true, search = true }}, Patient = {{ read = true, search = true }}, Organization = {{ read = true }}, Appointment = {{ read = true }} }}
 "#
     )
 }

@@ -166,6 +166,8 @@ impl Assembly {
             random: random()?,
         })
         .await?;
+        let address = gateway.address().map_err(AssemblyError::Address)?;
+        behind.exchange.reached_at(own_addresses(&loaded, address));
         let listening = listen(&loaded, &behind.exchange, &clock, &metrics).await?;
         let collecting = collect(&loaded, &behind.exchange, &clock, &metrics)?;
         let exchange = behind.exchange.clone();
@@ -185,7 +187,7 @@ impl Assembly {
         let stop_time = loaded.config.server.stop_time;
         let certificates = listening.iter().map(mllp::Running::reload).collect();
         Ok(Running {
-            address: gateway.address().map_err(AssemblyError::Address)?,
+            address,
             admin: admin.as_ref().map(Admin::address).transpose().map_err(AssemblyError::Address)?,
             mllp: listening.iter().map(mllp::Running::address).collect(),
             reloads: Arc::new(Reloads::new(loaded, gateway.control(), certificates, clock.clone())),
@@ -273,6 +275,18 @@ pub(super) fn check(loaded: &Loaded, clock: &Clock) -> Result<(), AssemblyError>
         return Ok(());
     }
     Ok(settings(loaded, clock).map(drop)?)
+}
+
+/// The URLs under which the interface is reached: the configured one, else those of this machine.
+fn own_addresses(loaded: &Loaded, bound: SocketAddr) -> Vec<String> {
+    if let Some(url) = &loaded.config.server.base_url {
+        return vec![url.clone()];
+    }
+    let port = bound.port();
+    let names = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).into_iter();
+    let names = names.chain(loaded.config.tls.development_names.iter().cloned());
+    let own = (!bound.ip().is_unspecified()).then(|| format!("https://{bound}"));
+    own.into_iter().chain(names.map(|name| format!("https://{name}:{port}"))).collect()
 }
 
 fn open_store(loaded: &Loaded, clock: &Clock) -> Result<Store, AssemblyError> {

@@ -64,6 +64,33 @@ const BUILT_IN: [(&str, &str); 8] = builtin![
     "fi/StructureDefinition-service-referral.json",
 ];
 
+/// The realms whose profiles are part of the program: the folders that they stand in.
+pub fn realms() -> impl Iterator<Item = &'static str> {
+    let mut last = "";
+    BUILT_IN.iter().filter_map(|(file, _)| file.split_once('/')).filter_map(move |(realm, _)| {
+        let is_new = realm != last;
+        last = realm;
+        is_new.then_some(realm)
+    })
+}
+
+/// The profiles of resources in a realm: resource type → canonicals. Nothing where there is no such realm.
+#[must_use]
+pub fn realm_profiles(realm: &str) -> BTreeMap<String, Vec<String>> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (file, text) in BUILT_IN {
+        if file.split_once('/').is_none_or(|(folder, _)| folder != realm) {
+            continue;
+        }
+        let Ok(content) = serde_json::from_str::<Value>(text) else { continue };
+        let text = |key: &str| content.get(key).and_then(Value::as_str).unwrap_or("");
+        if text("resourceType") == "StructureDefinition" && text("kind") == "resource" {
+            found.entry(text("type").to_owned()).or_default().push(text("url").to_owned());
+        }
+    }
+    found
+}
+
 impl Library {
     /// Nothing but the core, which is in the [`Model`].
     #[must_use]

@@ -101,10 +101,12 @@ fn complaint(problem: &Problem) -> Complaint {
     if let Some(location) = &problem.location {
         complaint = complaint.at(location);
     }
-    let text = match (&problem.expression, &problem.rule) {
-        (Some(expression), _) => format!("{expression}: {}", problem.text),
-        (None, Some(rule)) => format!("{} ({rule})", problem.text),
-        (None, None) => problem.text.clone(),
-    };
+    let mut text = problem.text.clone();
+    if let Some(expression) = &problem.expression {
+        text = format!("{expression}: {text}");
+    }
+    if let Some(rule) = &problem.rule {
+        text = format!("{text} ({rule})");
+    }
     complaint.saying(text)
 }

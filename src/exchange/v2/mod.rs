@@ -49,8 +49,7 @@ impl Handler for MessageHandler {
     fn broken<'a>(&'a self, error: &'a BrokenFrame, peer: &'a Peer) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
             let Some(partner) = self.0.partner(&peer.provider) else { return Reply::nothing() };
-            let refusal = ExchangeError::refused(Fault::CannotParse, error.to_string());
-            Reply::message(self.0.acknowledge(&partner, &Request::unreadable(), Code::ApplicationReject, &refusal))
+            self.0.broken_frame(&partner, error, &format!("mllp-{}", peer.connection)).await
         })
     }
 }
@@ -147,6 +146,30 @@ impl Exchange {
     pub(crate) fn parse_message(&self, partner: &Partner, bytes: &[u8]) -> Result<Tree, ExchangeError> {
         let options = hl7v2::Options { charset: partner.context(self.clock().now()).charset };
         Syntax::Hl7V2(options).parse(bytes.to_vec(), &Limits::default()).map_err(|error| syntax_refusal(&error))
+    }
+
+    /// A frame that is none: what came of it is kept, and refused in the mode of its message where its header came whole.
+    async fn broken_frame(&self, partner: &Arc<Partner>, error: &BrokenFrame, request: &str) -> Reply {
+        let (fault, bytes) = match error {
+            BrokenFrame::TooLarge { head, .. } => (Fault::TooLarge, &head.0),
+            BrokenFrame::StartInside { partial }
+            | BrokenFrame::BrokenEnd { partial }
+            | BrokenFrame::Truncated { partial } => (Fault::CannotParse, &partial.0),
+            // Nobody can say whose these bytes are; they are counted, and were not kept.
+            BrokenFrame::Stray { .. } => {
+                let refusal = ExchangeError::refused(Fault::CannotParse, error.to_string());
+                let code = Code::ApplicationReject;
+                return Reply::message(self.acknowledge(partner, &Request::unreadable(), code, &refusal));
+            }
+        };
+        let refusal = ExchangeError::refused(fault, error.to_string());
+        match Header::read(bytes) {
+            Ok(header) if header.name() == "MSH" && bytes.contains(&b'\r') => {
+                let arrival = Arrival { dedup: None, ..self.arrival_of(partner, &header, bytes, request) };
+                self.refuse_at_once(&arrival, &header, Wishes::of(&header), refusal).await
+            }
+            _ => self.unreadable(partner, bytes, request, refusal).await,
+        }
     }
 
     /// A message whose sender cannot be answered by name: kept, and refused.

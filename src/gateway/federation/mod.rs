@@ -5,6 +5,7 @@
 //! where they come from and how old they are, and a `Report` a provider, so that a silent one is named.
 
 mod ask;
+mod message;
 pub(crate) mod part;
 mod patient;
 mod source;
@@ -19,6 +20,7 @@ use prometheus::IntCounterVec;
 use serde::Deserialize;
 
 use self::ask::Whereabouts;
+pub(crate) use self::message::of_members;
 use self::part::{Part, Report, State, merged};
 pub(crate) use self::patient::Patient;
 pub use self::source::{Source, Sources, Translated, Translation};
@@ -26,7 +28,7 @@ use super::cache::{self, Cache, Failure};
 use crate::access::caller::Mode;
 use crate::clock::{Clock, Instant};
 use crate::provider;
-use crate::store::{ResourceKey, Store, StoreError};
+use crate::store::{Member, ResourceKey, Store, StoreError};
 use crate::telemetry::metrics::{MetricError, Metrics};
 
 /// `[federation]`: who is asked for what is not kept here.
@@ -120,6 +122,16 @@ impl Federation {
         now.after(allowed.min(self.config.deadline))
     }
 
+    /// The Provenances of what is kept of persons.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn traces(&self, members: Vec<Member>, mode: Mode) -> Result<Vec<Part>, StoreError> {
+        let sources = self.sources.load_full();
+        let parts = self.store.read(move |view| of_members(view, &sources, &members)).await?;
+        Ok(self.visible(parts, mode))
+    }
+
     /// Says of everyone who could be asked for a type that they were not, and why.
     pub(crate) fn not_asked(&self, resource_type: &str, why: &'static str) -> Vec<Report> {
         let sources = self.sources.load();
@@ -181,13 +193,21 @@ impl Federation {
                 None => asked.push(self.ask_about(&sources, source, patient, wanted, deadline)),
             }
         }
+        let traced = types.contains(&PROVENANCE).then(|| Arc::clone(&sources));
         let (person, kept) = (patient.person, kept.to_vec());
-        let stored = self.store.read(move |view| match person {
-            Some(person) => view.members(Some(person), &kept),
-            None => Ok(Vec::new()),
+        let stored = self.store.read(move |view| match (person, traced) {
+            (Some(person), None) => Ok(view.members(Some(person), &kept)?.into_iter().map(Part::stored).collect()),
+            // Where anything of the person comes from.
+            (Some(person), Some(sources)) => {
+                let mut members = view.members(Some(person), &[])?;
+                let traces = of_members(view, &sources, &members)?;
+                members.retain(|member| kept.is_empty() || kept.contains(&member.resource.key.resource_type.as_str()));
+                Ok(members.into_iter().map(Part::stored).chain(traces).collect())
+            }
+            (None, _) => Ok(Vec::new()),
         });
         let (stored, answers) = futures_util::future::join(stored, join_all(asked)).await;
-        let mut parts: Vec<Part> = stored?.into_iter().map(Part::stored).collect();
+        let mut parts: Vec<Part> = stored?;
         for (answered, report) in answers {
             parts.extend(answered);
             reports.push(report);
@@ -203,15 +223,22 @@ impl Federation {
     /// Where its owner fails, or the store.
     pub(crate) async fn find(&self, key: &ResourceKey, mode: Mode, deadline: Instant) -> Result<Option<Part>, Failure> {
         let wanted = key.clone();
-        let member = self.store.read(move |view| view.member(&wanted)).await.map_err(store_failed)?;
         let sources = self.sources.load_full();
-        let found = match member {
-            Some(member) => Some(Part::stored(member)),
+        let known = Arc::clone(&sources);
+        let kept = self.store.read(move |view| match view.member(&wanted)? {
+            Some(member) => Ok(Some(Part::stored(member))),
+            None => message::part(view, &known, &wanted),
+        });
+        let found = match kept.await.map_err(store_failed)? {
+            Some(part) => Some(part),
             None => self.ask_for(&sources, key, mode, deadline).await?,
         };
         Ok(found.filter(|part| may_see(&sources, part, mode)))
     }
 }
+
+/// The type that says where resources come from; made when it is asked for.
+pub(crate) const PROVENANCE: &str = "Provenance";
 
 /// Test data never goes to a system with real persons, nor the reverse.
 fn same_mode(source: provider::Mode, caller: Mode) -> bool {

@@ -10,8 +10,8 @@ use crate::clock::Instant;
 use crate::gateway::outcome::Issue;
 use crate::provider::registry::{Connection, Registry};
 use crate::provider::{
-    Adapter, AdapterError, Answer, BoxFuture, Capabilities, Delivery, Liveness, Mode, NativeDocument, Read, Receipt,
-    Search,
+    Adapter, AdapterError, Answer, BoxFuture, Capabilities, Delivery, Identifier, Liveness, Mode, NativeDocument, Read,
+    Receipt, Search,
 };
 use crate::store::PersonId;
 
@@ -24,6 +24,8 @@ pub struct Source {
     pub mode: Mode,
     /// The way to it.
     pub adapter: Arc<dyn Adapter>,
+    /// The organisation behind it.
+    pub organisation: Option<Identifier>,
     /// How old an answer may be that is given, labelled as stale, while it fails.
     pub stale_if_error: Option<Duration>,
 }
@@ -73,6 +75,7 @@ impl Sources {
             name: Arc::clone(&connection.name),
             mode: connection.mode,
             adapter: Arc::new(Through(Arc::clone(connection))),
+            organisation: connection.organisations.first().cloned(),
             stale_if_error: connection.stale_if_error,
         });
         Self::new(sources, version)

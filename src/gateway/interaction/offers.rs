@@ -7,10 +7,10 @@ use crate::access::interaction::{Action, ResourceType};
 use crate::gateway::service::{Offer, Offers, SearchParameter};
 
 /// Types that can be searched.
-const SEARCHED: [&str; 6] = ["CarePlan", "CareTeam", "Goal", "Patient", "ServiceRequest", "Task"];
+const SEARCHED: [&str; 7] = ["CarePlan", "CareTeam", "Goal", "Patient", "Provenance", "ServiceRequest", "Task"];
 
 /// Types that are read, since references lead to them.
-const READ: [&str; 19] = [
+const READ: [&str; 18] = [
     "AllergyIntolerance",
     "Appointment",
     "Binary",
@@ -28,7 +28,6 @@ const READ: [&str; 19] = [
     "Practitioner",
     "PractitionerRole",
     "Procedure",
-    "Provenance",
     "RelatedPerson",
 ];
 

@@ -57,10 +57,21 @@ fn hetu(person: usize) -> String {
     format!("140347-{number}{check}")
 }
 
-/// The county's plan of a person that holds the orders of these owners.
-fn plan(person: usize, owners: impl Iterator<Item = usize>) -> Bytes {
-    let services: Vec<Value> =
-        owners.map(|owner| json!({"palvelupyynto": format!("hospital.REF-{person}-{owner}")})).collect();
+/// Refers a person to so many owners; the orders' ids, which are those of their Tasks.
+async fn refer(site: &Site, person: usize, owners: usize) -> Vec<String> {
+    let mut orders = Vec::new();
+    for owner in 0..owners {
+        let reply = site.hospital(&referral_to(owner, person)).await;
+        assert!(reply[1].starts_with("MSA|CA|"), "{reply:?}");
+        let order = site.resource("ServiceRequest", &format!("REF-{person}-{owner}")).await;
+        orders.push(order.root().text_at("id").unwrap().to_owned());
+    }
+    orders
+}
+
+/// The county's plan of a person that holds these orders.
+fn plan(person: usize, orders: &[String]) -> Bytes {
+    let services: Vec<Value> = orders.iter().map(|order| json!({"palvelupyynto": order})).collect();
     let plan = json!({
         "asiakirja": "asiakassuunnitelma", "tunnus": format!("AS-{person}"), "versio": 1, "tila": "voimassa",
         "nimi": "Kotiin", "laadittu": "2026-03-03", "voimassa": {"alkaa": "2026-03-03"},
@@ -107,23 +118,18 @@ async fn team(site: &Site, person: usize) -> Vec<usize> {
 async fn every_owner_is_in_the_team_though_all_accept_while_the_plan_first_appears() {
     let site = Arc::new(site());
     for person in 0..4 {
-        for owner in 0..OWNERS {
-            let reply = site.hospital(&referral_to(owner, person)).await;
-            assert!(reply[1].starts_with("MSA|CA|"), "{reply:?}");
-        }
+        let orders = refer(&site, person, OWNERS).await;
         let plan = {
-            let site = Arc::clone(&site);
+            let (site, orders) = (Arc::clone(&site), orders.clone());
             tokio::spawn(async move {
-                let body = plan(person, 0..OWNERS);
+                let body = plan(person, &orders);
                 site.exchange.hook("county", "application/json", body, None, "plan").await.map(drop)
             })
         };
         let mut running = vec![plan];
-        for owner in 0..OWNERS {
+        for order in orders {
             let site = Arc::clone(&site);
-            running.push(tokio::spawn(async move {
-                accept(&site, &format!("hospital.REF-{person}-{owner}")).await.map(drop)
-            }));
+            running.push(tokio::spawn(async move { accept(&site, &order).await.map(drop) }));
         }
         for one in running {
             one.await.unwrap().unwrap();
@@ -135,20 +141,20 @@ async fn every_owner_is_in_the_team_though_all_accept_while_the_plan_first_appea
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_who_accept_the_same_version_one_succeeds_and_the_others_are_told_that_it_is_stale() {
     let site = Arc::new(site());
-    site.hospital(&referral_to(0, 0)).await;
-    let body = plan(0, 0..1);
+    let orders = refer(&site, 0, 1).await;
+    let body = plan(0, &orders);
     site.exchange.hook("county", "application/json", body, None, "plan").await.unwrap();
     let running: Vec<_> = (0..8)
         .map(|_| {
-            let site = Arc::clone(&site);
+            let (site, order) = (Arc::clone(&site), orders[0].clone());
             tokio::spawn(async move {
-                let (document, _) = current(&site, "Task", "hospital.REF-0-0").await;
+                let (document, _) = current(&site, "Task", &order).await;
                 let mut task: Value = serde_json::from_str(document.json()).unwrap();
                 task["status"] = json!("accepted");
                 let text = task.to_string().into_bytes();
                 let document = Document::from_json(Model::r4(), text, &Limits::default()).unwrap();
                 let origin = origin(&site, "accept".to_owned());
-                site.exchange.update_task("hospital.REF-0-0", 1, document, &origin).await
+                site.exchange.update_task(&order, 1, document, &origin).await
             })
         })
         .collect();
@@ -166,16 +172,17 @@ async fn of_many_who_accept_the_same_version_one_succeeds_and_the_others_are_tol
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_plan_that_comes_piece_by_piece_from_many_sides_at_once_loses_nobody() {
     let site = Arc::new(site());
-    for owner in 0..OWNERS {
-        site.hospital(&referral_to(owner, 7)).await;
-        accept(&site, &format!("hospital.REF-7-{owner}")).await.unwrap();
+    let orders = refer(&site, 7, OWNERS).await;
+    for order in &orders {
+        accept(&site, order).await.unwrap();
     }
     // Every message names one order more; none of them is the last to be written.
-    let running: Vec<_> = (0..OWNERS)
-        .map(|owner| {
+    let running: Vec<_> = orders
+        .into_iter()
+        .map(|order| {
             let site = Arc::clone(&site);
             tokio::spawn(async move {
-                let body = plan(7, std::iter::once(owner));
+                let body = plan(7, &[order]);
                 site.exchange.hook("county", "application/json", body, None, "plan").await.map(drop)
             })
         })

@@ -148,7 +148,7 @@ impl Plan {
             clock: self.clock.clone(),
         });
         let adapter: Arc<dyn Adapter> = Arc::clone(&scripted) as _;
-        self.sources.push(Source { name: name.into(), mode, adapter, stale_if_error });
+        self.sources.push(Source { name: name.into(), mode, adapter, organisation: None, stale_if_error });
         self.providers.insert(name, scripted);
         self
     }

@@ -4,13 +4,14 @@ use serde_json::json;
 
 use super::super::case_manager::text;
 use super::super::events::{Broken, ensure, same};
-use super::{Case, each, shown};
+use super::{Case, shown};
 
 pub(super) async fn run(case: &mut Case<'_>) -> Result<(), Broken> {
     let (world, person) = (case.world, &case.world.person);
     let part_of = format!("{}/{}", world.base(), case.known.plan);
     let reference = json!({"reference": part_of, "display": "Kotiin lonkkamurtuman jälkeen"});
-    world.association.write_plan(&world.run, &person.hetu, (person.family, person.given), &reference);
+    let name = (person.family, person.given);
+    world.association.write_plan(&world.run, &person.hetu, name, world.hospital.today(), &reference);
     let asked = world.association.asked.len();
     let found = world.patience.until("the association's plan", || async {
         case.the("CarePlan", "the association's", |one| text(one, "/meta/source").ends_with(":association")).await
@@ -21,13 +22,11 @@ pub(super) async fn run(case: &mut Case<'_>) -> Result<(), Broken> {
         .asked
         .count(|(method, path, _)| *method == hyper::Method::POST && path == "/r4/CarePlan/_search");
     ensure(world.association.asked.len() > asked && at_once > 0, "the association was not asked by POST _search")?;
-    ensure(
-        each(&plan, "partOf", "/reference").iter().any(|one| one.ends_with(&case.known.plan)),
-        "the association's plan is not part of the county's",
-    )?;
+    same("what the plan is part of", text(&plan, "/partOf/0/reference"), &case.known.plan)?;
     same("the title", text(&plan, "/title"), "Liikuntaryhmä ja vertaistuki")?;
     let subject = case.read(text(&plan, "/subject/reference")).await?;
     let author = case.read(text(&plan, "/author/reference")).await?;
+    let activity = case.read(text(&plan, "/activity/0/reference/reference")).await?;
     case.console.moved(
         "Silta",
         "Association",
@@ -41,6 +40,7 @@ pub(super) async fn run(case: &mut Case<'_>) -> Result<(), Broken> {
         ("author  Organization/yhdistys".to_owned(), shown(&author, "/name")),
     ]);
     same("the patient's identity code", text(&subject, "/identifier/0/value"), &person.hetu)?;
-    case.console.held("every reference leads through the gateway: subject and author were read by it");
+    same("what is planned", text(&activity, "/description"), "Tuolijumppa")?;
+    case.console.held("every reference leads through the gateway: subject, author and activity were read by it");
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::anchor::{Anchor, Anchored};
 use crate::access::caller::Mode;
 use crate::clock::Instant;
 use crate::gateway::federation::part::{Part, Report, State, merged};
-use crate::gateway::federation::{Federation, store_failed};
+use crate::gateway::federation::{Federation, PROVENANCE, store_failed};
 use crate::gateway::outcome::Refusal;
 use crate::store::{PersonId, ResourceKey};
 
@@ -125,9 +125,16 @@ impl Pool {
             }
             Ok(members)
         });
-        let more: Vec<Part> = members.await.map_err(store_failed)?.into_iter().map(Part::stored).collect();
+        let members = members.await.map_err(store_failed)?;
+        let traced = scope.query.includes.iter().any(|include| include.source == PROVENANCE);
+        let traces = if traced {
+            scope.federation.traces(members.clone(), scope.mode).await.map_err(store_failed)?
+        } else {
+            Vec::new()
+        };
+        let more: Vec<Part> = members.into_iter().map(Part::stored).collect();
         let held = std::mem::take(&mut self.parts).into_values();
-        self.parts = merged(held.chain(scope.federation.visible(more, scope.mode)));
+        self.parts = merged(held.chain(scope.federation.visible(more, scope.mode)).chain(traces));
         Ok(())
     }
 
