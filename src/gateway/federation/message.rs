@@ -124,12 +124,13 @@ fn as_part(key: ResourceKey, message: &Message, content: &Value) -> Option<Part>
 
 fn meta(message: &Message) -> Value {
     let source = crate::exchange::source_of(&message.entry.provider);
-    let mut meta = json!({"lastUpdated": message.entry.received.to_string(), "source": source});
+    let updated = message.entry.received.to_string();
     if message.test {
-        let system = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
-        meta["security"] = json!([{"system": system, "code": "HTEST"}]);
+        let label = json!({"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST"});
+        json!({"lastUpdated": updated, "source": source, "security": [label]})
+    } else {
+        json!({"lastUpdated": updated, "source": source})
     }
-    meta
 }
 
 /// Who sent the message: the provider's organisation.
@@ -171,17 +172,15 @@ fn provenance(message: &Message, sources: &Sources) -> Value {
     })
 }
 
-/// Who may see the message is who may see what came of it: the first of that which is somebody's.
+/// Who may see the message is who may see what came of it; a message always made something.
 fn binary(message: &Message, _: &Sources) -> Value {
-    let mut binary = json!({
+    let about = message.made.first().map(|(key, _)| json!({"reference": key.to_string()}));
+    json!({
         "resourceType": "Binary",
         "id": message.id,
         "meta": meta(message),
         "contentType": message.entry.media,
+        "securityContext": about,
         "data": STANDARD.encode(&message.entry.body),
-    });
-    if let Some((key, _)) = message.made.first() {
-        binary["securityContext"] = json!({"reference": key.to_string()});
-    }
-    binary
+    })
 }
