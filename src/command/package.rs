@@ -4,9 +4,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use serde_json::json;
+use silta_engine::definitions::Model;
 use silta_engine::package::archive::{File, Limits, read_tgz};
 use silta_engine::package::compiler::compile;
-use silta_engine::package::library::{Library, Unusable};
+use silta_engine::package::library::Library;
+use silta_engine::package::manifest::{Found, Manifest};
+use silta_engine::package::snapshot::Generator;
 
 use super::{DONE, USAGE};
 
@@ -35,6 +39,15 @@ enum Action {
         /// The package: a .tgz, a folder or one definition.
         package: PathBuf,
     },
+    /// Writes a profile in full: its StructureDefinition with a snapshot made from its differential, as JSON. What of the
+    /// differential does not fit its base is told on standard error.
+    Snapshot {
+        /// A package to look in: a .tgz, a folder, or one definition as JSON or XML.
+        #[arg(long, value_name = "P")]
+        package: Vec<PathBuf>,
+        /// The profile: a canonical, with or without |version.
+        canonical: String,
+    },
 }
 
 pub(super) fn run(arguments: &Arguments) -> u8 {
@@ -44,6 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
             std::fs::write(output, compiled)
         }),
         Action::List { package } => list(package),
+        Action::Snapshot { package, canonical } => snapshot(package, canonical),
     };
     match done {
         Ok(()) => DONE,
@@ -55,10 +69,9 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 }
 
 fn list(package: &Path) -> io::Result<()> {
-    let mut library = Library::empty();
-    for unusable in load(&mut library, package)? {
-        writeln!(io::stderr(), "{}: {}", unusable.file, unusable.reason)?;
-    }
+    let mut packages = Packages::over(Library::empty());
+    packages.load(package)?;
+    let library = packages.done(&mut io::stderr())?;
     let mut out = io::stdout().lock();
     for resource_type in
         ["StructureDefinition", "ValueSet", "CodeSystem", "ConceptMap", "Questionnaire", "SearchParameter"]
@@ -109,7 +122,124 @@ fn folder_files(folder: &Path, prefix: &str, found: &mut Vec<File>) -> io::Resul
     Ok(())
 }
 
-/// Adds a package to a library; gives what in it cannot be used.
-pub(super) fn load(library: &mut Library, path: &Path) -> io::Result<Vec<Unusable>> {
-    Ok(library.add_package(&files(path)?))
+/// Packages loaded for one command, with what they build on.
+pub(super) struct Packages {
+    library: Library,
+    manifests: Vec<Manifest>,
+    /// Where the packages named lie: what they build on may lie beside them.
+    folders: Vec<PathBuf>,
+    notices: Vec<String>,
+}
+
+impl Packages {
+    /// More than these definitions.
+    pub(super) fn over(library: Library) -> Self {
+        Self { library, manifests: Vec::new(), folders: Vec::new(), notices: Vec::new() }
+    }
+
+    /// Adds a package: a `.tgz`, a folder, or one definition as JSON or XML.
+    pub(super) fn load(&mut self, path: &Path) -> io::Result<()> {
+        let files = files(path)?;
+        if let Some(folder) = path.parent() {
+            let folder = folder.to_owned();
+            if !self.folders.contains(&folder) {
+                self.folders.push(folder);
+            }
+        }
+        if let Some(manifest) = Manifest::of(&files) {
+            let fhir_version = Model::r4().fhir_version();
+            if !manifest.is_for(fhir_version) {
+                self.notices.push(format!(
+                    "{} {} is for FHIR {}, not {fhir_version}: what differs is not found",
+                    manifest.name,
+                    manifest.version,
+                    manifest.fhir_versions.join(", ")
+                ));
+            }
+            self.manifests.push(manifest);
+        }
+        for unusable in self.library.add_package(&files) {
+            self.notices.push(format!("{}: {}: {}", path.display(), unusable.file, unusable.reason));
+        }
+        Ok(())
+    }
+
+    /// Loads what the packages build on where it lies beside them, tells what stands for it where it does not, and gives the
+    /// definitions.
+    pub(super) fn done(mut self, notices: &mut impl Write) -> io::Result<Library> {
+        while let Some(path) = self.beside() {
+            self.load(&path)?;
+        }
+        let mut told: Vec<String> = Vec::new();
+        for manifest in &self.manifests {
+            for (name, version, found) in manifest.resolve(&self.manifests) {
+                let says = match found {
+                    Found::Loaded | Found::BuiltIn => continue,
+                    Found::Other(other) => format!("{name} {version} is not at hand: {other} stands for it"),
+                    Found::Absent => {
+                        format!("{name} {version} is not at hand: what refers to it is told and not checked")
+                    }
+                };
+                if !told.contains(&says) {
+                    told.push(says);
+                }
+            }
+        }
+        for line in self.notices.iter().chain(&told) {
+            writeln!(notices, "{line}")?;
+        }
+        Ok(self.library)
+    }
+
+    /// A package that is built on, is not loaded, and lies beside one that is: of its version as a `.tgz` or a folder.
+    fn beside(&self) -> Option<PathBuf> {
+        let absent = self.manifests.iter().flat_map(|manifest| {
+            manifest.resolve(&self.manifests).filter(|(.., found)| !matches!(found, Found::Loaded | Found::BuiltIn))
+        });
+        for (name, version, _) in absent {
+            // The name is part of a path, and comes from a package.
+            let plain = |text: &str| {
+                !text.starts_with('.')
+                    && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+            };
+            if !plain(name) || !plain(version) {
+                continue;
+            }
+            for folder in &self.folders {
+                for between in ["-", "#"] {
+                    let packed = folder.join(format!("{name}{between}{version}.tgz"));
+                    let unpacked = folder.join(format!("{name}{between}{version}"));
+                    if packed.is_file() {
+                        return Some(packed);
+                    }
+                    if unpacked.join("package").is_dir() {
+                        return Some(unpacked);
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+fn snapshot(packages: &[PathBuf], canonical: &str) -> io::Result<()> {
+    let mut loaded = Packages::over(Library::built_in());
+    for path in packages {
+        loaded.load(path)?;
+    }
+    let library = loaded.done(&mut io::stderr())?;
+    let made = Generator::new(Model::r4(), &library)
+        .snapshot(canonical)
+        .map_err(|error| named(Path::new(canonical), error))?;
+    for note in &made.notes {
+        writeln!(io::stderr(), "{}: {}", note.element, note.says)?;
+    }
+    let mut definition = match library.find("StructureDefinition", canonical) {
+        Some(found) => found.content.clone(),
+        None => json!({"resourceType": "StructureDefinition", "url": canonical}),
+    };
+    if let Some(definition) = definition.as_object_mut() {
+        definition.insert("snapshot".to_owned(), json!({"element": made.elements}));
+    }
+    writeln!(io::stdout().lock(), "{definition:#}")
 }

@@ -62,12 +62,11 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 }
 
 fn judge(arguments: &Arguments, clock: &Clock) -> io::Result<u8> {
-    let mut library = Library::built_in();
+    let mut packages = package::Packages::over(Library::built_in());
     for path in arguments.profiles.iter().chain(&arguments.package) {
-        for unusable in package::load(&mut library, path)? {
-            writeln!(io::stderr(), "{}: {}: {}", path.display(), unusable.file, unusable.reason)?;
-        }
+        packages.load(path)?;
     }
+    let library = packages.done(&mut io::stderr())?;
     let validator = Validator::new(library).with_options(Options { best_practice: arguments.best_practice });
     let profiles: Vec<&str> = arguments.profile.iter().map(String::as_str).collect();
     let mut files = Vec::new();

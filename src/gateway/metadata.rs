@@ -28,7 +28,11 @@ pub(super) fn statement(offers: &Offers, base: &str, now: Timestamp) -> Result<S
                 description: "TLS 1.2 or 1.3. A caller is known by a registered client certificate or a bearer secret, and \
                               may use the interactions that are registered for it.",
             },
-            resource: offers.types.iter().map(|(kind, offer)| resource(kind.name(), offer)).collect(),
+            resource: offers
+                .types
+                .iter()
+                .map(|(kind, offer)| resource(kind.name(), offer, &offers.everywhere))
+                .collect(),
             interaction: if offers.batch {
                 vec![Code { code: "transaction" }, Code { code: "batch" }]
             } else {
@@ -39,7 +43,7 @@ pub(super) fn statement(offers: &Offers, base: &str, now: Timestamp) -> Result<S
     })
 }
 
-fn resource<'a>(kind: &'a str, offer: &'a Offer) -> Resource<'a> {
+fn resource<'a>(kind: &'a str, offer: &'a Offer, everywhere: &'a [(String, String)]) -> Resource<'a> {
     let has = |action| offer.actions.contains(&action);
     Resource {
         kind,
@@ -57,12 +61,12 @@ fn resource<'a>(kind: &'a str, offer: &'a Offer) -> Resource<'a> {
             .iter()
             .map(|parameter| Parameter { name: parameter.name, definition: parameter.definition, kind: parameter.kind })
             .collect(),
-        operation: operations(&offer.operations),
+        operation: operations(offer.operations.iter().chain(everywhere)),
     }
 }
 
-fn operations(operations: &[(String, String)]) -> Vec<Operation<'_>> {
-    operations.iter().map(|(name, definition)| Operation { name, definition }).collect()
+fn operations<'a>(operations: impl IntoIterator<Item = &'a (String, String)>) -> Vec<Operation<'a>> {
+    operations.into_iter().map(|(name, definition)| Operation { name, definition }).collect()
 }
 
 #[derive(Serialize)]

@@ -35,6 +35,9 @@ pub(super) fn offered(offers: &Offers, interaction: &Interaction, headers: &Head
         let text = "this interaction on the whole system is not offered; GET [base]/metadata says what is";
         return is_offered.then_some(()).ok_or_else(|| Refusal::new(Fault::MethodNotSupported, text));
     };
+    if matches!(interaction, Interaction::Operation(_, _, name) if has(&offers.everywhere, name)) {
+        return Ok(());
+    }
     let Some(offer) = offers.on(kind) else {
         let text = format!("{kind} is not served here; GET [base]/metadata says what is");
         return Err(Refusal::new(Fault::UnknownType, text));

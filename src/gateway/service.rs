@@ -63,6 +63,9 @@ pub struct Offers {
     pub types: BTreeMap<ResourceType, Offer>,
     /// Operations on the whole system: name without `$` and canonical URL of the definition.
     pub operations: Vec<(String, String)>,
+    /// Operations on every type and its resources, also where nothing else is offered on it: name without `$` and
+    /// canonical URL of the definition.
+    pub everywhere: Vec<(String, String)>,
     /// Whether a batch or a transaction is taken.
     pub batch: bool,
 }

@@ -26,6 +26,8 @@ mod mapping;
 mod mapping_laws;
 mod mllp;
 mod native;
+mod operations;
+mod packages;
 mod provider;
 mod search;
 mod store;

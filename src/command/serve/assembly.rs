@@ -403,13 +403,14 @@ fn behind(
     maps: Arc<Maps>,
 ) -> Result<Behind, AssemblyError> {
     let config = &loaded.config;
+    let validator = Arc::new(Validator::built_in());
     let parts = exchange::Parts {
         clock: clock.clone(),
         random: provider::Random::seeded(random().map(u64::from_be_bytes)?),
         store: store.clone(),
         registry: Arc::clone(&registry),
         maps,
-        validator: Arc::new(Validator::built_in()),
+        validator: Arc::clone(&validator),
         secret: store.derived_key("keys in translations").to_vec(),
     };
     let exchange = Exchange::new(&config.exchange, parts).map_err(|errors| first(loaded, &errors))?;
@@ -427,7 +428,7 @@ fn behind(
     let pages = Pages::new(store.derived_key("links to further pages")).map_err(|_| AssemblyError::Pages)?;
     let workflow = Arc::clone(&bridge) as Arc<dyn Workflow>;
     Ok(Behind {
-        interactions: Arc::new(Exchanged::new(Arc::new(federation), workflow, pages)),
+        interactions: Arc::new(Exchanged::new(Arc::new(federation), workflow, pages).judging(validator)),
         policy: Arc::new(ListOnly),
         audit: Arc::new(ToStore(store.clone())),
         hooks: bridge,

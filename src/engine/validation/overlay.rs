@@ -54,6 +54,9 @@ impl<'d> Walk<'_, 'd> {
         }
         self.under_way.push(key);
         self.rules(node, &profile.root, true);
+        for imposed in &profile.imposed {
+            self.named_profile(node, node.id(), imposed);
+        }
         self.under_way.pop();
     }
 

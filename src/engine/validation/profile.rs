@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::definitions::{Kind, Model, Strength, TypeId};
 use crate::package::library::{Canonical, Library};
+use crate::package::place::{Places, Step};
 
 use super::constraint::Constraint;
 use super::plan::Binding;
@@ -23,6 +24,8 @@ pub(super) struct Profile {
     /// For extensions: where they may stand: kind and expression.
     pub(super) contexts: Vec<(String, String)>,
     pub(super) is_modifier: bool,
+    /// The profiles that what conforms to it must conform to as well.
+    pub(super) imposed: Vec<Arc<str>>,
     /// What is wrong with the definition itself.
     pub(super) fault: Option<&'static str>,
 }
@@ -123,6 +126,9 @@ pub(super) enum Unusable {
     Type,
 }
 
+/// By this extension a profile says that another holds beside it.
+const IMPOSES: &str = "http://hl7.org/fhir/StructureDefinition/structuredefinition-imposeProfile";
+
 /// Compiles a profile. Core types have nothing to add: their profile is empty.
 pub(super) fn compile(
     model: &Model,
@@ -145,6 +151,7 @@ pub(super) fn compile(
             root: Rules::empty(Arc::from(plain), Arc::from(model.type_name(type_id)), Some(type_id)),
             contexts: Vec::new(),
             is_modifier: false,
+            imposed: Vec::new(),
             fault: None,
         });
     }
@@ -173,7 +180,7 @@ pub(super) fn compile(
         _ => (Rules::empty(Arc::clone(&name), Arc::from(type_name), Some(type_id)), snapshot),
     };
     root.id = Arc::clone(&name);
-    let mut merger = Merger { model, name: &name, current: Vec::new(), fault: None };
+    let mut merger = Merger { model, name: &name, places: Places::default(), fault: None };
     for element in elements {
         merger.merge(&mut root, element, type_name);
     }
@@ -186,7 +193,12 @@ pub(super) fn compile(
         .find(|element| !text(element, "path").contains('.'))
         .is_some_and(|element| element.get("isModifier").and_then(Value::as_bool) == Some(true));
     let fault = merger.fault;
-    Ok(Profile { name, type_id, root, contexts, is_modifier, fault })
+    let imposed = list(content, "extension")
+        .iter()
+        .filter(|extension| text(extension, "url") == IMPOSES)
+        .map(|extension| Arc::from(text(extension, "valueCanonical")))
+        .collect();
+    Ok(Profile { name, type_id, root, contexts, is_modifier, imposed, fault })
 }
 
 impl Rules {
@@ -251,66 +263,18 @@ impl Rules {
     }
 }
 
-/// One step of an element's place: its name and the slice it is in.
-#[derive(Debug, Clone, PartialEq)]
-struct Step {
-    name: String,
-    slice: String,
-}
-
 struct Merger<'m> {
     model: &'m Model,
     name: &'m str,
-    /// The place of the element before: what a path without id continues.
-    current: Vec<Step>,
+    places: Places,
     fault: Option<&'static str>,
 }
 
 impl Merger<'_> {
-    fn place(&mut self, element: &Value) -> Vec<Step> {
-        let path: Vec<&str> = text(element, "path").split('.').collect();
-        let id = text(element, "id");
-        let of_id: Vec<Step> = split_id(id)
-            .into_iter()
-            .map(|part| {
-                let (name, slice) = part.split_once(':').unwrap_or((part, ""));
-                Step { name: name.to_owned(), slice: slice.to_owned() }
-            })
-            .collect();
-        let slice = text(element, "sliceName");
-        let fits = of_id.len() == path.len()
-            && of_id.iter().zip(&path).all(|(step, name)| step.name == *name)
-            && (slice.is_empty() || of_id.last().is_some_and(|last| last.slice == slice));
-        let steps = if fits {
-            of_id
-        } else {
-            path.iter()
-                .enumerate()
-                .map(|(at, name)| {
-                    let is_last = at + 1 == path.len();
-                    let held = self.current.get(at).filter(|step| step.name == *name);
-                    let same_before = self
-                        .current
-                        .get(..at)
-                        .is_some_and(|before| before.iter().zip(&path).all(|(step, name)| step.name == *name));
-                    let slice = if is_last {
-                        slice.to_owned()
-                    } else {
-                        held.filter(|_| same_before).map_or_else(String::new, |step| step.slice.clone())
-                    };
-                    Step { name: (*name).to_owned(), slice }
-                })
-                .collect()
-        };
-        self.current.clone_from(&steps);
-        steps
-    }
-
     fn merge(&mut self, root: &mut Rules, element: &Value, type_name: &str) {
-        let steps = self.place(element);
+        let steps = self.places.next_place(element);
         let mut at = root;
         let mut of = self.model.type_named(type_name);
-        let mut is_slice = false;
         for step in steps.iter().skip(1) {
             let plain = step.name.strip_suffix("[x]").unwrap_or(&step.name);
             // `valueQuantity` stands for the slice of `value[x]` with that type.
@@ -321,7 +285,6 @@ impl Merger<'_> {
             let is_choice =
                 of.and_then(|of| self.model.element_named(of, &logical)).is_some_and(|element| element.is_choice());
             at = at.child_mut(self.model, self.name, &logical);
-            is_slice = false;
             of = match by_type {
                 Some(_) => resolved.map(|resolved| resolved.type_id),
                 None => at.core,
@@ -329,12 +292,16 @@ impl Merger<'_> {
             let slice = if by_type.is_some() && step.slice.is_empty() { plain } else { step.slice.as_str() };
             if !slice.is_empty() {
                 if at.slicing.is_none() {
-                    at.slicing = Some(implicit(&logical, is_choice));
+                    let mut slicing = implicit(&logical, is_choice);
+                    if by_type.is_some() && step.slice.is_empty() {
+                        // Where nothing else slices it, the short name leaves the choice that type only.
+                        slicing.openness = Openness::Closed;
+                    }
+                    at.slicing = Some(slicing);
                 }
                 for part in reslices(slice) {
                     at = at.slice_mut(&part);
                 }
-                is_slice = true;
                 if let Some(type_id) = by_type.and(resolved).map(|resolved| resolved.type_id) {
                     at.core = Some(type_id);
                     if at.types.is_none() {
@@ -358,12 +325,12 @@ impl Merger<'_> {
         if steps.len() == 1 && (!text(element, "sliceName").is_empty() || element.get("slicing").is_some()) {
             self.fault = Some("slicing is not allowed at the root of a profile");
         }
-        let is_root = steps.len() == 1;
-        self.apply(at, element, is_slice, is_root);
+        self.apply(at, element, &steps);
     }
 
-    fn apply(&mut self, rules: &mut Rules, element: &Value, is_slice: bool, is_root: bool) {
-        rules.id = Arc::from(format!("{}#{}", self.name, element_id(element, &self.current)));
+    fn apply(&mut self, rules: &mut Rules, element: &Value, steps: &[Step]) {
+        let is_root = steps.len() == 1;
+        rules.id = Arc::from(format!("{}#{}", self.name, element_id(element, steps)));
         if !is_root {
             if let Some(min) = element.get("min").and_then(Value::as_u64) {
                 rules.min = u32::try_from(min).unwrap_or(u32::MAX);
@@ -437,13 +404,7 @@ impl Merger<'_> {
             all.extend(constraints);
             rules.constraints = Arc::new(all);
         }
-        let _ = is_slice;
     }
-}
-
-/// The dots that part an id: those outside of brackets, since a slice's name may have some.
-fn split_id(id: &str) -> Vec<&str> {
-    if id.is_empty() { Vec::new() } else { id.split('.').collect() }
 }
 
 fn element_id(element: &Value, steps: &[Step]) -> String {

@@ -133,9 +133,17 @@ impl<'d> Walk<'_, 'd> {
     }
 
     fn discriminates(&mut self, node: Node<'d>, kind: Discriminator, path: &str, slice: &Rules) -> bool {
-        let mut nodes = vec![node];
-        let mut rules = Held::Own(slice);
-        let steps = steps(path);
+        self.leads(vec![node], Held::Own(slice), &steps(path), kind)
+    }
+
+    /// Whether what steps lead to from nodes is what the rules at their end say.
+    fn leads(
+        &mut self,
+        mut nodes: Vec<Node<'d>>,
+        mut rules: Held<'_>,
+        steps: &[Step<'_>],
+        kind: Discriminator,
+    ) -> bool {
         for (at, step) in steps.iter().enumerate() {
             if matches!(kind, Discriminator::Value | Discriminator::Pattern)
                 && let Some(answer) = decides(&nodes, rules.rules())
@@ -147,6 +155,16 @@ impl<'d> Walk<'_, 'd> {
                 Step::Name(name) => {
                     nodes = nodes.iter().flat_map(|node| repetitions(*node, name)).collect();
                     rules = self.below(rules, name);
+                    // What tells may stand in a slice that must be there.
+                    if let Held::Own(found) = rules {
+                        let rest = steps.get(at + 1..).unwrap_or_default();
+                        let must = found.slices.iter().filter(|slice| slice.rules.min > 0);
+                        for slice in must {
+                            if self.leads(nodes.clone(), Held::Own(&slice.rules), rest, kind) {
+                                return true;
+                            }
+                        }
+                    }
                 }
                 Step::Extension(url) => {
                     nodes = nodes

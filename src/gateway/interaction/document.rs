@@ -11,11 +11,11 @@ use crate::access::interaction::ResourceType;
 use crate::gateway::outcome::Refusal;
 use crate::gateway::request::{Format, Request};
 
-/// The resource in the request's body, which is of this type.
+/// The resource in the request's body.
 ///
 /// # Errors
-/// There is none, it cannot be read, or it is of another type.
-pub(super) fn sent(request: &Request, kind: ResourceType) -> Result<Arc<Document>, Refusal> {
+/// There is none, or it cannot be read.
+pub(super) fn read(request: &Request) -> Result<Arc<Document>, Refusal> {
     let Some(payload) = &request.body else {
         return Err(Refusal::new(Fault::RequiredMissing, "the body with the resource is missing"));
     };
@@ -24,9 +24,17 @@ pub(super) fn sent(request: &Request, kind: ResourceType) -> Result<Arc<Document
         Format::Json => Document::from_json(Model::r4(), bytes, &limits),
         Format::Xml => Document::from_xml(Model::r4(), bytes, &limits),
     };
-    let document = read.map_err(|error| {
+    read.map_err(|error| {
         Refusal::new(error.fault(), error.fault.to_string()).located(format!("{}:{}", error.line, error.column))
-    })?;
+    })
+}
+
+/// The resource in the request's body, which is of this type.
+///
+/// # Errors
+/// There is none, it cannot be read, or it is of another type.
+pub(super) fn sent(request: &Request, kind: ResourceType) -> Result<Arc<Document>, Refusal> {
+    let document = read(request)?;
     if document.root().type_name() != kind.name() {
         return Err(Refusal::new(Fault::BadValue, format!("the resource sent is not a {kind}, as the URL says")));
     }

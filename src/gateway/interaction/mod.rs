@@ -8,12 +8,14 @@ mod offers;
 mod read;
 mod search;
 mod update;
+mod validate;
 mod version_read;
 mod workflow;
 
 use std::sync::Arc;
 
 use silta_engine::fault::Fault;
+use silta_engine::validation::Validator;
 
 pub use self::search::{NoKey, Pages};
 pub use self::workflow::{Change, Changed, NewResource, Workflow};
@@ -30,13 +32,21 @@ pub struct Exchanged {
     federation: Arc<Federation>,
     workflow: Arc<dyn Workflow>,
     pages: Pages,
+    validator: Arc<Validator>,
 }
 
 impl Exchanged {
     /// The interactions over these parts.
     #[must_use]
     pub fn new(federation: Arc<Federation>, workflow: Arc<dyn Workflow>, pages: Pages) -> Self {
-        Self { offers: offers::offers(), federation, workflow, pages }
+        let validator = Arc::new(Validator::built_in());
+        Self { offers: offers::offers(), federation, workflow, pages, validator }
+    }
+
+    /// Judging by this validator rather than by the profiles of the program alone.
+    #[must_use]
+    pub fn judging(self, validator: Arc<Validator>) -> Self {
+        Self { validator, ..self }
     }
 }
 
@@ -54,6 +64,9 @@ impl Interactions for Exchanged {
             Interaction::Search(Some(kind)) => Box::pin(search::search(self, request, *kind)),
             Interaction::Create(kind) => Box::pin(create::create(self, request, *kind)),
             Interaction::Update(kind, Some(id)) => Box::pin(update::update(self, request, *kind, id)),
+            Interaction::Operation(Some(kind), id, name) if name == validate::NAME => {
+                Box::pin(validate::validate(self, request, *kind, id.as_ref()))
+            }
             other => {
                 let text = format!("{} is not offered in this form", other.action());
                 Box::pin(std::future::ready(Err(Refusal::new(Fault::MethodNotSupported, text))))

@@ -47,6 +47,7 @@ pub(super) fn offers() -> Offers {
         let Some(kind) = ResourceType::named(name) else { continue };
         offers.types.insert(kind, searched(name));
     }
+    offers.everywhere.push((super::validate::NAME.to_owned(), super::validate::DEFINITION.to_owned()));
     offers
 }
 
