@@ -128,13 +128,15 @@ pub(super) struct Packages {
     manifests: Vec<Manifest>,
     /// Where the packages named lie: what they build on may lie beside them.
     folders: Vec<PathBuf>,
+    /// What lies beside them and was loaded for them.
+    found: Vec<PathBuf>,
     notices: Vec<String>,
 }
 
 impl Packages {
     /// More than these definitions.
     pub(super) fn over(library: Library) -> Self {
-        Self { library, manifests: Vec::new(), folders: Vec::new(), notices: Vec::new() }
+        Self { library, manifests: Vec::new(), folders: Vec::new(), found: Vec::new(), notices: Vec::new() }
     }
 
     /// Adds a package: a `.tgz`, a folder, or one definition as JSON or XML.
@@ -169,6 +171,7 @@ impl Packages {
     pub(super) fn done(mut self, notices: &mut impl Write) -> io::Result<Library> {
         while let Some(path) = self.beside() {
             self.load(&path)?;
+            self.found.push(path);
         }
         let mut told: Vec<String> = Vec::new();
         for manifest in &self.manifests {
@@ -209,10 +212,10 @@ impl Packages {
                 for between in ["-", "#"] {
                     let packed = folder.join(format!("{name}{between}{version}.tgz"));
                     let unpacked = folder.join(format!("{name}{between}{version}"));
-                    if packed.is_file() {
+                    if packed.is_file() && !self.found.contains(&packed) {
                         return Some(packed);
                     }
-                    if unpacked.join("package").is_dir() {
+                    if unpacked.join("package").is_dir() && !self.found.contains(&unpacked) {
                         return Some(unpacked);
                     }
                 }

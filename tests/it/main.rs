@@ -25,6 +25,7 @@ mod interactions;
 mod mapping;
 mod mapping_laws;
 mod mllp;
+mod mutants;
 mod native;
 mod operations;
 mod packages;

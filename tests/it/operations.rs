@@ -80,7 +80,7 @@ async fn a_resource_in_parameters_is_judged_as_itself_at_its_place_in_the_text()
     let found = issues(&body(&validate(&world, "Goal", &[], xml).await.unwrap()));
     assert_eq!(
         found,
-        ["error required Goal 2:2", "error required Goal 2:2", "error code-invalid Goal.lifecycleStatus 2:7",]
+        ["error required Goal 1:76", "error required Goal 1:76", "error code-invalid Goal.lifecycleStatus 2:7",]
     );
 }
 
