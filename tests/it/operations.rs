@@ -103,7 +103,7 @@ async fn a_resource_that_is_kept_can_be_validated_by_its_id() {
     let world = Plan::new().make();
     let kept = json!({"resourceType": "Task", "id": "T1", "status": "requested", "intent": "order",
         "for": {"reference": "Patient/hospital.7"}});
-    world.keep(None, AINO, &[kept.clone()]).await;
+    world.keep(None, AINO, std::slice::from_ref(&kept)).await;
     let answer = validate(&world, "Task/T1", &[], None).await.unwrap();
     assert_eq!(issues(&body(&answer)), [WELL]);
     assert_eq!(answer.persons.len(), 1, "whose resource was looked at is known to the audit");

@@ -8,6 +8,9 @@ use silta_engine::validation::Validator;
 use super::places::{self, Object, Place};
 use super::{Dice, Mutant};
 
+/// A constraint's key, the type it is on, and what breaks it.
+type Broken = (&'static str, &'static str, fn(&mut Value));
+
 /// What mutants of one document are made from.
 struct Maker<'m> {
     sound: &'m Value,
@@ -323,7 +326,7 @@ impl Maker<'_> {
 
     /// Constraints of types and resources, broken one by one.
     fn invariants(&mut self) {
-        let by_type: [(&'static str, &str, fn(&mut Value)); 8] = [
+        let by_type: [Broken; 8] = [
             ("per-1", "Period", |held| *held = json!({"start": "2020-01-02", "end": "2020-01-01"})),
             ("cpt-2", "ContactPoint", |held| *held = json!({"value": "040"})),
             ("qty-3", "Quantity", |held| *held = json!({"value": 1, "code": "kg"})),
@@ -346,51 +349,73 @@ impl Maker<'_> {
                 fits.then(|| (maker.changed(&place.pointer, change), format!("{}{below}", place.path)))
             });
         }
-        let by_resource: [(&'static str, &str, &str, fn(&mut Value)); 9] = [
-            ("pat-1", "Patient", ".contact[*]", |held| push(held, "contact", json!({"gender": "male"}))),
-            ("cpl-3", "CarePlan", ".activity[*]", |held| {
-                let both = json!({"reference": {"reference": "Task/1"}, "detail": {"status": "scheduled"}});
-                push(held, "activity", both);
-            }),
-            ("gol-1", "Goal", ".target[*]", |held| push(held, "target", json!({"detailString": "x"}))),
-            ("prr-1", "ServiceRequest", "", |held| {
-                held.as_object_mut().unwrap().remove("code");
-                held["orderDetail"] = json!([{"text": "x"}]);
-            }),
-            ("tsk-inv-1", "Task", "", |held| {
-                held["authoredOn"] = "2020-01-02".into();
-                held["lastModified"] = "2020-01-01".into();
-            }),
-            ("ctm-1", "CareTeam", ".participant[*]", |held| {
-                push(held, "contained", json!({"resourceType": "Patient", "id": "p9"}));
-                let held_by = json!({"member": {"reference": "#p9"}, "onBehalfOf": {"reference": "Organization/1"}});
-                push(held, "participant", held_by);
-            }),
-            ("dom-4", "Patient", "", |held| {
-                push(
-                    held,
-                    "contained",
-                    json!({"resourceType": "Organization", "id": "o9", "name": "x",
-                    "meta": {"versionId": "1"}}),
-                );
-                held["managingOrganization"] = json!({"reference": "#o9"});
-            }),
-            ("bdl-7", "Bundle", "", |held| {
-                for _ in 0..2 {
+        let by_resource: [(Broken, &str); 9] = [
+            (("pat-1", "Patient", |held| push(held, "contact", json!({"gender": "male"}))), ".contact[*]"),
+            (
+                ("cpl-3", "CarePlan", |held| {
+                    let both = json!({"reference": {"reference": "Task/1"}, "detail": {"status": "scheduled"}});
+                    push(held, "activity", both);
+                }),
+                ".activity[*]",
+            ),
+            (("gol-1", "Goal", |held| push(held, "target", json!({"detailString": "x"}))), ".target[*]"),
+            (
+                ("prr-1", "ServiceRequest", |held| {
+                    held.as_object_mut().unwrap().remove("code");
+                    held["orderDetail"] = json!([{"text": "x"}]);
+                }),
+                "",
+            ),
+            (
+                ("tsk-inv-1", "Task", |held| {
+                    held["authoredOn"] = "2020-01-02".into();
+                    held["lastModified"] = "2020-01-01".into();
+                }),
+                "",
+            ),
+            (
+                ("ctm-1", "CareTeam", |held| {
+                    push(held, "contained", json!({"resourceType": "Patient", "id": "p9"}));
+                    let held_by =
+                        json!({"member": {"reference": "#p9"}, "onBehalfOf": {"reference": "Organization/1"}});
+                    push(held, "participant", held_by);
+                }),
+                ".participant[*]",
+            ),
+            (
+                ("dom-4", "Patient", |held| {
                     push(
                         held,
-                        "entry",
-                        json!({"fullUrl": "urn:uuid:0b1c2d3e-0000-4000-8000-00000000000a",
-                        "resource": {"resourceType": "Basic", "code": {"text": "x"}}}),
+                        "contained",
+                        json!({"resourceType": "Organization", "id": "o9", "name": "x",
+                    "meta": {"versionId": "1"}}),
                     );
-                }
-            }),
-            ("bdl-1", "Bundle", "", |held| {
-                held["type"] = "collection".into();
-                held["total"] = 3.into();
-            }),
+                    held["managingOrganization"] = json!({"reference": "#o9"});
+                }),
+                "",
+            ),
+            (
+                ("bdl-7", "Bundle", |held| {
+                    for _ in 0..2 {
+                        push(
+                            held,
+                            "entry",
+                            json!({"fullUrl": "urn:uuid:0b1c2d3e-0000-4000-8000-00000000000a",
+                        "resource": {"resourceType": "Basic", "code": {"text": "x"}}}),
+                        );
+                    }
+                }),
+                "",
+            ),
+            (
+                ("bdl-1", "Bundle", |held| {
+                    held["type"] = "collection".into();
+                    held["total"] = 3.into();
+                }),
+                "",
+            ),
         ];
-        for (kind, type_name, below, change) in by_resource {
+        for ((kind, type_name, change), below) in by_resource {
             self.at_objects(kind, |maker, object| {
                 if Model::r4().type_name(object.type_id) != type_name || object.path.contains(".contained") {
                     return None;
