@@ -5,9 +5,12 @@
 
 pub mod demo;
 mod fhirpath;
+mod map;
+mod maps;
 mod package;
 mod secret;
 pub mod serve;
+mod translate;
 mod validate;
 
 use std::ffi::OsString;
@@ -36,6 +39,8 @@ enum Command {
     Serve(serve::Arguments),
     Secret(secret::Arguments),
     Validate(validate::Arguments),
+    Translate(translate::Arguments),
+    Map(map::Arguments),
     Fhirpath(fhirpath::Arguments),
     Package(package::Arguments),
 }
@@ -48,6 +53,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Serve(arguments) => serve::run(&arguments),
             Command::Secret(arguments) => secret::run(&arguments),
             Command::Validate(arguments) => validate::run(&arguments),
+            Command::Translate(arguments) => translate::run(&arguments),
+            Command::Map(arguments) => map::run(&arguments),
             Command::Fhirpath(arguments) => fhirpath::run(&arguments),
             Command::Package(arguments) => package::run(&arguments),
         },

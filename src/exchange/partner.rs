@@ -108,6 +108,52 @@ fn named(pairs: &BTreeMap<String, String>) -> Vec<Named> {
     pairs.iter().map(|(name, uri)| Named::new(name, uri)).collect()
 }
 
+impl Settings {
+    /// The settings of `[providers.NAME.map]`.
+    ///
+    /// # Errors
+    /// The key that is wrong.
+    pub fn of(table: &toml::Table) -> Result<Self, SetupError> {
+        table.clone().try_into().map_err(|error: toml::de::Error| SetupError::new("map", error.message().to_owned()))
+    }
+
+    /// What these settings tell a translation; its time is to be set.
+    ///
+    /// # Errors
+    /// The key that is wrong, below `providers.NAME`.
+    pub fn context(&self, provider: &str, mode: Mode, secret: &[u8]) -> Result<Context, SetupError> {
+        let mut context = Context::new(provider, Timestamp::UNIX_EPOCH, secret);
+        if let Some(zone) = &self.time_zone {
+            context.zone = TimeZone::get(zone)
+                .map_err(|_| SetupError::new("map.time_zone", format!("no time zone is named {zone}")))?;
+        }
+        if let Some(name) = &self.charset {
+            context.charset = Charset::named(name)
+                .ok_or_else(|| SetupError::new("map.charset", format!("no character set is named {name}")))?;
+        }
+        context.authorities = named(&self.authorities);
+        context.code_systems = named(&self.code_systems);
+        context.identifier_types = named(&self.identifier_types);
+        context.facilities = named(&self.facilities);
+        context.tables = self
+            .tables
+            .iter()
+            .map(|(table, rows)| {
+                (table.clone(), rows.iter().map(|(native, fhir)| (native.clone(), fhir.clone())).collect())
+            })
+            .collect();
+        context.loss = if self.lossy { Loss::Warn } else { Loss::Refuse };
+        let envelope = self.envelope.clone();
+        context.envelope.sending_application = envelope.sending_application;
+        context.envelope.sending_facility = envelope.sending_facility;
+        context.envelope.receiving_application = envelope.receiving_application;
+        context.envelope.receiving_facility = envelope.receiving_facility;
+        context.envelope.version = envelope.version;
+        context.envelope.processing = if mode == Mode::Test { "T" } else { "P" }.to_owned();
+        Ok(context)
+    }
+}
+
 impl Partner {
     /// A provider with its settings read.
     ///
@@ -119,39 +165,8 @@ impl Partner {
         maps: &Maps,
         usual: &Profiles,
     ) -> Result<Self, SetupError> {
-        let settings: Settings = connection
-            .map
-            .clone()
-            .try_into()
-            .map_err(|error: toml::de::Error| SetupError::new("map", error.message().to_owned()))?;
-        let mut context = Context::new(&connection.name, Timestamp::UNIX_EPOCH, secret);
-        if let Some(zone) = &settings.time_zone {
-            context.zone = TimeZone::get(zone)
-                .map_err(|_| SetupError::new("map.time_zone", format!("no time zone is named {zone}")))?;
-        }
-        if let Some(name) = &settings.charset {
-            context.charset = Charset::named(name)
-                .ok_or_else(|| SetupError::new("map.charset", format!("no character set is named {name}")))?;
-        }
-        context.authorities = named(&settings.authorities);
-        context.code_systems = named(&settings.code_systems);
-        context.identifier_types = named(&settings.identifier_types);
-        context.facilities = named(&settings.facilities);
-        context.tables = settings
-            .tables
-            .iter()
-            .map(|(table, rows)| {
-                (table.clone(), rows.iter().map(|(native, fhir)| (native.clone(), fhir.clone())).collect())
-            })
-            .collect();
-        context.loss = if settings.lossy { Loss::Warn } else { Loss::Refuse };
-        let envelope = settings.envelope.clone();
-        context.envelope.sending_application = envelope.sending_application;
-        context.envelope.sending_facility = envelope.sending_facility;
-        context.envelope.receiving_application = envelope.receiving_application;
-        context.envelope.receiving_facility = envelope.receiving_facility;
-        context.envelope.version = envelope.version;
-        context.envelope.processing = if connection.mode == Mode::Test { "T" } else { "P" }.to_owned();
+        let settings = Settings::of(&connection.map)?;
+        let context = settings.context(&connection.name, connection.mode, secret)?;
         let profiles = match &settings.realm {
             Some(realm) => Profiles::of_realm(realm).map_err(|error| error.under("map"))?,
             None => settings

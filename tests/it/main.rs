@@ -11,6 +11,7 @@
 
 mod access;
 mod architecture;
+mod commands_maps;
 mod config;
 mod crossings;
 mod demo;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::map::Map;
-use super::plan::{LineId, NativeName, Plan, ScopeId, SlotAt, SlotSelect, StmtKind};
+use super::plan::{Entry, LineId, NativeName, Plan, ScopeId, SlotAt, SlotSelect, StmtKind};
 use super::syntax::Direction;
 
 /// What the checker found out about a sound map.
@@ -23,17 +23,36 @@ pub struct Coverage {
     pub unclaimed: Vec<String>,
 }
 
-/// A line of a map that moves something.
+/// A line of a map that says what becomes of something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     /// `file:line`; of a block, after the line that uses it.
     pub line: String,
-    /// The native side.
+    /// The file that it stands in itself, and its line there, from 1.
+    pub place: (String, u32),
+    /// The native side; empty where the map says something by itself, `*` for all that no other line names.
     pub native: String,
     /// `<=>`, `=>` or `<=`.
     pub direction: &'static str,
-    /// The FHIR side.
+    /// The FHIR side, by the name of the entry: `referral.priority`.
     pub fhir: String,
+    /// The FHIR side, by the type of the resource: `ServiceRequest.priority`.
+    pub element: String,
+    /// Where it does not carry a native value over: what it does.
+    pub fixed: Option<Fixed>,
+}
+
+/// What a line does that carries nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fixed {
+    /// It writes a value that the map gives.
+    Value,
+    /// It writes a reference from one entry to another.
+    Link,
+    /// It keeps the native place in the original only.
+    Kept,
+    /// It leaves the native place out, for this reason.
+    Dropped(String),
 }
 
 impl Map {
@@ -65,21 +84,30 @@ impl Map {
         coverage
     }
 
-    /// The lines that move a native or FHIR place, in the order of the map. A path is taken by its beginning: `PID-5`
-    /// finds what becomes of all its components, `patient.name` of all below it.
+    /// The lines that say what becomes of a native or FHIR place, in the order of the map. A path is taken by its
+    /// beginning: `PID-5` finds what becomes of all its components, `patient.name` (or `Patient.name`) of all below it;
+    /// paths as reports write them (`PID[1]-5[1].1.1`, `row 3/hetu`) are taken too.
     #[must_use]
     pub fn explain(&self, path: &str) -> Vec<Explanation> {
-        let bare: String = strip_indexes(path);
-        let begins = |text: &str| {
-            text == bare || text.strip_prefix(bare.as_str()).is_some_and(|rest| rest.starts_with(['.', '-', '[']))
-        };
-        self.lines()
-            .into_iter()
-            .filter(|e| e.native.split(" + ").any(begins) || begins(&strip_indexes(&e.fhir)))
-            .collect()
+        let bare = plain(path);
+        let all = self.lines();
+        let found: Vec<Explanation> = all
+            .iter()
+            .filter(|e| {
+                e.native.split(" + ").any(|native| speaks(&plain(native), &bare))
+                    || speaks(&plain(&e.fhir), &bare)
+                    || speaks(&plain(&e.element), &bare)
+            })
+            .cloned()
+            .collect();
+        if !found.is_empty() || !self.native_schema.leaves().iter().any(|leaf| speaks(&path_text(leaf), &bare)) {
+            return found;
+        }
+        // No line names it: what is said of all others holds.
+        all.into_iter().filter(|e| e.native == "*").collect()
     }
 
-    /// Every line that moves something.
+    /// Every line that says what becomes of something.
     #[must_use]
     pub fn lines(&self) -> Vec<Explanation> {
         let plan = &self.plan;
@@ -89,48 +117,67 @@ impl Map {
                 if let StmtKind::Rule(rule) = stmt.kind
                     && let Some(rule) = plan.rule(rule)
                 {
-                    let tuple = rule.native.first().into_iter().flatten();
-                    let native: Vec<String> = tuple.map(|p| joined(&native_of(plan, id), &steps(&p.steps))).collect();
-                    all.push(Explanation {
-                        line: plan.line(rule.line),
-                        native: native.join(" + "),
-                        direction: sign(rule.direction),
-                        fhir: fhir_of(plan, id, rule.slot),
-                    });
+                    for tuple in &rule.native {
+                        let native: Vec<String> =
+                            tuple.iter().map(|p| joined(&native_of(plan, id), &steps(&p.steps))).collect();
+                        let line = one(plan, rule.line, native.join(" + "), Some((id, rule.slot)), None);
+                        all.push(Explanation { direction: sign(rule.direction), ..line });
+                    }
+                    for (slot, _) in &rule.also {
+                        let native = rule.native.first().and_then(|t| t.first());
+                        let native = native.map(|p| joined(&native_of(plan, id), &steps(&p.steps)));
+                        let line = one(plan, rule.line, native.unwrap_or_default(), Some((id, *slot)), None);
+                        all.push(Explanation { direction: "=>", ..line });
+                    }
                 }
             }
-            for one in &scope.consts {
-                all.push(fixed(plan, id, one.line, one.slot, "a fixed value"));
+            for fixed in &scope.consts {
+                all.push(one(plan, fixed.line, String::new(), Some((id, fixed.slot)), Some(Fixed::Value)));
             }
             for link in &scope.links {
-                all.push(fixed(plan, id, link.line, link.slot, "a link"));
+                all.push(one(plan, link.line, String::new(), Some((id, link.slot)), Some(Fixed::Link)));
             }
+        }
+        for fate in &plan.fates {
+            let fixed = fate.drop.clone().map_or(Fixed::Kept, Fixed::Dropped);
+            let outer = native_of(plan, fate.scope);
+            let mut natives: Vec<String> = fate.paths.iter().map(|p| joined(&outer, &steps(&p.steps))).collect();
+            if natives.is_empty() {
+                natives.push("*".to_owned());
+            }
+            all.extend(natives.into_iter().map(|native| one(plan, fate.line, native, None, Some(fixed.clone()))));
         }
         all
     }
+}
 
-    /// The map as a table for reviewers, in Markdown.
-    #[must_use]
-    pub fn document(&self) -> String {
-        let mut text = format!("# {}\n\n| native | | FHIR | line |\n|---|---|---|---|\n", self.name());
-        for line in self.lines() {
-            let cell = |s: &str| s.replace('|', "\\|");
-            // Writing to a String does not fail.
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} | {} |",
-                cell(&line.native),
-                line.direction,
-                cell(&line.fhir),
-                line.line
-            );
-        }
-        text
+fn one(plan: &Plan, line: LineId, native: String, place: Option<(ScopeId, u16)>, fixed: Option<Fixed>) -> Explanation {
+    let here = plan.lines.get(line as usize);
+    Explanation {
+        line: plan.line(line),
+        place: here.map(|l| (l.file.to_string(), l.span.line)).unwrap_or_default(),
+        native,
+        direction: "",
+        fhir: place.map(|(scope, slot)| fhir_of(plan, scope, slot, |e| &e.name)).unwrap_or_default(),
+        element: place.map(|(scope, slot)| fhir_of(plan, scope, slot, |e| &e.resource)).unwrap_or_default(),
+        fixed,
     }
 }
 
-fn fixed(plan: &Plan, scope: ScopeId, line: LineId, slot: u16, what: &str) -> Explanation {
-    Explanation { line: plan.line(line), native: what.to_owned(), direction: "=", fhir: fhir_of(plan, scope, slot) }
+/// Whether a line of one path says something of another: one begins with the other, a first part being the whole.
+fn speaks(line: &str, asked: &str) -> bool {
+    let below = line.strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '/', '@']));
+    let firsts = asked.strip_prefix(line).is_some_and(|rest| rest.replace(".1", "").is_empty());
+    !line.is_empty() && !asked.is_empty() && (below || firsts)
+}
+
+/// A path without what stands between brackets, and without numbers of rows.
+fn plain(path: &str) -> String {
+    let path = strip_indexes(path);
+    match path.strip_prefix("row ").and_then(|rest| rest.split_once('/')) {
+        Some((_, column)) => format!("row/{column}"),
+        None => path,
+    }
 }
 
 fn sign(direction: Direction) -> &'static str {
@@ -197,7 +244,7 @@ pub(crate) fn joined(outer: &str, own: &str) -> String {
     format!("{outer}{own}")
 }
 
-fn fhir_of(plan: &Plan, scope: ScopeId, slot: u16) -> String {
+fn fhir_of(plan: &Plan, scope: ScopeId, slot: u16, name: fn(&Entry) -> &str) -> String {
     let Some(of) = plan.scope(scope) else { return String::new() };
     let outer = |up: u8| {
         let mut id = scope;
@@ -207,12 +254,12 @@ fn fhir_of(plan: &Plan, scope: ScopeId, slot: u16) -> String {
         id
     };
     match of.slots.get(usize::from(slot)).map(|s| &s.at) {
-        Some(SlotAt::Alias(to)) => fhir_of(plan, outer(to.up), to.slot),
+        Some(SlotAt::Alias(to)) => fhir_of(plan, outer(to.up), to.slot, name),
         Some(SlotAt::Entry(index)) => {
-            of.entries.get(usize::from(*index)).map(|e| e.name.to_string()).unwrap_or_default()
+            of.entries.get(usize::from(*index)).map(|e| name(e).to_owned()).unwrap_or_default()
         }
         Some(SlotAt::Child { parent, written, select, .. }) => {
-            let mut text = fhir_of(plan, outer(parent.up), parent.slot);
+            let mut text = fhir_of(plan, outer(parent.up), parent.slot, name);
             let _ = write!(text, ".{written}");
             let _ = match select {
                 SlotSelect::First => Ok(()),

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use serde_json::Value as Json;
 
 use crate::definitions::Model;
@@ -14,7 +15,7 @@ use crate::native::{Format, NodeId, Tree};
 use super::compile::{Library, compile};
 use super::map::Map;
 use super::schema::version;
-use super::syntax::{self, Level, NativeType, Problem};
+use super::syntax::{self, Level, NativeType, Problem, Span};
 
 include!("embedded.rs");
 
@@ -23,6 +24,8 @@ include!("embedded.rs");
 pub struct Maps {
     maps: Vec<Arc<Map>>,
     problems: Vec<Problem>,
+    /// The texts of the map files, by name.
+    texts: FxHashMap<String, Arc<str>>,
 }
 
 /// There is no map for a document.
@@ -72,12 +75,19 @@ impl Maps {
     #[must_use]
     pub fn with(model: &Arc<Model>, files: &[(String, String)]) -> Self {
         let mut library = Library::default();
+        let mut texts = FxHashMap::default();
         let embedded = EMBEDDED.iter().map(|(name, text)| (*name, *text));
         for (name, text) in embedded.chain(files.iter().map(|(name, text)| (name.as_str(), text.as_str()))) {
             if name.ends_with(".map") {
+                texts.insert(name.to_owned(), Arc::from(text));
                 library.add(syntax::parse(name, text));
-            } else if let Ok(schema) = serde_json::from_str::<Json>(text) {
-                library.schemas.insert(name.to_owned(), schema);
+                continue;
+            }
+            match serde_json::from_str::<Json>(text) {
+                Ok(schema) => {
+                    library.schemas.insert(name.to_owned(), schema);
+                }
+                Err(error) => library.problems.push(unreadable(name, &error)),
             }
         }
         let mut problems = std::mem::take(&mut library.problems);
@@ -114,7 +124,14 @@ impl Maps {
                 }),
             }
         }
-        Self { maps, problems }
+        Self { maps, problems, texts }
+    }
+
+    /// The text of a line of a map file, from 1, without what stands around it.
+    #[must_use]
+    pub fn source_line(&self, file: &str, line: u32) -> Option<&str> {
+        let at = usize::try_from(line).ok()?.checked_sub(1)?;
+        self.texts.get(file)?.lines().nth(at).map(str::trim)
     }
 
     /// The `.map` and `.schema.json` files below a directory, their paths relative to it.
@@ -180,6 +197,18 @@ impl Maps {
             }
         }
         Ok(map)
+    }
+}
+
+/// A schema that is no JSON.
+fn unreadable(file: &str, error: &serde_json::Error) -> Problem {
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Problem {
+        file: Arc::from(file),
+        span: Span { line: number(error.line()), column: number(error.column()) },
+        level: Level::Error,
+        what: error.to_string(),
+        right: "a JSON Schema".to_owned(),
     }
 }
 

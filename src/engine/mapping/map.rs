@@ -141,7 +141,9 @@ impl Map {
         }
     }
 
-    pub(crate) fn reads_what(&self) -> String {
+    /// What it reads, in words: `REF^I12, REF^I13`.
+    #[must_use]
+    pub fn reads_what(&self) -> String {
         match &self.item.native {
             NativeType::Hl7v2 { message, events, .. } => {
                 events.iter().map(|event| format!("{message}^{event}")).collect::<Vec<_>>().join(", ")

@@ -3,11 +3,13 @@
 mod check;
 mod compile;
 mod context;
+mod describe;
 mod identity;
 pub mod lens;
 mod library;
 mod map;
 mod plan;
+mod recognise;
 mod run;
 mod schema;
 pub mod syntax;
@@ -15,10 +17,11 @@ mod trace;
 mod vocabulary;
 mod write;
 
-pub use check::{Coverage, Explanation};
+pub use check::{Coverage, Explanation, Fixed};
 pub use context::{Context, Envelope, Loss, Named};
 pub use library::{Maps, NoMap};
 pub use map::{EntryInfo, Map, Translation, format};
+pub use recognise::Unrecognised;
 pub use run::{Refusal, Refusals, Verb};
 pub use trace::{Disposition, Lost, Report, ReportItem};
 pub use vocabulary::Holds;

@@ -1,0 +1,72 @@
+//! What the commands about maps share: the maps, with folders and files over those of the program.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use silta_engine::definitions::Model;
+use silta_engine::mapping::Maps;
+use silta_engine::mapping::syntax::{Level, Problem};
+
+/// Maps, and where the files among them stand that are not the program's.
+pub(super) struct Loaded {
+    pub(super) maps: Maps,
+    /// The names of the files as the maps know them, and their paths.
+    pub(super) files: Vec<(String, PathBuf)>,
+}
+
+impl Loaded {
+    /// Folders of maps and schemas, and single files with the schemas that stand in their folder.
+    pub(super) fn read(paths: &[PathBuf]) -> io::Result<Self> {
+        let mut texts = Vec::new();
+        let mut files = Vec::new();
+        for path in paths {
+            let of = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            let (folder, found) = if path.is_dir() {
+                (path.clone(), Maps::read_tree(path).map_err(of)?)
+            } else {
+                let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+                (folder.clone(), one_file(path, &folder).map_err(of)?)
+            };
+            for (name, text) in found {
+                files.push((name.clone(), folder.join(&name)));
+                texts.push((name, text));
+            }
+        }
+        Ok(Self { maps: Maps::with(Model::r4(), &texts), files })
+    }
+
+    /// A file's path, where it is not the program's.
+    pub(super) fn path(&self, file: &str) -> Option<&Path> {
+        self.files.iter().rev().find(|(name, _)| name == file).map(|(_, path)| path.as_path())
+    }
+
+    /// A problem with the line that it is in.
+    pub(super) fn told(&self, problem: &Problem) -> String {
+        let file = self.path(&problem.file).map_or_else(|| problem.file.to_string(), |p| p.display().to_string());
+        let (line, column) = (problem.span.line, problem.span.column);
+        let level = if problem.level == Level::Error { "error" } else { "warning" };
+        let mut text = format!("{file}:{line}:{column}: {level}: {}", problem.what);
+        if let Some(rule) = self.maps.source_line(&problem.file, line) {
+            text.push_str(&format!("\n  {line:>5} | {rule}"));
+        }
+        if !problem.right.is_empty() {
+            text.push_str(&format!("\n  right: {}", problem.right));
+        }
+        text
+    }
+}
+
+fn one_file(path: &Path, folder: &Path) -> io::Result<Vec<(String, String)>> {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default().to_owned();
+    let mut found = vec![(name.clone(), std::fs::read_to_string(path)?)];
+    let beside = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    for entry in std::fs::read_dir(beside)? {
+        let other = entry?.path();
+        let Some(other_name) = other.file_name().and_then(OsStr::to_str) else { continue };
+        if other_name.ends_with(".schema.json") && other_name != name {
+            found.push((other_name.to_owned(), std::fs::read_to_string(&other)?));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,354 @@
+//! `silta translate`: a document through its map, either way.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use jiff::tz::TimeZone;
+use silta_engine::definitions::Model;
+use silta_engine::fhir::document::{self, Document};
+use silta_engine::mapping::{Context, Disposition, Loss, Map, Refusals, Report};
+use silta_engine::native::{Charset, Limits, Tree};
+
+use super::maps::Loaded;
+use super::{DONE, FAILED, USAGE};
+use crate::clock::Clock;
+use crate::config;
+use crate::exchange::MapSettings as Settings;
+
+/// Translates a document through its map: to FHIR, or a Bundle back to the native format.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  silta translate --to fhir referral.hl7 > referral.json\n  silta translate --to native \
+                  --original referral.hl7 edited.json > changed.hl7\n  silta translate --to native --map ref-i12 \
+                  bundle.json\n  silta translate --to fhir --report=json --maps my-maps/ order.csv\n\nThe map is found by \
+                  the document's own type where none is named. Exit 0: translated; 1: refused, or rows of a table are, each place is named; 2: a \
+                  file, a map or the command line is wrong."
+)]
+pub(super) struct Arguments {
+    /// Where to.
+    #[arg(long, value_enum)]
+    to: To,
+    /// The map, where the document is not to say itself which it is; needed for a new native document.
+    #[arg(long, value_name = "NAME")]
+    map: Option<String>,
+    /// The native document that a Bundle came from: what is not changed in the Bundle stays as it is, byte for byte.
+    #[arg(long, value_name = "FILE|-")]
+    original: Option<PathBuf>,
+    /// Folders or files of maps over those of the program.
+    #[arg(long, value_name = "FILE|DIR")]
+    maps: Vec<PathBuf>,
+    /// A gateway's configuration, for the settings of a provider.
+    #[arg(long, value_name = "FILE", requires = "provider")]
+    config: Option<PathBuf>,
+    /// The provider that the document is of.
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+    /// The zone of times that name none: Europe/Helsinki.
+    #[arg(long, value_name = "ZONE")]
+    zone: Option<String>,
+    /// The character set of documents that declare none: windows-1252.
+    #[arg(long, value_name = "SET")]
+    charset: Option<String>,
+    /// Write what the format can carry, and report the rest, rather than refuse.
+    #[arg(long)]
+    lossy: bool,
+    /// Tell on standard error where every leaf went.
+    #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    report: Option<Form>,
+    /// A file for the report.
+    #[arg(long, value_name = "FILE", requires = "report")]
+    report_file: Option<PathBuf>,
+    /// FHIR as XML.
+    #[arg(long)]
+    xml: bool,
+    /// FHIR JSON in one line.
+    #[arg(long)]
+    compact: bool,
+    /// The document; - is standard input.
+    #[arg(value_name = "FILE|-")]
+    file: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum To {
+    /// A Bundle of resources.
+    Fhir,
+    /// The native format.
+    Native,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// A line a leaf.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// A file, a map or the command line is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The document is refused, by each of these.
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Failure {
+    fn refused(refusals: &Refusals) -> Self {
+        Self::Refused(refusals.items.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> u8 {
+    let (text, code) = match translate(arguments, &Clock::system()) {
+        Ok(()) => return DONE,
+        Err(Failure::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => return DONE,
+        Err(Failure::Refused(text)) => (text, FAILED),
+        Err(error) => (error.to_string(), USAGE),
+    };
+    let _ = writeln!(io::stderr(), "{text}");
+    code
+}
+
+fn translate(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
+    if arguments.to == To::Fhir && arguments.original.is_some() {
+        return Err(Failure::Usage("--original goes with --to native".to_owned()));
+    }
+    let loaded = Loaded::read(&arguments.maps)?;
+    let context = context(arguments, clock)?;
+    match arguments.to {
+        To::Fhir => to_fhir(arguments, &loaded, &context),
+        To::Native => to_native(arguments, &loaded, &context),
+    }
+}
+
+fn to_fhir(arguments: &Arguments, loaded: &Loaded, context: &Context) -> Result<(), Failure> {
+    let (map, tree) = native(arguments, loaded, context, &arguments.file)?;
+    let got = map.get(&tree, context).map_err(|refusals| Failure::refused(&refusals))?;
+    if arguments.report.is_some() {
+        report(arguments, &got.report(&tree))?;
+    }
+    let text = match (arguments.xml, arguments.compact) {
+        (true, _) => got.document().to_xml().map_err(|error| Failure::Refused(error.to_string()))?,
+        (false, true) => got.document().json().to_owned(),
+        (false, false) => pretty(got.document().json()),
+    };
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
+    let faults: Vec<String> = tree.row_faults().iter().map(ToString::to_string).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Failure::Refused(faults.join("\n"))) }
+}
+
+fn to_native(arguments: &Arguments, loaded: &Loaded, context: &Context) -> Result<(), Failure> {
+    let wanted = bundle(&arguments.file)?;
+    let written = match &arguments.original {
+        Some(original) => {
+            if original == Path::new("-") && arguments.file == Path::new("-") {
+                return Err(Failure::Usage("only one of the two can be standard input".to_owned()));
+            }
+            let (map, tree) = native(arguments, loaded, context, original)?;
+            map.put(&wanted, &tree, context)
+        }
+        None => {
+            let Some(name) = &arguments.map else {
+                let known: Vec<&str> = loaded.maps.iter().map(|map| map.name()).collect();
+                return Err(Failure::Usage(format!(
+                    "a new document needs --map, a change of one --original; there are the maps {}",
+                    known.join(", ")
+                )));
+            };
+            named(loaded, name)?.create(&wanted, context)
+        }
+    };
+    let written = written.map_err(|refusals| Failure::refused(&refusals))?;
+    if arguments.report.is_some() {
+        report(arguments, &written.report)?;
+    } else {
+        for lost in &written.report.lost {
+            writeln!(io::stderr(), "{}: {}", lost.path, lost.reason)?;
+        }
+    }
+    let mut out = io::stdout().lock();
+    out.write_all(&written.bytes)?;
+    Ok(out.flush()?)
+}
+
+fn named<'l>(loaded: &'l Loaded, name: &str) -> Result<&'l Arc<Map>, Failure> {
+    loaded.maps.named(name).map_err(|error| {
+        let problems: Vec<String> = loaded.maps.problems().iter().map(|p| loaded.told(p)).collect();
+        Failure::Usage([vec![error.to_string()], problems].concat().join("\n"))
+    })
+}
+
+/// A native document and its map.
+fn native(arguments: &Arguments, loaded: &Loaded, context: &Context, file: &Path) -> Result<(Arc<Map>, Tree), Failure> {
+    let bytes = read(file)?;
+    let wrong = |error: String| Failure::Refused(format!("{}: {error}", file.display()));
+    if let Some(name) = &arguments.map {
+        let map = named(loaded, name)?;
+        let tree = map.syntax(context.charset).parse(bytes, &Limits::default());
+        return Ok((Arc::clone(map), tree.map_err(|error| wrong(error.to_string()))?));
+    }
+    loaded.maps.recognise(bytes, context.charset, &Limits::default()).map_err(|error| wrong(error.to_string()))
+}
+
+fn bundle(file: &Path) -> Result<Arc<Document>, Failure> {
+    let bytes = read(file)?;
+    let is_xml = bytes.iter().find(|byte| !byte.is_ascii_whitespace() && !matches!(byte, 0xef | 0xbb | 0xbf));
+    let parse = if is_xml == Some(&b'<') { Document::from_xml } else { Document::from_json };
+    let wanted = parse(Model::r4(), bytes, &document::Limits::default())
+        .map_err(|error| Failure::Refused(format!("{}: {error}", file.display())))?;
+    if wanted.root().type_name() != "Bundle" {
+        return Err(Failure::Refused(format!("{}: expected a Bundle, as --to fhir gives it", file.display())));
+    }
+    Ok(wanted)
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    if file == Path::new("-") {
+        io::stdin().lock().read_to_end(&mut bytes)?;
+    } else {
+        bytes = std::fs::read(file).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+    }
+    Ok(bytes)
+}
+
+fn context(arguments: &Arguments, clock: &Clock) -> Result<Context, Failure> {
+    let name = arguments.provider.as_deref().unwrap_or("provider");
+    // What is translated here is shown whole, so that the key of the hashes in its names hides nothing.
+    let secret = b"silta translate";
+    let mut context = match &arguments.config {
+        Some(file) => {
+            let loaded = config::Loaded::read(file).map_err(|error| Failure::Usage(error.to_string()))?;
+            let known = || loaded.config.providers.keys().cloned().collect::<Vec<_>>().join(", ");
+            let provider = loaded.config.providers.get(name).ok_or_else(|| {
+                Failure::Usage(format!("{}: no provider {name}; there are {}", file.display(), known()))
+            })?;
+            Settings::of(&provider.map)
+                .and_then(|settings| settings.context(name, provider.mode, secret))
+                .map_err(|error| Failure::Usage(format!("{}: providers.{name}.{error}", file.display())))?
+        }
+        None => Context::new(name, clock.now(), secret),
+    };
+    context.now = clock.now();
+    if let Some(zone) = &arguments.zone {
+        context.zone =
+            TimeZone::get(zone).map_err(|_| Failure::Usage(format!("--zone: no time zone is named {zone}")))?;
+    }
+    if let Some(name) = &arguments.charset {
+        context.charset = Charset::named(name)
+            .ok_or_else(|| Failure::Usage(format!("--charset: no character set is named {name}")))?;
+    }
+    if arguments.lossy {
+        context.loss = Loss::Warn;
+    }
+    Ok(context)
+}
+
+fn report(arguments: &Arguments, report: &Report) -> Result<(), Failure> {
+    let text = match arguments.report {
+        Some(Form::Json) => {
+            let json = serde_json::to_string(report).map_err(io::Error::other)?;
+            format!("{json}\n")
+        }
+        _ => in_words(report),
+    };
+    match &arguments.report_file {
+        Some(file) => {
+            std::fs::write(file, text).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))
+        }
+        None => Ok(io::stderr().write_all(text.as_bytes())?),
+    }
+}
+
+/// A line a leaf, and the totals.
+fn in_words(report: &Report) -> String {
+    let mut text = String::new();
+    for item in &report.items {
+        let what = match item.disposition {
+            Disposition::Mapped => "mapped",
+            Disposition::Approximated => "approximated",
+            Disposition::Residue => "kept",
+            Disposition::Dropped => "left out",
+            Disposition::Error => "error",
+        };
+        text.push_str(&format!("{:<24} {what:<12} {}", item.path, item.to.join(", ")));
+        for more in [&item.reason, &item.rule].into_iter().flatten() {
+            text.push_str(&format!("  ({more})"));
+        }
+        text.push('\n');
+    }
+    for lost in &report.lost {
+        let rule = lost.rule.as_ref().map(|rule| format!("  ({rule})")).unwrap_or_default();
+        text.push_str(&format!("{:<24} {}{rule}\n", lost.path, lost.reason));
+    }
+    text.push_str(&format!(
+        "{}: {} leaves: {} mapped, {} approximated, {} kept in the original, {} left out, {} errors; {:.1} % conveyed, \
+         {:.1} % kept\n",
+        report.map,
+        report.leaves,
+        report.mapped,
+        report.approximated,
+        report.residue,
+        report.dropped,
+        report.errors,
+        report.conveyed * 100.0,
+        report.kept * 100.0
+    ));
+    text
+}
+
+/// JSON with a line a member; its texts and numbers as they are.
+fn pretty(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let mut depth = 0_usize;
+    let mut quoted = false;
+    let mut escaped = false;
+    let mut before = '\0';
+    let new_line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth));
+    };
+    for c in json.chars() {
+        if quoted {
+            out.push(c);
+            quoted = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+            before = c;
+            continue;
+        }
+        match c {
+            ' ' | '\n' | '\r' | '\t' => continue,
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                if !matches!(before, '{' | '[') {
+                    new_line(&mut out, depth);
+                }
+            }
+            _ if matches!(before, '{' | '[' | ',') => new_line(&mut out, depth),
+            _ => {}
+        }
+        out.push(c);
+        match c {
+            '{' | '[' => depth += 1,
+            '"' => quoted = true,
+            ':' => out.push(' '),
+            _ => {}
+        }
+        before = c;
+    }
+    out.push('\n');
+    out
+}
