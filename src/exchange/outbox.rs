@@ -271,8 +271,13 @@ impl Exchange {
             Err(error) => {
                 let again = matches!(&error, ExchangeError::Store(_));
                 let problems = error.problems();
-                let place = problems.first().and_then(|one| one.expression.clone().or_else(|| one.location.clone()));
-                let reason = place.map_or_else(|| error.to_string(), |place| format!("{place}: {error}"));
+                let places: Vec<String> = problems
+                    .iter()
+                    .take(10)
+                    .filter_map(|one| one.expression.clone().or(one.location.clone()))
+                    .collect();
+                let reason =
+                    if places.is_empty() { error.to_string() } else { format!("{}: {error}", places.join(", ")) };
                 return Attempt::Failed { reason, again };
             }
         };

@@ -27,6 +27,11 @@ use super::translate::{parse, refused};
 
 /// Resources of one message at most: a referral with what it refers to.
 const RESOURCES: usize = 64;
+/// What an answer speaks of: the order, how it stands, and between whom.
+const ANSWERED: [&str; 6] = ["Task", "ServiceRequest", "Patient", "Organization", "Practitioner", "PractitionerRole"];
+const BETWEEN: [&str; 3] = ["subject", "requester", "performer"];
+/// What the gateway writes into every Task by itself: when, and from its order between whom.
+const NOTED: [&str; 4] = ["authoredOn", "lastModified", "owner", "requester"];
 /// References followed from the Task.
 const DEPTH: usize = 4;
 
@@ -64,6 +69,8 @@ struct Names {
     urls: HashMap<String, String>,
     /// Those that it refers to: `Type/id` as the provider says it.
     native: HashMap<String, String>,
+    /// What its Task says.
+    of_task: Vec<String>,
 }
 
 impl Exchange {
@@ -76,7 +83,7 @@ impl Exchange {
     ) -> Result<Option<Rendered>, ExchangeError> {
         let (provider, wanted) = (partner.name().to_owned(), news.clone());
         let gathered = self.store().read(move |view| gather(view, &provider, &wanted)).await?;
-        let Some(gathered) = gathered else {
+        let Some(mut gathered) = gathered else {
             return Err(ExchangeError::refused(Fault::NotFound, "the Task of this message is not there"));
         };
         let now = self.clock().now();
@@ -97,12 +104,19 @@ impl Exchange {
             Some(tree) => self.names_of(partner, tree).await?,
             None => Names::default(),
         };
+        let answers = partner.settings.answers && !news.as_owner;
+        let is_answer = answers && tree.as_ref().is_some_and(|tree| tree.format() == Format::Hl7V2);
         let types: Vec<&str> = map.entry_types().map(|(_, kind)| kind).collect();
+        let types: Vec<&str> =
+            if is_answer { types.into_iter().filter(|kind| ANSWERED.contains(kind)).collect() } else { types };
+        if is_answer {
+            gathered.resources.retain(|(key, _)| ANSWERED.contains(&key.resource_type.as_str()));
+        }
         let bundle = bundle_of(&gathered.resources, &names, &types, partner.name())?;
         let is_test = compose::resources(&bundle).any(is_test);
-        let sent = strip(&bundle)?;
+        let sent = strip(&bundle, tree.is_some().then_some(&names), is_answer)?;
         let (bytes, is_original) = match &tree {
-            Some(tree) if !news.as_owner && partner.settings.answers && tree.format() == Format::Hl7V2 => {
+            Some(tree) if is_answer => {
                 let written = map.answer(&sent, tree, &context).map_err(|error| refused(&error))?;
                 (written.bytes, false)
             }
@@ -142,6 +156,7 @@ impl Exchange {
         for (entry, key) in translated.entries.iter().zip(&known.keys) {
             let mut key = key.clone();
             if entry.resource_type == "Task" {
+                names.of_task.extend(translated.node(entry).children().map(|child| child.name().to_owned()));
                 let focus = translated
                     .node(entry)
                     .text_at("focus.reference")
@@ -280,10 +295,17 @@ fn bundle_of(
     edit.finish().map_err(|_| ExchangeError::Internal("a Bundle cannot be made"))
 }
 
-/// The Bundle as a map would make it: without the gateway's ids and meta. An order without a number is known by its id.
-fn strip(bundle: &Arc<Document>) -> Result<Arc<Document>, ExchangeError> {
+/// The Bundle as a map would make it: without the gateway's ids and meta, and without what the gateway noted itself of a Task
+/// that the provider's own document says nothing of. An order without a number is known by its id.
+/// An answer leaves out what the requester said itself of its order: letters, diagnoses, the stay.
+fn strip(bundle: &Arc<Document>, known: Option<&Names>, is_answer: bool) -> Result<Arc<Document>, ExchangeError> {
     let mut edit = Edit::new(bundle);
     for resource in compose::resources(bundle) {
+        if let (Some(names), "Task") = (known, resource.type_name()) {
+            for name in NOTED.iter().filter(|name| !names.of_task.iter().any(|said| said == *name)) {
+                edit.drop_member(resource, name);
+            }
+        }
         if resource.type_name() == "ServiceRequest"
             && resource.first("identifier").is_none()
             && let Some(id) = resource.text_at("id")
@@ -291,6 +313,17 @@ fn strip(bundle: &Arc<Document>) -> Result<Arc<Document>, ExchangeError> {
             let number = compose::quoted(id);
             let identifier = format!("{{\"system\":\"{ORDER_NUMBERS}\",\"value\":{number}}}");
             edit.insert(resource, "identifier", &identifier);
+        }
+        if is_answer && resource.type_name() == "ServiceRequest" {
+            let mut names: Vec<&str> = resource
+                .children()
+                .filter(|child| child.type_name() == "Reference" && !BETWEEN.contains(&child.name()))
+                .map(|child| child.name())
+                .collect();
+            names.dedup();
+            for name in names {
+                edit.drop_member(resource, name);
+            }
         }
         for name in ["id", "meta"] {
             edit.drop_member(resource, name);

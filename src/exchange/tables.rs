@@ -9,11 +9,11 @@ use silta_engine::native::{Format, Syntax, Tree};
 use tracing::info;
 
 use crate::provider::BoxFuture;
-use crate::store::{DedupKey, Occurred};
+use crate::store::{AuditTarget, Commit, DedupKey, NewAudit, NewNotice, Occurred, StoreError, Write};
 
 use super::Exchange;
 use super::error::ExchangeError;
-use super::files::{CollectedFile, Handler, Verdict};
+use super::files::{CollectedFile, Handler, UnreadFile, Verdict};
 use super::partner::Partner;
 use super::receive::{Arrival, Received};
 use super::translate::parse;
@@ -32,6 +32,10 @@ impl Handler for TableHandler {
             self.0.file(&partner, file).await
         })
     }
+
+    fn unread<'a>(&'a self, file: &'a UnreadFile) -> BoxFuture<'a, bool> {
+        Box::pin(async move { self.0.unread(file).await.is_ok() })
+    }
 }
 
 /// What came of the pieces of a file.
@@ -43,6 +47,31 @@ struct Tally {
 }
 
 impl Exchange {
+    /// Tells an operator of a file that was set aside unread.
+    async fn unread(&self, file: &UnreadFile) -> Result<(), StoreError> {
+        let now = self.clock().now();
+        let number = file.sequence.map_or_else(String::new, |number| format!(" {number}"));
+        let mut commit = Commit::new();
+        commit.write(Write::Notice(NewNotice {
+            opened: now,
+            kind: "refused".to_owned(),
+            provider: file.provider.to_string(),
+            journal: None,
+            text: format!("file{number} was set aside unread: {} bytes, at most {} are taken", file.size, file.limit),
+        }));
+        commit.write(Write::Audit(NewAudit {
+            time: now,
+            who: file.provider.to_string(),
+            interaction: "message".to_owned(),
+            target: AuditTarget::None,
+            person: None,
+            providers: Vec::new(),
+            outcome: Fault::TooLarge.issue_code().to_owned(),
+            request: format!("file{number}"),
+        }));
+        self.store().commit(commit).await.map(drop)
+    }
+
     async fn file(&self, partner: &Arc<Partner>, file: &CollectedFile) -> Verdict {
         let syntax = syntax_of(partner, &file.bytes.0);
         let tree = match parse(&syntax, &file.bytes.0) {

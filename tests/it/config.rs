@@ -88,6 +88,9 @@ fn example(examples: bool, defaults: bool) -> String {
             _ => lines.push(line),
         }
     }
+    // The one thing that the example sets, so that it can be tried out as it is.
+    let tried = lines.iter().position(|line| *line == "open = true").expect("the example can be tried out");
+    lines[tried] = "open = false";
     lines.join("\n")
 }
 
@@ -183,8 +186,12 @@ const SECRET: &str = "silta_34f0Le09ZA4Wl_6uLZjefuI4DS3AbRX66veWyxqTvDM";
 
 impl Program {
     fn start(extra: &str) -> Self {
+        Self::configured(&configuration(extra))
+    }
+
+    fn configured(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("silta.toml"), configuration(extra)).unwrap();
+        std::fs::write(folder.path().join("silta.toml"), text).unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_silta"))
             .args(["serve", "--config"])
@@ -254,6 +261,26 @@ fn configuration(extra: &str) -> String {
         "[server]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '127.0.0.1:0'\n[log]\nformat = 'json'\n\
          [access.caller.one]\nsecret_hash = ['{HASH}']\ninteractions = ['*']\n{extra}"
     )
+}
+
+#[tokio::test]
+async fn the_example_starts_as_it_is_and_serves_whoever_is_on_this_machine() {
+    let text = include_str!("../../deploy/silta.toml");
+    // But for the ports, which another test may hold, and the form of the log.
+    let mut text = text.to_owned();
+    for (from, to) in [
+        ("#listen = \"127.0.0.1:8443\"", "listen = \"127.0.0.1:0\""),
+        ("#listen = \"127.0.0.1:9464\"", "listen = \"127.0.0.1:0\""),
+        ("#format = \"text\"", "format = \"json\""),
+    ] {
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        text = text.replace(from, to);
+    }
+    let mut program = Program::configured(&text);
+    let url = program.url().await;
+    let answer = soon(program.caller().get(format!("{url}/CarePlan/1")).send()).await.unwrap();
+    assert_eq!(answer.status().as_u16(), 404);
+    assert_eq!(program.admin("/readyz").await, "store: ok\naccepting: ok\n");
 }
 
 #[tokio::test]

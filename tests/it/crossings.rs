@@ -164,7 +164,10 @@ fn the_countys_acceptance_is_the_answer_to_the_hospitals_message() {
         "system": "urn:oid:1.2.246.10.99999002.30.1", "value": "LAH-2026-000123"
     }));
     let answer = maps.find(&message).unwrap();
-    let written = answer.answer(&document(&wanted.to_string()), &message, &context("hospital")).unwrap();
+    wanted["entry"][place("task")]["resource"].as_object_mut().unwrap().remove("businessStatus");
+    let strict = Context { loss: Loss::Refuse, ..context("hospital") };
+    let written =
+        answer.answer(&document(&wanted.to_string()), &message, &strict).unwrap_or_else(|why| panic!("{why}"));
     let text = String::from_utf8(written.bytes).unwrap();
     let segment = |name: &str| -> Vec<&str> { text.split('\r').filter(|line| line.starts_with(name)).collect() };
     assert!(segment("MSH")[0].contains("|RRI^I12^RRI_I12|"), "{text}");
@@ -176,6 +179,48 @@ fn the_countys_acceptance_is_the_answer_to_the_hospitals_message() {
     assert_eq!(segment("PRD").len(), 2);
     assert!(segment("PID")[0].contains("140347-9120"));
     assert!(segment("NTE").contains(&"NTE|||Kuntoutus toteutui.|RE"), "{:?}", segment("NTE"));
+}
+
+#[test]
+fn why_a_referral_is_rejected_is_told_to_the_hospital_and_read_back_without_loss() {
+    let maps = Maps::embedded(Model::r4());
+    let message = v2(REFERRAL);
+    let strict = Context { loss: Loss::Refuse, ..context("hospital") };
+    let referral = translated(&maps, &message, &strict);
+    let mut wanted: Value = serde_json::from_str(referral.document().json()).unwrap();
+    let task = referral.entry_named("task").unwrap();
+    wanted["entry"][task]["resource"]["status"] = json!("rejected");
+    wanted["entry"][task]["resource"].as_object_mut().unwrap().remove("businessStatus");
+    wanted["entry"][task]["resource"]["statusReason"] = json!({"text": "Ei kuulu palveluun."});
+    let answer = maps.find(&message).unwrap();
+    let written =
+        answer.answer(&document(&wanted.to_string()), &message, &strict).unwrap_or_else(|why| panic!("{why}"));
+    let text = String::from_utf8(written.bytes).unwrap();
+    assert!(text.split('\r').any(|line| line == "NTE|||Ei kuulu palveluun.|1R"), "{text}");
+    assert!(text.split('\r').any(|line| line.starts_with("RF1|R|")), "{text}");
+    let again = translated(&maps, &v2(&text), &strict);
+    let read = again.resource(again.entry_named("task").unwrap()).unwrap();
+    assert_eq!(read.text_at("statusReason.text"), Some("Ei kuulu palveluun."));
+    assert_eq!(read.text_at("status"), Some("rejected"));
+}
+
+#[test]
+fn a_pointer_to_a_letter_is_written_as_a_pointer() {
+    let maps = Maps::embedded(Model::r4());
+    let message = v2(REFERRAL);
+    let strict = Context { loss: Loss::Refuse, ..context("hospital") };
+    let referral = translated(&maps, &message, &strict);
+    let mut wanted: Value = serde_json::from_str(referral.document().json()).unwrap();
+    let letter = referral.entry_named("letter").unwrap();
+    let attachment = &mut wanted["entry"][letter]["resource"]["content"][0]["attachment"];
+    *attachment = json!({"contentType": "application/pdf", "url": "https://arkisto.example/epikriisi/77", "title": attachment["title"]});
+    let map = maps.find(&message).unwrap();
+    let written = map.create(&document(&wanted.to_string()), &context("hospital")).unwrap();
+    let text = String::from_utf8(written.bytes).unwrap();
+    let segment = text.split('\r').find(|line| line.starts_with("OBX|")).unwrap();
+    let fields: Vec<&str> = segment.split('|').collect();
+    assert_eq!(fields[2], "RP", "{segment}");
+    assert!(fields[5].starts_with("https://arkisto.example/epikriisi/77^"), "{segment}");
 }
 
 #[test]

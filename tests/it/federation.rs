@@ -183,6 +183,27 @@ async fn what_a_provider_says_of_somebody_else_is_taken_out_and_said() {
 }
 
 #[tokio::test]
+async fn whose_a_resource_is_is_found_out_where_the_answer_does_not_say_it() {
+    let world = two();
+    let of = |id: &str, patient: &str| {
+        let mut plan = plan(id);
+        plan["subject"]["reference"] = json!(format!("Patient/{patient}"));
+        plan
+    };
+    world.forgets("county");
+    world.has("county", AINO, &[of("P1", "p"), of("P8", "q"), of("P9", "nobody")]);
+    // These Patients are given when they are read, not when the plans are searched.
+    world.has("county", "another search", &[patient("p", AINO), patient("q", "020250-9022")]);
+    let found = world.search("CarePlan", &[BY_HETU]).await;
+    let mut matches = found.matches();
+    matches.sort();
+    assert_eq!(matches, ["CarePlan/county.P1", "CarePlan/ry.P2"]);
+    let warned = found.issues().into_iter().any(|issue| issue.0 == "warning" && issue.3.contains("2 resources"));
+    assert!(warned, "{:?}", found.issues());
+    assert!(!found.bundle.to_string().contains("020250"));
+}
+
+#[tokio::test]
 async fn the_owners_answer_of_now_stands_before_what_is_kept_and_what_others_say() {
     let world = two();
     let titled = |id: &str, title: &str| {
@@ -191,7 +212,7 @@ async fn the_owners_answer_of_now_stands_before_what_is_kept_and_what_others_say
         plan
     };
     world.forgets("county");
-    world.has("county", AINO, &[titled("P1", "the owner's of now")]);
+    world.has("county", AINO, &[titled("P1", "the owner's of now"), patient("p", AINO)]);
     world.keep(Some("county"), AINO, &[titled("county.P1", "kept"), titled("hospital.H", "kept")]).await;
     world.has("ry", AINO, &[titled("county.P1", "hearsay"), titled("hospital.H", "hearsay")]);
     let found = world.search("CarePlan", &[BY_HETU]).await;
@@ -214,7 +235,7 @@ async fn what_bears_the_same_identifier_is_linked_and_never_dropped() {
     for (provider, id) in [("county", "P1"), ("ry", "P2")] {
         let mut plan = plan(id);
         plan["identifier"] = json!([{"system": "urn:plans", "value": "77"}]);
-        world.has(provider, AINO, &[plan]);
+        world.has(provider, AINO, &[plan, patient("p", AINO)]);
     }
     let found = world.search("CarePlan", &[BY_HETU]).await;
     assert_eq!(found.matches().len(), 2);
@@ -360,7 +381,7 @@ async fn test_data_and_real_data_never_meet() {
         .live_as("county", "CarePlan Patient", provider::Mode::Production, None)
         .live("ry", "CarePlan")
         .make();
-    world.has("county", AINO, &[plan("P1")]);
+    world.has("county", AINO, &[plan("P1"), patient("p", AINO)]);
     world.has("ry", AINO, &[plan("P2")]);
     let mut labelled = plan("own.1");
     labelled["meta"] =

@@ -16,6 +16,7 @@ mod config;
 mod crossings;
 mod demo;
 mod dependencies;
+mod deploy;
 mod documents;
 mod exchange;
 mod federation;

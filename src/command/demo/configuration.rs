@@ -81,8 +81,6 @@ charset = "ISO-8859-1"
 identifier_types = {{ NNFIN = "urn:oid:1.2.246.21" }}
 code_systems = {{ I10 = "http://hl7.org/fhir/sid/icd-10" }}
 facilities = {{ SAIRAALA = "urn:ietf:rfc:3986|urn:oid:{hospital_oid}", ASIAKASOHJAUS = "urn:ietf:rfc:3986|urn:oid:{county_oid}" }}
-# An answer cannot carry everything that a Task says: what it can is sent.
-lossy = true
 envelope = {{ sending_application = "SILTA", sending_facility = "SILTA", receiving_application = "EPJ", receiving_facility = "SAIRAALA", version = "2.5.1" }}
 
 [[mllp]]
@@ -123,7 +121,9 @@ kind = "palvelupyynto"
 requester_kind = "palvelupyynto"
 maps = ["fi-palvelupyynto", "fi-asiakassuunnitelma"]
 time_zone = "Europe/Helsinki"
-# Its format has no place for who the patient's relatives are and where the bed stands: what it can carry is sent.
+# What its referral has no place for: who the relatives are and where the bed stands, the patient's sex, date of birth, country and
+# numbers elsewhere, what kind of name, address and telephone it is, the kind of a diagnosis, who gave the order its number. As soon
+# as possible (asap) is urgent there. What it can carry is sent, and the rest is in the report.
 lossy = true
 
 # The home-care provider: CSV, in folders.
@@ -144,6 +144,8 @@ maps = ["fi-kotihoito-tilaus", "fi-kotihoito-suunnitelma", "fi-kotihoito-toteuma
 time_zone = "Europe/Helsinki"
 charset = "windows-1252"
 table = {{ separator = ";" }}
+# What its row has no place for: the plan and the referral that the order is part of, its category and remarks, the time of the day
+# when it was written.
 lossy = true
 
 [[collect]]

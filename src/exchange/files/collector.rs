@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::folder::{Folder, Found};
 use super::metrics::Handles;
-use super::{CollectedFile, Complete, Config, Handler, Metrics, Verdict};
+use super::{CollectedFile, Complete, Config, Handler, Metrics, UnreadFile, Verdict};
 use crate::clock::{Clock, Instant};
 use crate::provider::SetupError;
 use crate::provider::files::pattern::Pattern;
@@ -140,6 +140,16 @@ impl Collector {
             self.metrics.too_large.inc();
             tracing::warn!(provider = %self.provider, sequence = found.sequence, "a file is set aside: larger than the limit");
             let errors = format!("{}: larger than {} bytes\n", found.name, self.config.file_limit);
+            let unread = UnreadFile {
+                provider: Arc::clone(&self.provider),
+                name: found.name.clone(),
+                sequence: found.sequence,
+                size: found.size,
+                limit: self.config.file_limit,
+            };
+            if !handler.unread(&unread).await {
+                return Ok(Pause::Retry);
+            }
             return self.refuse(found.name, errors).await;
         };
         let file = CollectedFile {

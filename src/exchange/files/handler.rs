@@ -22,6 +22,21 @@ pub struct CollectedFile {
     pub modified: Timestamp,
 }
 
+/// A file that was not read, since it is larger than allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadFile {
+    /// The provider that the folder belongs to.
+    pub provider: Arc<str>,
+    /// The file's name, without folder.
+    pub name: String,
+    /// Its number in the provider's sequence, where the configured name pattern has one.
+    pub sequence: Option<u64>,
+    /// Its size and what is allowed, in bytes.
+    pub size: u64,
+    /// The limit.
+    pub limit: u64,
+}
+
 /// What became of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -48,4 +63,7 @@ pub enum Verdict {
 pub trait Handler: Send + Sync {
     /// One complete file. [`Verdict::Taken`] only after it is in safe keeping; may be handed over again after a crash.
     fn handle<'a>(&'a self, file: &'a CollectedFile) -> BoxFuture<'a, Verdict>;
+
+    /// A file that is too large to be read: it is set aside once this says that it was told to whom it concerns.
+    fn unread<'a>(&'a self, file: &'a UnreadFile) -> BoxFuture<'a, bool>;
 }

@@ -11,5 +11,5 @@ mod metrics;
 
 pub use collector::{Collector, Cut, Running};
 pub use config::{Complete, Config};
-pub use handler::{CollectedFile, Handler, Verdict};
+pub use handler::{CollectedFile, Handler, UnreadFile, Verdict};
 pub use metrics::Metrics;

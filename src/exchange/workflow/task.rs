@@ -57,6 +57,10 @@ pub(crate) fn revise(
             edit.drop_member(root, "statusReason");
             takes.retain(|name| *name != "statusReason" || said.first("statusReason").is_some());
         }
+        // Another's word for the state before says nothing of this one.
+        if said.first("businessStatus").is_none() {
+            edit.drop_member(root, "businessStatus");
+        }
     }
     for name in takes {
         let given: Vec<Node<'_>> = said.named(name).collect();

@@ -20,6 +20,8 @@ use crate::gateway::outcome::Issue;
 use crate::provider::{AdapterError, Answer, Identifier, NativeDocument, Read, Search};
 use crate::store::{Commit, Direction, Disposition, Evidence, NewJournal, PersonId, ResourceKey};
 
+const PATIENT: &str = "Patient";
+
 /// By which question a resource was found that cannot be read by its id: a part of another document of its provider.
 /// Bounded; what is forgotten is found again by searching.
 pub(super) struct Whereabouts(moka::future::Cache<ResourceKey, Arc<Place>>);
@@ -81,7 +83,7 @@ impl Federation {
             };
             let Answer { documents, unusable, not_searched, complete } = answer;
             let mut fetched = self.translated(source, &documents).await?;
-            self.only_about(source, patient, &mut fetched).await?;
+            self.only_about(sources, source, patient, &mut fetched, deadline).await?;
             fetched.not_searched = not_searched;
             fetched.complete &= complete && unusable.is_empty();
             for error in unusable {
@@ -246,21 +248,27 @@ impl Federation {
         Ok(())
     }
 
-    /// Takes out what the provider says of somebody else than it was asked about, and says so.
-    async fn only_about(&self, source: &Source, patient: &Patient, fetched: &mut Fetched) -> Result<(), Failure> {
-        let strangers: Vec<ResourceKey> = fetched
-            .resources
-            .iter()
-            .filter(|found| found.key.resource_type == "Patient" && contradicts(&found.facets, &patient.identifiers))
-            .map(|found| found.key.clone())
-            .collect();
+    /// Takes out what the provider says of somebody else than it was asked about, and says so. Whose a resource is, is known
+    /// by the Patients of the same answer, by what is kept here, else by the Patient that the provider is asked for.
+    async fn only_about(
+        &self,
+        sources: &Sources,
+        source: &Source,
+        patient: &Patient,
+        fetched: &mut Fetched,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let of_patients = fetched.resources.iter().filter(|found| found.key.resource_type == PATIENT);
+        let (strangers, given): (Vec<&Found>, Vec<&Found>) =
+            of_patients.partition(|found| contradicts(&found.facets, &patient.identifiers));
+        let (strangers, given) = (keys(&strangers), keys(&given));
         let mut subjects: Vec<ResourceKey> =
             fetched.resources.iter().filter_map(|found| subject(&found.key, &found.facets)).collect();
         subjects.sort();
         subjects.dedup();
         let asked = patient.person;
-        let others = self.store.read(move |view| {
-            let mut others = strangers;
+        let known = self.store.read(move |view| {
+            let (mut others, mut unknown) = (strangers, Vec::new());
             for key in subjects {
                 let person = match view.member(&key)?.and_then(|member| member.resource.person) {
                     Some(person) => Some(person),
@@ -273,11 +281,21 @@ impl Federation {
                 let person = person.map(|person| view.survivor(person)).transpose()?;
                 if asked.is_some() && person.is_some() && person != asked {
                     others.push(key);
+                } else if (asked.is_none() || person != asked) && !given.contains(&key) && !others.contains(&key) {
+                    unknown.push(key);
                 }
             }
-            Ok(others)
+            Ok((others, unknown))
         });
-        let others = others.await.map_err(store_failed)?;
+        let (mut others, unknown) = known.await.map_err(store_failed)?;
+        if source.adapter.capabilities().of(PATIENT).read {
+            let asking = unknown.into_iter().map(async |key| {
+                let is_theirs = self.is_theirs(sources, source, patient, &key, deadline).await;
+                (key, is_theirs)
+            });
+            let answers = futures_util::future::join_all(asking).await;
+            others.extend(answers.into_iter().filter(|(_, is_theirs)| !is_theirs).map(|(key, _)| key));
+        }
         let before = fetched.resources.len();
         fetched.resources.retain(|found| {
             !others.contains(&found.key) && !subject(&found.key, &found.facets).is_some_and(|key| others.contains(&key))
@@ -285,10 +303,33 @@ impl Federation {
         let dropped = before.saturating_sub(fetched.resources.len());
         if dropped > 0 {
             tracing::warn!(provider = %source.name, dropped, "a provider answered with resources of another patient");
-            let text = format!("{dropped} resources that it gave are of another patient than it was asked about");
+            let text = format!(
+                "{dropped} resources that it gave are not shown to be of the patient it was asked about, but of another patient or of nobody it knows"
+            );
             fetched.warnings.push(Issue::new(Fault::ProviderAnswerUnusable, text).severity("warning"));
         }
         Ok(())
+    }
+
+    /// Whether a Patient that a provider refers to is the one that it was asked about, as far as that Patient says who it
+    /// is. One that the provider does not give is nobody's.
+    async fn is_theirs(
+        &self,
+        sources: &Sources,
+        source: &Source,
+        patient: &Patient,
+        key: &ResourceKey,
+        deadline: Instant,
+    ) -> bool {
+        let Some(native) = key.id.strip_prefix(source.name.as_ref()).and_then(|rest| rest.strip_prefix('.')) else {
+            return false;
+        };
+        // Boxed, since an answer is checked while another is being made.
+        let answer = Box::pin(self.answer_for(sources, source, key, native.to_owned(), patient.person, deadline)).await;
+        answer.is_ok_and(|(fetched, _)| {
+            let mut found = fetched.resources.iter().filter(|found| found.key == *key);
+            found.next().is_some_and(|found| !contradicts(&found.facets, &patient.identifiers))
+        })
     }
 
     /// Says whose a part is, for the audit.
@@ -332,6 +373,10 @@ impl Federation {
             tracing::error!(provider = %source.name, %error, "an answer that cannot be used is not journalled");
         }
     }
+}
+
+fn keys(found: &[&Found]) -> Vec<ResourceKey> {
+    found.iter().map(|found| found.key.clone()).collect()
 }
 
 fn how(fresh: &Fresh) -> How {

@@ -8,12 +8,13 @@ use reqwest::Method;
 use reqwest::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 
 use super::bundle::{Bundle, Head};
+use super::doubt::{Doubts, says_the_same};
 use super::{Config, MEDIA_TYPE, PatientBy, Type};
 use crate::clock::{Clock, Instant};
 use crate::provider::web::{Reply, Request, Site, Web, encode};
 use crate::provider::{
     Action, Adapter, AdapterError, Answer, BoxFuture, Capabilities, Delivery, Effect, Identifier, Interactions,
-    Liveness, NativeDocument, Payload, Read, Receipt, Search, SetupError,
+    Liveness, NativeDocument, Outcome, Payload, Read, Receipt, Search, SetupError,
 };
 
 const PATIENT: &str = "Patient";
@@ -26,6 +27,7 @@ pub struct Fhir {
     config: Config,
     capabilities: Capabilities,
     web: Web,
+    doubts: Doubts,
 }
 
 impl Fhir {
@@ -50,7 +52,7 @@ impl Fhir {
             config.types.iter().map(|(name, of)| (name.clone(), interactions(of))).collect();
         let live = types.values().any(|of| of.read || of.search);
         let liveness = if live { Liveness::Live } else { Liveness::PushOnly };
-        Ok(Self { capabilities: Capabilities { liveness, types }, config, web })
+        Ok(Self { capabilities: Capabilities { liveness, types }, config, web, doubts: Doubts::default() })
     }
 
     async fn get(&self, read: &Read) -> Result<NativeDocument, AdapterError> {
@@ -149,6 +151,55 @@ impl Fhir {
     }
 
     async fn put(&self, delivery: &Delivery) -> Result<Receipt, AdapterError> {
+        match &delivery.action {
+            Action::Update { native_id, version: Some(_) } => self.change(delivery, native_id).await,
+            _ => self.send(delivery).await,
+        }
+    }
+
+    /// A change of a named version. Whether an attempt before this one took effect is read, not tried: sent again it would
+    /// find its own work in the way, or do it twice where a server does not look at versions.
+    async fn change(&self, delivery: &Delivery, native_id: &str) -> Result<Receipt, AdapterError> {
+        let message = &delivery.message_id;
+        if self.doubts.holds(message)
+            && let Some(receipt) = self.done_before(delivery, native_id).await?
+        {
+            self.doubts.settle(message);
+            return Ok(receipt);
+        }
+        // Until an answer says what became of it, also when nobody waits for the answer any more.
+        self.doubts.begin(message);
+        let mut sent = self.send(delivery).await;
+        if matches!(sent, Err(AdapterError::VersionStale))
+            && let Some(receipt) = self.done_before(delivery, native_id).await?
+        {
+            sent = Ok(receipt);
+        }
+        if !matches!(&sent, Err(error) if error.outcome() == Outcome::Unknown) {
+            self.doubts.settle(message);
+        }
+        sent
+    }
+
+    /// The receipt of a change that the server already has; none where it has something else, or does not say.
+    async fn done_before(&self, delivery: &Delivery, native_id: &str) -> Result<Option<Receipt>, AdapterError> {
+        let resource_type = delivery.resource_type.clone();
+        let read = Read { resource_type, native_id: native_id.to_owned(), if_none_match: None };
+        match self.get(&read).await {
+            Ok(held) if says_the_same(&delivery.bytes, &held.bytes) => Ok(Some(Receipt {
+                effect: Effect::Applied,
+                native_id: held.native_id.clone(),
+                version: held.version.clone(),
+                returned: Some(held),
+                answer: None,
+            })),
+            // A server that cannot be read now may be later; one that does not offer it never says.
+            Err(error) if error.passing() || matches!(error, AdapterError::TimedOut { .. }) => Err(error),
+            _ => Ok(None),
+        }
+    }
+
+    async fn send(&self, delivery: &Delivery) -> Result<Receipt, AdapterError> {
         let kind = &delivery.resource_type;
         let bytes = delivery.bytes.0.clone();
         let request = match &delivery.action {
@@ -360,12 +411,12 @@ impl Adapter for Fhir {
         })
     }
 
-    /// An update without a version replaces the whole, and a conditional create finds what it made; an update with a
-    /// version would find its own work in the way.
+    /// An update without a version replaces the whole, one with a version is looked for before it is sent again, and a
+    /// conditional create finds what it made.
     fn repeatable(&self, delivery: &Delivery) -> bool {
         match &delivery.action {
             Action::Create => self.config.conditional_create && delivery.identifier.is_some(),
-            Action::Update { version, .. } => version.is_none(),
+            Action::Update { .. } => true,
         }
     }
 }

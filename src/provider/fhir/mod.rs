@@ -7,6 +7,7 @@
 mod adapter;
 mod bundle;
 mod config;
+mod doubt;
 
 pub use adapter::Fhir;
 pub use config::{Config, PatientBy, Type};

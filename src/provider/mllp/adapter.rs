@@ -121,7 +121,7 @@ impl Mllp {
             Err(error) => matches!(error, AdapterError::Refused { .. } | AdapterError::Overloaded { .. }),
         };
         if keep {
-            connection.used = self.clock.instant();
+            connection.done(header.control_id, self.clock.instant());
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         }
         receipt
@@ -197,6 +197,10 @@ impl Mllp {
                     self.unusable("expected an acknowledgement with MSA-1 and MSA-2".to_owned(), message.clone())
                 );
             };
+            if found.control_id != control_id && connection.is_earlier(found.control_id) {
+                tracing::warn!(address = %self.config.address, "a late answer to an earlier message is passed over");
+                continue;
+            }
             if found.control_id != control_id {
                 return Err(self.unusable("MSA-2 is not the MSH-10 that was sent".to_owned(), message.clone()));
             }

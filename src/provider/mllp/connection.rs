@@ -1,5 +1,6 @@
 //! One open connection to a provider's listener.
 
+use std::collections::VecDeque;
 use std::io;
 
 use bytes::Bytes;
@@ -23,7 +24,12 @@ pub(super) struct Connection {
     decoder: Decoder,
     /// When it was last of use.
     pub(super) used: Instant,
+    /// MSH-10 of the last messages that were sent on it and done with: their application may still answer.
+    earlier: VecDeque<Vec<u8>>,
 }
+
+/// Messages of which a late answer is known on a connection.
+const EARLIER: usize = 64;
 
 impl Connection {
     pub(super) async fn open(
@@ -39,7 +45,7 @@ impl Connection {
             None => Box::new(tcp),
             Some((connector, name)) => Box::new(connector.connect(name.clone(), tcp).await.map_err(unreachable)?),
         };
-        Ok(Self { stream, decoder: Decoder::new(frame_limit), used: now })
+        Ok(Self { stream, decoder: Decoder::new(frame_limit), used: now, earlier: VecDeque::new() })
     }
 
     /// What came since the last answer.
@@ -51,6 +57,20 @@ impl Connection {
             return Kept::Unasked;
         }
         if waiting.is_none() { Kept::Quiet } else { Kept::Closed }
+    }
+
+    /// A message is done with.
+    pub(super) fn done(&mut self, control_id: &[u8], now: Instant) {
+        self.used = now;
+        if self.earlier.len() >= EARLIER {
+            self.earlier.pop_front();
+        }
+        self.earlier.push_back(control_id.to_vec());
+    }
+
+    /// Whether this is the MSH-10 of a message that was sent before and is done with.
+    pub(super) fn is_earlier(&self, control_id: &[u8]) -> bool {
+        self.earlier.iter().any(|one| one == control_id)
     }
 
     pub(super) async fn send(&mut self, frame: &[u8]) -> io::Result<()> {

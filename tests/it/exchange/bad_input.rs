@@ -407,6 +407,7 @@ provider = "home-care"
 folder = "out"
 name = "{any}-{sequence}.csv"
 poll = "20ms"
+file_limit = 4096
 "#,
     )
     .await;
@@ -445,8 +446,14 @@ poll = "20ms"
         assert_eq!(station.get(&format!("/Encounter/home-care.{id}")).await.status, 200, "{id}");
     }
     assert_eq!(station.get("/Encounter/home-care.K-2").await.status, 404);
+    std::fs::write(&part, "x".repeat(5000)).unwrap();
+    std::fs::rename(&part, station.path("out/toteuma-000002.csv")).unwrap();
+    let aside = station.path("out/set-aside/toteuma-000002.csv");
+    until("the file that is too large is set aside", || aside.exists()).await;
     let kept = station.stop().await;
-    assert!(!kept.notices().await.is_empty());
+    let told: Vec<String> = kept.notices().await.into_iter().map(|notice| notice.text).collect();
+    assert!(told.iter().any(|text| text.contains("file 2 was set aside unread")), "{told:?}");
+    assert_eq!(told.len(), 3, "two rows and a file: {told:?}");
 }
 
 #[tokio::test]

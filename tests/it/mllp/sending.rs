@@ -199,6 +199,22 @@ async fn an_acknowledgement_of_another_message_is_no_answer_and_closes_the_conne
 }
 
 #[tokio::test]
+async fn a_late_answer_to_an_earlier_message_of_the_connection_is_passed_over() {
+    let (peer, clock) = (Peer::plain().await, Clock::system());
+    let adapter = adapter(&peer, &clock);
+    let first = submit(&adapter, message("M1", "AL", "NE"), &clock);
+    let mut line = peer.accept().await;
+    line.receive().await.unwrap();
+    line.send(&ack("CA", "M1", "")).await;
+    assert_eq!(soon(first).await.unwrap().unwrap().effect, Effect::Committed);
+    let second = submit(&adapter, message("M2", "AL", "NE"), &clock);
+    assert!(line.receive().await.unwrap().contains("|M2|"), "on the same connection");
+    line.send(&ack("AE", "M1", "")).await;
+    line.send(&ack("CA", "M2", "")).await;
+    assert_eq!(soon(second).await.unwrap().unwrap().effect, Effect::Committed);
+}
+
+#[tokio::test]
 async fn what_is_no_acknowledgement_is_no_answer() {
     let unusable = ["hello".to_owned(), ack("XX", "M1", ""), "MSH|^~\\&|HIS\rPID|1".to_owned()];
     for answer in unusable {

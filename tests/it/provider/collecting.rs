@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use silta::clock::Clock;
-use silta::exchange::files::{CollectedFile, Collector, Config, Cut, Handler, Metrics, Running, Verdict};
+use silta::exchange::files::{CollectedFile, Collector, Config, Cut, Handler, Metrics, Running, UnreadFile, Verdict};
 use silta::provider::BoxFuture;
 use tokio::sync::Notify;
 
@@ -18,6 +18,7 @@ use crate::support::time::{manual, soon, until};
 struct Clerk {
     verdicts: Mutex<VecDeque<Verdict>>,
     seen: Mutex<Vec<CollectedFile>>,
+    unread: Mutex<Vec<UnreadFile>>,
     gate: Option<Notify>,
 }
 
@@ -31,6 +32,13 @@ impl Handler for Clerk {
             assert!(file.bytes.as_ref() != b"panic", "the handler fails");
             self.verdicts.lock().unwrap().pop_front().unwrap_or(Verdict::Taken)
         })
+    }
+
+    fn unread<'a>(&'a self, file: &'a UnreadFile) -> BoxFuture<'a, bool> {
+        self.unread.lock().unwrap().push(file.clone());
+        // The first time it cannot be told to anybody.
+        let is_told = self.unread.lock().unwrap().len() > 1;
+        Box::pin(std::future::ready(is_told))
     }
 }
 
@@ -240,11 +248,19 @@ async fn a_growing_file_is_taken_when_it_has_stopped_growing() {
 }
 
 #[tokio::test]
-async fn a_file_over_the_limit_is_set_aside_unread() {
+async fn a_file_over_the_limit_is_set_aside_unread_once_it_was_told() {
     let office = Office::new(&[("1.csv", "12345"), ("2.csv", "1234")]);
     let clerk = Clerk::saying([]);
     let _running = office.open("name = '{sequence}.csv'\nfile_limit = 4", &clerk);
+    until("it waits, since nobody could be told", || {
+        office.clock.sleepers() > 0 && clerk.unread.lock().unwrap().len() == 1
+    })
+    .await;
+    assert!(office.path("1.csv").exists());
+    office.clock.advance(Duration::from_secs(10));
     office.until_there("done/2.csv").await;
+    let told = clerk.unread.lock().unwrap().last().cloned().unwrap();
+    assert_eq!((told.sequence, told.size, told.limit), (Some(1), 5, 4));
     assert!(office.holds("set-aside/1.csv", "12345") && office.path("set-aside/1.csv.error.txt").exists());
     assert_eq!(clerk.names(), ["2.csv"]);
 }

@@ -1,11 +1,13 @@
 //! A provider's FHIR R4 server.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use silta::clock::Clock;
 use silta::provider::fhir::{Config, Fhir};
-use silta::provider::{Action, Adapter, AdapterError, Answer, Delivery, Effect, Identifier, Read, Search};
+use silta::provider::{Action, Adapter, AdapterError, Answer, Delivery, Effect, Identifier, Outcome, Read, Search};
 use silta_engine::fault::Fault;
 
 use super::{HETU, delivery, in_a_minute, read, search, update};
@@ -275,9 +277,72 @@ async fn a_change_names_its_version_and_a_stale_one_is_refused() {
     for (version, fault) in [(Some("1"), Fault::VersionStale), (None, Fault::VersionMissing)] {
         assert_eq!(soon(adapter.submit(&change(version), deadline)).await.unwrap_err().fault(), fault);
     }
-    assert!(!adapter.repeatable(&change(Some("2"))) && adapter.repeatable(&change(None)));
+    assert!(adapter.repeatable(&change(Some("2"))), "what was done before is found, not done again");
+    assert!(adapter.repeatable(&change(None)));
     let other = delivery("Task", Action::Create, "{}");
     assert!(matches!(soon(adapter.submit(&other, deadline)).await, Err(AdapterError::NotSupported { .. })));
+}
+
+/// A server with one CarePlan, which fails to answer its first change: having made it, or not. It counts changes made.
+async fn forgetful(makes: bool) -> (Server, Arc<Mutex<(u32, String)>>) {
+    let state = Arc::new(Mutex::new((2_u32, r#""title":"before""#.to_owned())));
+    let (held, failed) = (Arc::clone(&state), AtomicBool::new(false));
+    let server = Server::plain(move |seen| {
+        let mut held = held.lock().unwrap();
+        let whole = |held: &(u32, String)| {
+            format!(
+                r#"{{"resourceType":"CarePlan","id":"p1","meta":{{"versionId":"{}"}},"text":{{"status":"generated"}},{}}}"#,
+                held.0, held.1
+            )
+        };
+        if seen.method.as_str() == "GET" {
+            return fhir(200, whole(&held));
+        }
+        let first = !failed.swap(true, Ordering::SeqCst);
+        if !first && seen.header("if-match") != Some(&format!("W/\"{}\"", held.0)) {
+            return fhir(412, "");
+        }
+        if !first || makes {
+            *held = (held.0 + 1, r#""title":"after""#.to_owned());
+        }
+        if first { fhir(500, "") } else { fhir(200, whole(&held)) }
+    })
+    .await;
+    (server, state)
+}
+
+const AFTER: &str = r#"{"resourceType":"CarePlan","id":"p1","title":"after"}"#;
+
+#[tokio::test]
+async fn a_change_whose_outcome_is_unknown_is_looked_for_before_it_is_sent_again() {
+    for (makes, puts) in [(true, 1), (false, 2)] {
+        let (server, state) = forgetful(makes).await;
+        let (adapter, deadline) = (adapter(&server), in_a_minute(&Clock::system()));
+        let change = delivery("CarePlan", update("p1", Some("2")), AFTER);
+        let error = soon(adapter.submit(&change, deadline)).await.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown);
+        let receipt = soon(adapter.submit(&change, deadline)).await.unwrap();
+        assert_eq!((receipt.native_id.as_deref(), receipt.version.as_deref()), (Some("p1"), Some("3")));
+        assert_eq!(state.lock().unwrap().0, 3, "made once");
+        let methods: Vec<_> = server.seen().iter().map(|seen| seen.method.to_string()).collect();
+        assert_eq!(methods.iter().filter(|method| *method == "PUT").count(), puts, "{methods:?}");
+        assert_eq!(methods[1], "GET");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_another_process_had_made_is_found_when_its_version_is_stale() {
+    let (server, state) = forgetful(true).await;
+    let deadline = in_a_minute(&Clock::system());
+    let change = delivery("CarePlan", update("p1", Some("2")), AFTER);
+    soon(adapter(&server).submit(&change, deadline)).await.unwrap_err();
+    // Nothing is remembered any more.
+    let receipt = soon(adapter(&server).submit(&change, deadline)).await.unwrap();
+    assert_eq!((receipt.version.as_deref(), state.lock().unwrap().0), (Some("3"), 3));
+    // What somebody else made of it meanwhile is not ours.
+    let other = delivery("CarePlan", update("p1", Some("2")), &AFTER.replace("after", "otherwise"));
+    let error = soon(adapter(&server).submit(&other, deadline)).await.unwrap_err();
+    assert!(matches!(error, AdapterError::VersionStale), "{error:?}");
 }
 
 #[tokio::test]
