@@ -3,6 +3,8 @@
 //! This is not a parser of messages (the engine has one); it looks at the header of what is about to be sent, and at an
 //! acknowledgement, without decoding anything (HL7 v2.5.1 §2.9.2, §2.9.3).
 
+pub use silta_engine::native::hl7v2::acknowledgement::Code;
+
 /// When an acknowledgement is wanted (table 0155).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Condition {
@@ -48,50 +50,6 @@ pub struct Acknowledgement<'a> {
     pub control_id: &'a [u8],
     /// ERR-3.1, else ERR-1.4.1 (to 2.4), else MSA-6.1: a code of table 0357.
     pub error: Option<&'a str>,
-}
-
-/// MSA-1 (table 0008).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Code {
-    /// AA: processed.
-    ApplicationAccept,
-    /// AE: processed with an error.
-    ApplicationError,
-    /// AR: rejected.
-    ApplicationReject,
-    /// CA: in safe keeping.
-    CommitAccept,
-    /// CE: not in safe keeping, for an error.
-    CommitError,
-    /// CR: not in safe keeping, rejected.
-    CommitReject,
-}
-
-impl Code {
-    /// The code as MSA-1 writes it.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::ApplicationAccept => "AA",
-            Self::ApplicationError => "AE",
-            Self::ApplicationReject => "AR",
-            Self::CommitAccept => "CA",
-            Self::CommitError => "CE",
-            Self::CommitReject => "CR",
-        }
-    }
-
-    fn of(text: &[u8]) -> Option<Self> {
-        Some(match text {
-            b"AA" => Self::ApplicationAccept,
-            b"AE" => Self::ApplicationError,
-            b"AR" => Self::ApplicationReject,
-            b"CA" => Self::CommitAccept,
-            b"CE" => Self::CommitError,
-            b"CR" => Self::CommitReject,
-            _ => return None,
-        })
-    }
 }
 
 /// Reads the header of a message that is to be sent.

@@ -58,6 +58,20 @@ impl Code {
         }
     }
 
+    /// The code that MSA-1 says.
+    #[must_use]
+    pub fn of(text: &[u8]) -> Option<Self> {
+        Some(match text {
+            b"AA" => Self::ApplicationAccept,
+            b"AE" => Self::ApplicationError,
+            b"AR" => Self::ApplicationReject,
+            b"CA" => Self::CommitAccept,
+            b"CE" => Self::CommitError,
+            b"CR" => Self::CommitReject,
+            _ => return None,
+        })
+    }
+
     /// Whether it says that all is well.
     #[must_use]
     pub const fn accepts(self) -> bool {
