@@ -115,7 +115,11 @@ impl Collector {
 
     /// The operating system's word on changes; without it the regular look remains.
     fn watcher(&self, changed: Arc<Notify>) -> Option<notify::RecommendedWatcher> {
-        let tell = move |_: notify::Result<notify::Event>| changed.notify_one();
+        let tell = move |event: notify::Result<notify::Event>| {
+            if !event.is_ok_and(|event| is_only_looking(&event)) {
+                changed.notify_one();
+            }
+        };
         let watching = notify::recommended_watcher(tell).and_then(|mut watcher| {
             watcher.watch(&self.folder.incoming, RecursiveMode::NonRecursive)?;
             Ok(watcher)
@@ -238,4 +242,36 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
 
 fn count(files: usize) -> i64 {
     i64::try_from(files).unwrap_or(i64::MAX)
+}
+
+/// Whether an event tells of nothing but a look at the folder, such as the collector's own: answering those with another
+/// look would never end.
+fn is_only_looking(event: &notify::Event) -> bool {
+    use notify::event::{AccessKind, AccessMode, EventKind};
+    matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_at_a_folder_is_no_change_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sender, changes) = std::sync::mpsc::channel();
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let event = event.unwrap();
+            if !is_only_looking(&event) {
+                sender.send(event).unwrap();
+            }
+        })
+        .unwrap();
+        watcher.watch(folder.path(), RecursiveMode::NonRecursive).unwrap();
+        for _ in 0..3 {
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        }
+        std::fs::write(folder.path().join("a"), "1").unwrap();
+        let first = changes.recv().unwrap();
+        assert!(first.kind.is_create() && first.paths.iter().any(|path| path.ends_with("a")), "{first:?}");
+    }
 }
