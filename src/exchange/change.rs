@@ -120,7 +120,9 @@ impl Exchange {
             mark_test(&mut edit, document.root());
         }
         let marked = edit.finish().map_err(|_| ExchangeError::Internal("a new order cannot be read"))?;
-        let order = compose::stamp(Edit::new(&marked), &marked, 1, now)?;
+        let mut edit = Edit::new(&marked);
+        put_source(&mut edit, marked.root(), None);
+        let order = compose::stamp(edit, &marked, 1, now)?;
         let mut made = vec![Made {
             key: key.clone(),
             version: 1,
@@ -233,7 +235,9 @@ impl Exchange {
         edit.put(document.root(), "lastModified", &compose::quoted(&now.to_string()));
         keep_labels(&before, document, &mut edit);
         let labelled = edit.finish().map_err(|_| ExchangeError::Internal("a changed Task cannot be read"))?;
-        let after = compose::stamp(Edit::new(&labelled), &labelled, version, now)?;
+        let mut edit = Edit::new(&labelled);
+        put_source(&mut edit, labelled.root(), before.root().at("meta.source"));
+        let after = compose::stamp(edit, &labelled, version, now)?;
         let change = TaskChange {
             key: key.clone(),
             version,
@@ -637,9 +641,13 @@ fn keep_labels<'d>(before: &Document, after: &'d Document, edit: &mut Edit<'d>) 
             edit.insert(new, "security", label.raw());
         }
     }
-    if new.first("source").is_none()
-        && let Some(source) = old.first("source")
-    {
-        edit.insert(new, "source", source.raw());
+}
+
+/// Where a resource comes from is the gateway's to say (`meta.source`): what a caller claims does not stand.
+fn put_source<'d>(edit: &mut Edit<'d>, resource: Node<'d>, source: Option<Node<'_>>) {
+    let Some(meta) = resource.first("meta") else { return };
+    match source {
+        Some(source) => edit.put(meta, "source", source.raw()),
+        None => edit.drop_member(meta, "source"),
     }
 }

@@ -137,31 +137,7 @@ impl Exchange {
     /// # Errors
     /// Every setting of a provider's map that is wrong, and every map that is named and not there.
     pub fn new(config: &Config, parts: Parts) -> Result<Self, Vec<SetupError>> {
-        let (mut partners, mut wrong) = (BTreeMap::new(), Vec::new());
-        let profiles = match &config.realm {
-            Some(realm) => Profiles::of_realm(realm).unwrap_or_else(|error| {
-                wrong.push(error.under("exchange"));
-                Profiles::default()
-            }),
-            None => Profiles::default(),
-        };
-        for connection in parts.registry.iter() {
-            let under = format!("providers.{}", connection.name);
-            match Partner::new(connection, &parts.secret, &parts.maps, &profiles) {
-                Ok(partner) => {
-                    for name in partner.settings.task.iter().chain(&partner.settings.maps) {
-                        if parts.maps.named(name).is_err() {
-                            wrong.push(SetupError::new("map", format!("there is no map named {name}")).under(&under));
-                        }
-                    }
-                    partners.insert(connection.name.to_string(), Arc::new(partner));
-                }
-                Err(error) => wrong.push(error.under(&under)),
-            }
-        }
-        if !wrong.is_empty() {
-            return Err(wrong);
-        }
+        let (partners, profiles) = Self::partners(config, &parts.registry, &parts.maps, &parts.secret)?;
         let settings = Settings {
             ground: Arc::new(known::Ground {
                 person_systems: config.person_systems.clone(),
@@ -178,6 +154,45 @@ impl Exchange {
             turns: turns::Turns::default(),
             addresses: ArcSwap::from_pointee(Arc::default()),
         })))
+    }
+
+    /// What [`Exchange::new`] would say of the settings.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_settings(config: &Config, registry: &Registry, maps: &Maps) -> Result<(), Vec<SetupError>> {
+        Self::partners(config, registry, maps, &[]).map(drop)
+    }
+
+    fn partners(
+        config: &Config,
+        registry: &Registry,
+        maps: &Maps,
+        secret: &[u8],
+    ) -> Result<(BTreeMap<String, Arc<Partner>>, Profiles), Vec<SetupError>> {
+        let (mut partners, mut wrong) = (BTreeMap::new(), Vec::new());
+        let profiles = match &config.realm {
+            Some(realm) => Profiles::of_realm(realm).unwrap_or_else(|error| {
+                wrong.push(error.under("exchange"));
+                Profiles::default()
+            }),
+            None => Profiles::default(),
+        };
+        for connection in registry.iter() {
+            let under = format!("providers.{}", connection.name);
+            match Partner::new(connection, secret, maps, &profiles) {
+                Ok(partner) => {
+                    for name in partner.settings.task.iter().chain(&partner.settings.maps) {
+                        if maps.named(name).is_err() {
+                            wrong.push(SetupError::new("map", format!("there is no map named {name}")).under(&under));
+                        }
+                    }
+                    partners.insert(connection.name.to_string(), Arc::new(partner));
+                }
+                Err(error) => wrong.push(error.under(&under)),
+            }
+        }
+        if wrong.is_empty() { Ok((partners, profiles)) } else { Err(wrong) }
     }
 
     /// A provider by its name.

@@ -11,7 +11,7 @@ use std::task::Poll;
 
 use arc_swap::ArcSwap;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use silta_engine::fault::Fault;
@@ -62,6 +62,9 @@ pub(super) struct Peer {
     verified: AtomicU64,
 }
 
+/// How many times the limit on bodies is taken of a body that is not wanted, so that its sender sees why.
+const UNWANTED: usize = 4;
+
 /// A request as it arrived, and by which settings it is served.
 struct Arrival<'a> {
     settings: &'a Settings,
@@ -83,7 +86,7 @@ impl Life {
     /// From HTTP to HTTP: whatever happens in between, there is an answer, an audit entry, a log line and a measurement.
     pub(super) async fn live(self: Arc<Self>, peer: Arc<Peer>, incoming: hyper::Request<Incoming>) -> Http {
         let settings = self.settings.load_full();
-        let (parts, body) = incoming.into_parts();
+        let (parts, mut body) = incoming.into_parts();
         let started = self.clock.instant();
         let id = self.ids.of(&parts);
         let span = tracing::info_span!("request", %id, peer = %peer.address);
@@ -91,7 +94,7 @@ impl Life {
         let mut presence = Presence::new(&self.metrics);
         let answering = async {
             let mut told = Told::default();
-            let answer = contained(self.phases(&arrival, body, &mut told)).await.unwrap_or_else(|Panicked| {
+            let answer = contained(self.phases(&arrival, &mut body, &mut told)).await.unwrap_or_else(|Panicked| {
                 self.metrics.panics.inc();
                 Err(internal())
             });
@@ -102,11 +105,17 @@ impl Life {
         };
         let http = answering.instrument(span).await;
         presence.answered = true;
+        // Who waits to be told to go on sends nothing after a refusal.
+        if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
+            let (limits, clock) = (&settings.config, self.clock.clone());
+            let limit = limits.body_bytes.saturating_mul(UNWANTED);
+            tokio::spawn(parse::body::drain(body, limit, clock, started.after(limits.request_time)));
+        }
         http
     }
 
     /// The phases in their order.
-    async fn phases(&self, arrival: &Arrival<'_>, body: Incoming, told: &mut Told) -> Result<Response, Refusal> {
+    async fn phases(&self, arrival: &Arrival<'_>, body: &mut Incoming, told: &mut Told) -> Result<Response, Refusal> {
         if arrival.peer.framing.is_ambiguous() {
             let text = "a request must not have both Transfer-Encoding and Content-Length";
             return Err(Refusal::new(Fault::CannotParse, text));
@@ -141,7 +150,7 @@ impl Life {
         caller: &Caller,
         provider: &str,
         arrival: &Arrival<'_>,
-        body: Incoming,
+        body: &mut Incoming,
     ) -> Result<Response, Refusal> {
         let (parts, limits) = (arrival.parts, &arrival.settings.config);
         webhook::check(hooks, parts, caller, provider)?;
@@ -167,7 +176,7 @@ impl Life {
         arrival: &Arrival<'_>,
         head: Head,
         caller: Arc<Caller>,
-        body: Incoming,
+        body: &mut Incoming,
     ) -> Result<(Arc<Request>, parse::body::ReadBody), Refusal> {
         let (limits, headers) = (&arrival.settings.config, &arrival.parts.headers);
         let deadline = arrival.started.after(limits.request_time);

@@ -14,6 +14,7 @@ use crate::access::interaction::Action;
 pub(super) fn statement(offers: &Offers, base: &str, now: Timestamp) -> Result<String, serde_json::Error> {
     serde_json::to_string(&Statement {
         resource_type: "CapabilityStatement",
+        name: "Silta",
         status: "active",
         date: now.to_zoned(TimeZone::UTC).date().to_string(),
         publisher: "Silta",
@@ -73,6 +74,7 @@ fn operations<'a>(operations: impl IntoIterator<Item = &'a (String, String)>) ->
 #[serde(rename_all = "camelCase")]
 struct Statement<'a> {
     resource_type: &'static str,
+    name: &'static str,
     status: &'static str,
     date: String,
     publisher: &'static str,

@@ -193,7 +193,8 @@ fn refused(refusal: &Refusal, asked: &Asked<'_>) -> Http {
         let wait = refusal.retry_after.map_or(DEFAULT_WAIT, |wait| wait.as_secs().max(1));
         headers.insert(RETRY_AFTER, HeaderValue::from(wait));
     }
-    if !refusal.allow.is_empty() {
+    // A 405 says what the address does take, be it nothing (RFC 9110, 15.5.6).
+    if status == StatusCode::METHOD_NOT_ALLOWED {
         set(headers, ALLOW, &refusal.allow.join(", "));
     }
     http

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use silta_engine::definitions::{Kind, Model};
 
 use super::health::{self, Guarded};
 use super::metrics::Metrics;
@@ -269,6 +270,9 @@ fn connect(name: &str, config: &Config, setup: &Setup<'_>) -> Result<Connection,
         setup.metrics.of(name),
     )
     .map_err(|error| error.under("health"))?;
+    if let Some(name) = adapter.capabilities().types.keys().find(|name| !is_resource(name)) {
+        return Err(SetupError::new("", format!("`{name}` is not a resource type of FHIR R4")));
+    }
     Ok(Connection {
         name: Arc::from(name),
         mode: config.mode,
@@ -279,6 +283,12 @@ fn connect(name: &str, config: &Config, setup: &Setup<'_>) -> Result<Connection,
         validation: config.validation,
         stale_if_error: config.stale_if_error.map(|wait| wait.0),
     })
+}
+
+/// Whether there can be a resource of a type of this name.
+fn is_resource(name: &str) -> bool {
+    let model = Model::r4();
+    model.type_named(name).is_some_and(|id| model.kind(id) == Kind::Resource && !model.is_abstract(id))
 }
 
 /// A provider that sends to us and is never called.

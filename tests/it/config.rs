@@ -393,6 +393,26 @@ fn the_command_line_tells_done_from_failed_from_wrong() {
     assert_eq!((code, out.ends_with("good.toml: good\n")), (0, true));
     assert!(!folder.path().join("state").exists(), "checking makes nothing");
     let bad = folder.path().join("bad.toml");
+    for (more, expected) in [
+        ("[exchange]\nrealm = 'atlantis'", "exchange.realm: no profiles are of the realm atlantis"),
+        (
+            "[providers.x]\nmode = 'test'\n[providers.x.fhir]\nbase = 'http://127.0.0.1/'\ntypes = { CarePlam = {} }",
+            "providers.x: `CarePlam` is not a resource type of FHIR R4",
+        ),
+        (
+            "[providers.x]\nmode = 'test'\n[providers.x.map]\ntask = 'none'",
+            "providers.x.map: there is no map named none",
+        ),
+        (
+            "[[collect]]\nprovider = 'x'\nfolder = '.'\nname = 'a'\ndone = '.'\nset_aside = '.'",
+            "collect.0.provider: there is no [providers.x]",
+        ),
+    ] {
+        std::fs::write(&bad, configuration(more)).unwrap();
+        let (code, out, error) = run(&["serve", "--check", "--config", bad.to_str().unwrap()]);
+        assert_eq!((code, &*out), (2, ""), "{more}");
+        assert!(error.contains(expected), "{error}");
+    }
     std::fs::write(&bad, configuration("[acess]")).unwrap();
     for arguments in [&["serve", "--check", "--config"][..], &["serve", "--config"]] {
         let arguments: Vec<&str> = arguments.iter().copied().chain([bad.to_str().unwrap()]).collect();

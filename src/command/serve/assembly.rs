@@ -269,7 +269,17 @@ pub(super) fn settings(loaded: &Loaded, clock: &Clock) -> Result<Settings, Confi
 /// Checks what starting would, as far as nothing is made by it: neither a state folder nor a connection.
 pub(super) fn check(loaded: &Loaded, clock: &Clock) -> Result<(), AssemblyError> {
     let maps = maps(loaded)?;
-    providers(loaded, clock, &Metrics::new()?, &maps)?;
+    let registry = providers(loaded, clock, &Metrics::new()?, &maps)?;
+    let config = &loaded.config;
+    Exchange::check_settings(&config.exchange, &registry, &maps).map_err(|errors| first(loaded, &errors))?;
+    let senders = config.mllp.iter().enumerate().map(|(number, one)| (format!("mllp.{number}"), &one.provider));
+    let folders = config.collect.iter().enumerate().map(|(number, one)| (format!("collect.{number}"), &one.provider));
+    for (under, provider) in senders.chain(folders) {
+        if registry.find(provider).is_none() {
+            let error = unknown(provider).under(&under);
+            return Err(loaded.wrong(&error.key, &error.what).into());
+        }
+    }
     let is_development = loaded.config.tls.certificate.is_none() && loaded.config.tls.key.is_none();
     if is_development && !loaded.state().join("ca.pem").exists() {
         return Ok(());
@@ -389,8 +399,12 @@ fn collect(
 fn known(exchange: &Exchange, provider: &str) -> Result<(), SetupError> {
     match exchange.partner(provider) {
         Some(_) => Ok(()),
-        None => Err(SetupError::new("provider", format!("there is no [providers.{provider}]"))),
+        None => Err(unknown(provider)),
     }
+}
+
+fn unknown(provider: &str) -> SetupError {
+    SetupError::new("provider", format!("there is no [providers.{provider}]"))
 }
 
 /// What stands behind the ports: the exchange, and the interface's interactions over it.

@@ -1,5 +1,8 @@
 //! Whether a resource, by its facets, is what a criterion asks for.
 
+use icu_normalizer::DecomposingNormalizerBorrowed;
+use icu_normalizer::properties::CanonicalCombiningClassMapBorrowed;
+
 use super::facet::{Facet, FacetValue};
 use super::interval::Interval;
 use super::parameter::Parameter;
@@ -106,9 +109,10 @@ fn equal_tokens(
     in_system && code.is_none_or(|code| code == is)
 }
 
-/// For strings case does not count (<http://hl7.org/fhir/R4/search.html#string>).
+/// For strings neither case nor accents count (<http://hl7.org/fhir/R4/search.html#string>): "Jarvi" finds Järvi.
 fn folded(text: &str) -> String {
-    text.chars().flat_map(char::to_lowercase).collect()
+    let (accents, letters) = (CanonicalCombiningClassMapBorrowed::new(), DecomposingNormalizerBorrowed::new_nfd());
+    letters.normalize_iter(text.chars().flat_map(char::to_lowercase)).filter(|c| accents.get_u8(*c) == 0).collect()
 }
 
 pub(super) fn unversioned(reference: &str) -> &str {

@@ -1,5 +1,6 @@
 //! Asking one provider: through the cache, within the deadline, and with its answer checked before it is believed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -260,16 +261,15 @@ impl Federation {
     ) -> Result<(), Failure> {
         let of_patients = fetched.resources.iter().filter(|found| found.key.resource_type == PATIENT);
         let (strangers, given): (Vec<&Found>, Vec<&Found>) =
-            of_patients.partition(|found| contradicts(&found.facets, &patient.identifiers));
+            of_patients.partition(|found| contradicts("identifier", &found.facets, &patient.identifiers));
         let (strangers, given) = (keys(&strangers), keys(&given));
-        let mut subjects: Vec<ResourceKey> =
-            fetched.resources.iter().filter_map(|found| subject(&found.key, &found.facets)).collect();
-        subjects.sort();
-        subjects.dedup();
+        let says_whom = !given.is_empty();
+        let about: BTreeSet<ResourceKey> =
+            fetched.resources.iter().flat_map(|found| subjects(&found.key, &found.facets)).collect();
         let asked = patient.person;
         let known = self.store.read(move |view| {
             let (mut others, mut unknown) = (strangers, Vec::new());
-            for key in subjects {
+            for key in about {
                 let person = match view.member(&key)?.and_then(|member| member.resource.person) {
                     Some(person) => Some(person),
                     None => match key.id.split_once('.') {
@@ -295,11 +295,21 @@ impl Federation {
             });
             let answers = futures_util::future::join_all(asking).await;
             others.extend(answers.into_iter().filter(|(_, is_theirs)| !is_theirs).map(|(key, _)| key));
+        } else if says_whom {
+            // It gave the Patients that bear what it was asked by, and these are not among them.
+            others.extend(unknown);
         }
+        let is_others = |found: &Found| {
+            let mut about = subjects(&found.key, &found.facets).peekable();
+            match about.peek() {
+                Some(_) => about.all(|key| others.contains(&key)),
+                None => ["patient", "subject"]
+                    .into_iter()
+                    .any(|parameter| contradicts(parameter, &found.facets, &patient.identifiers)),
+            }
+        };
         let before = fetched.resources.len();
-        fetched.resources.retain(|found| {
-            !others.contains(&found.key) && !subject(&found.key, &found.facets).is_some_and(|key| others.contains(&key))
-        });
+        fetched.resources.retain(|found| !is_others(found));
         let dropped = before.saturating_sub(fetched.resources.len());
         if dropped > 0 {
             tracing::warn!(provider = %source.name, dropped, "a provider answered with resources of another patient");
@@ -328,7 +338,7 @@ impl Federation {
         let answer = Box::pin(self.answer_for(sources, source, key, native.to_owned(), patient.person, deadline)).await;
         answer.is_ok_and(|(fetched, _)| {
             let mut found = fetched.resources.iter().filter(|found| found.key == *key);
-            found.next().is_some_and(|found| !contradicts(&found.facets, &patient.identifiers))
+            found.next().is_some_and(|found| !contradicts("identifier", &found.facets, &patient.identifiers))
         })
     }
 
@@ -337,7 +347,7 @@ impl Federation {
         if part.person.is_some() {
             return Ok(());
         }
-        let Some(key) = subject(&part.key, &part.facets) else { return Ok(()) };
+        let Some(key) = subjects(&part.key, &part.facets).next() else { return Ok(()) };
         part.person = self
             .store
             .read(move |view| {
@@ -414,23 +424,25 @@ fn found(document: Arc<Document>) -> Option<Found> {
     Some(Found { key, facets: facets(&document).into(), updated, document })
 }
 
-/// The Patient that a resource is about, or that it is.
-fn subject(key: &ResourceKey, facets: &[Facet]) -> Option<ResourceKey> {
-    if key.resource_type == "Patient" {
-        return Some(key.clone());
-    }
-    facets.iter().filter(|facet| facet.name == "patient" || facet.name == "subject").find_map(|facet| {
+/// The Patients that a resource is about, or the one that it is.
+fn subjects(key: &ResourceKey, facets: &[Facet]) -> impl Iterator<Item = ResourceKey> {
+    let own = (key.resource_type == PATIENT).then(|| key.clone());
+    let is_patient = own.is_some();
+    let about = facets.iter().filter(|facet| facet.name == "patient" || facet.name == "subject");
+    let about = about.filter_map(|facet| {
         let FacetValue::Reference(reference) = &facet.value else { return None };
         let id = reference.strip_prefix("Patient/")?;
-        Some(ResourceKey::new("Patient", id.split('/').next().unwrap_or(id)))
-    })
+        Some(ResourceKey::new(PATIENT, id.split('/').next().unwrap_or(id)))
+    });
+    own.into_iter().chain(about.filter(move |_| !is_patient))
 }
 
-/// Whether a Patient has another identifier than one asked by, in its system, and not that one.
-fn contradicts(facets: &[Facet], asked: &[Identifier]) -> bool {
+/// Whether somebody is named by another identifier than one asked by, in its system, and not by that one: a Patient by its
+/// own, what is about a Patient by the identifier in its reference.
+fn contradicts(parameter: &str, facets: &[Facet], asked: &[Identifier]) -> bool {
     let own: Vec<(&str, &str)> = facets
         .iter()
-        .filter(|facet| facet.name == "identifier")
+        .filter(|facet| facet.name == parameter)
         .filter_map(|facet| match &facet.value {
             FacetValue::Token { system: Some(system), code } => Some((system.as_str(), code.as_str())),
             _ => None,

@@ -25,7 +25,7 @@ pub(in crate::gateway) struct ReadBody {
 /// # Errors
 /// Larger than the limit, slower than the deadline, cut off, or no memory free for it now.
 pub(in crate::gateway) async fn read(
-    body: Incoming,
+    body: &mut Incoming,
     headers: &HeaderMap,
     limit: usize,
     memory: &Arc<Semaphore>,
@@ -40,7 +40,6 @@ pub(in crate::gateway) async fn read(
     let mut read = ReadBody { bytes: Bytes::new(), share: None };
     let mut text = BytesMut::new();
     let mut shared = 0_usize;
-    let mut body = std::pin::pin!(body);
     loop {
         let frame = clock.deadline(deadline, body.frame()).await.map_err(|_| {
             Refusal::new(Fault::CallerSlow, "the body did not arrive in the time allowed for the request")
@@ -66,4 +65,20 @@ pub(in crate::gateway) async fn read(
     }
     read.bytes = text.freeze();
     Ok(read)
+}
+
+/// Takes what is still coming of a body that nobody wants, and drops it: at most `limit` bytes, until `deadline`. A caller
+/// that writes its whole request before it reads would not see our answer if the connection were closed on it
+/// (RFC 9112, 9.6).
+pub(in crate::gateway) async fn drain(mut body: Incoming, limit: usize, clock: Clock, deadline: Instant) {
+    if body.size_hint().lower() > limit as u64 {
+        return;
+    }
+    let mut left = limit;
+    while let Ok(Some(Ok(frame))) = clock.deadline(deadline, body.frame()).await {
+        left = match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(left) => left,
+            None => return,
+        };
+    }
 }

@@ -324,6 +324,46 @@ routing = { municipalities = ["837"], services = [] }
     assert!(!text.contains("140347-9120"), "{text}");
 }
 
+#[tokio::test]
+async fn a_caller_cannot_say_that_a_resource_comes_from_somebody_else() {
+    let station = Station::start(&hospital(1)).await;
+    let mut line = station.line().await;
+    is(&ask(&mut line, &admission("A1")).await, "AA", "");
+    let patient = station.search("Patient", &[("identifier", "urn:oid:1.2.246.21|140347-9120")]).await;
+    let id = patient["entry"][0]["resource"]["id"].as_str().unwrap();
+    let claim = json!({"source": "urn:silta:provider:hospital", "tag": [{"code": "mine"}]});
+    let order = json!({
+        "resourceType": "ServiceRequest", "meta": claim, "status": "active", "intent": "order",
+        "subject": {"reference": format!("Patient/{id}")},
+        "performer": [{"identifier": {"system": "urn:test", "value": "county"}}]
+    });
+    let made = station.post("/ServiceRequest", "application/fhir+json", order.to_string()).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let meta = &made.json()["meta"];
+    assert_eq!(
+        (&meta["source"], &meta["tag"][0]["code"], &meta["versionId"]),
+        (&Value::Null, &json!("mine"), &json!("1"))
+    );
+    // The Task of an order of the hospital's is the hospital's, whatever is said when it is changed.
+    is(&ask(&mut line, &referral("R1", "ASIAKASOHJAUS")).await, "AA", "");
+    let own = made.json()["id"].as_str().unwrap().to_owned();
+    let referred = station.search("Task", &[("patient", id)]).await;
+    let tasks = referred["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]);
+    for task in tasks.filter(|resource| resource["resourceType"] == "Task") {
+        let mut changed = task.clone();
+        changed["meta"] = json!({"source": "urn:silta:provider:county"});
+        changed["description"] = json!("changed");
+        let put = station.put(&format!("/Task/{}", task["id"].as_str().unwrap()), "W/\"1\"", changed.to_string()).await;
+        assert_eq!(put.status, 200, "{}", put.text);
+        let after = put.json();
+        assert_eq!(after["meta"]["source"], task["meta"]["source"]);
+        assert_eq!(after["meta"]["source"].is_null(), task["id"] == own.as_str());
+        assert_eq!(after["meta"]["versionId"], "2");
+    }
+    assert_eq!(referred["total"], 2);
+    drop(station.stop().await);
+}
+
 /// A county that answers with what it has in hand.
 fn county(port: u16) -> String {
     format!(

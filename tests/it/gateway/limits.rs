@@ -32,6 +32,35 @@ async fn a_body_over_the_limit_is_refused_however_it_comes_and_one_at_the_limit_
 }
 
 #[tokio::test]
+async fn who_writes_a_whole_request_before_reading_sees_why_it_is_refused() {
+    let site = Plan::usual().with(|server| server.body_bytes = 2 << 20).start().await;
+    let head = |path: &str| {
+        format!(
+            "PUT {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
+             content-type: application/fhir+json\r\ncontent-length: {}\r\n\r\n",
+            county_secret(),
+            6 << 20
+        )
+    };
+    for (path, status) in [("/CarePlan/1", "413"), ("/Binary/1", "405"), ("/nothing", "404")] {
+        let mut stream = site.raw("http/1.1").await;
+        stream.write_all(head(path).as_bytes()).await.unwrap();
+        soon(stream.write_all(&vec![b' '; 6 << 20])).await.unwrap();
+        let mut answer = [0; 12];
+        soon(stream.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(std::str::from_utf8(&answer).unwrap(), format!("HTTP/1.1 {status}"), "{path}");
+        // The connection goes on.
+        stream.write_all(b"GET /metadata HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut rest = Vec::new();
+        let _ = soon(stream.read_to_end(&mut rest)).await;
+        assert!(String::from_utf8_lossy(&rest).contains("HTTP/1.1 200"), "{path}");
+    }
+    let by_h2 = site.county().put(site.url("/CarePlan/1")).header("content-type", "application/fhir+json");
+    let answer = Answer::to(by_h2.body(vec![b' '; 6 << 20])).await;
+    assert_eq!(answer.issue(), (413, "error".to_owned(), "too-long".to_owned()));
+}
+
+#[tokio::test]
 async fn an_announced_body_over_the_limit_is_refused_unread() {
     let site = Plan::usual().start().await;
     let text = format!(

@@ -70,6 +70,7 @@ async fn what_fhir_defines_is_told_from_what_is_not_offered_and_what_is_unknown(
         if !code.is_empty() {
             assert_eq!(answer.issue(), (status, "error".to_owned(), code.to_owned()), "{method} {path}");
         }
+        assert_eq!(answer.headers.contains_key("allow"), status == 405, "{method} {path}");
     }
     let refused = Answer::to(county.delete(site.url("/CarePlan/1"))).await;
     assert_eq!(refused.header("allow"), "GET, HEAD, PUT");

@@ -95,6 +95,12 @@ interactions = ["*"]
         Answer::to(request.header("content-type", media).body(body)).await
     }
 
+    /// Puts a resource in place of the version that an entity tag names.
+    pub(crate) async fn put(&self, path: &str, version: &str, body: String) -> Answer {
+        let request = self.caller.put(self.url(path)).bearer_auth(&self.secret);
+        Answer::to(request.header("content-type", "application/fhir+json").header("if-match", version).body(body)).await
+    }
+
     pub(crate) async fn search(&self, kind: &str, parameters: &[(&str, &str)]) -> Value {
         self.search_under("", kind, parameters).await
     }

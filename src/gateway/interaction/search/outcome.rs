@@ -29,7 +29,7 @@ pub(super) fn issues(
     let (count, newest) = kept
         .fold((0_usize, None), |(count, newest), part| (count.saturating_add(1), newest.max(Some(part.origin.as_of))));
     let text = match newest {
-        Some(newest) => format!("kept here: {count} resources, the last received {}", age(newest, now)),
+        Some(newest) => format!("kept here: {}, the last received {}", resources(count), age(newest, now)),
         None => "kept here: nothing".to_owned(),
     };
     issues.push(issue("information", "informational", &text, "stored", &[]));
@@ -61,15 +61,16 @@ pub(super) fn issues(
 fn told(report: &Report, now: Timestamp, issues: &mut Vec<Value>) {
     let name = report.provider.as_ref();
     match &report.state {
-        State::Answered { how, as_of, resources, complete, not_searched, warnings } => {
+        State::Answered { how, as_of, resources: count, complete, not_searched, warnings } => {
+            let count = resources(*count);
             let text = match how {
-                How::Live => format!("{name} was asked and answered with {resources} resources"),
-                _ => format!("{name} was asked {} and answered with {resources} resources", age(*as_of, now)),
+                How::Live => format!("{name} was asked and answered with {count}"),
+                _ => format!("{name} was asked {} and answered with {count}", age(*as_of, now)),
             };
             let facts = source(Some(name), *how, *as_of, now);
             issues.push(issue("information", "informational", &text, how.code(), &[facts]));
             if !complete {
-                let text = format!("{name} has more than it gave at once; not all of it is here");
+                let text = format!("not all of what {name} has is here");
                 issues.push(issue("warning", "incomplete", &text, "partial", &[]));
             }
             if !not_searched.is_empty() {
@@ -81,12 +82,9 @@ fn told(report: &Report, now: Timestamp, issues: &mut Vec<Value>) {
                 issue(warning.severity.unwrap_or("warning"), warning.fault.issue_code(), &text, "", &[named(name)])
             }));
         }
-        State::Stale { failure, as_of, resources } => {
-            let when = age(*as_of, now);
-            let text = format!(
-                "{name} did not answer ({}); its answer of {when} is given, {resources} resources",
-                failure.text
-            );
+        State::Stale { failure, as_of, resources: count } => {
+            let (when, count) = (age(*as_of, now), resources(*count));
+            let text = format!("{name} did not answer ({}); its answer of {when} is given, {count}", failure.text);
             let facts = source(Some(name), How::Stale, *as_of, now);
             issues.push(issue("warning", failure.fault.issue_code(), &text, "stale", &[facts]));
         }
@@ -103,6 +101,10 @@ fn told(report: &Report, now: Timestamp, issues: &mut Vec<Value>) {
             issues.push(issue("information", "informational", &text, "not-asked", &[named(name)]));
         }
     }
+}
+
+fn resources(count: usize) -> String {
+    format!("{count} resource{}", if count == 1 { "" } else { "s" })
 }
 
 fn named(name: &str) -> Value {
