@@ -125,6 +125,9 @@ struct Inner {
     addresses: ArcSwap<Arc<[String]>>,
 }
 
+/// The providers, by name.
+type Partners = BTreeMap<String, Arc<Partner>>;
+
 impl std::fmt::Debug for Exchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Exchange").field("partners", &self.0.partners.keys()).finish_non_exhaustive()
@@ -169,7 +172,7 @@ impl Exchange {
         registry: &Registry,
         maps: &Maps,
         secret: &[u8],
-    ) -> Result<(BTreeMap<String, Arc<Partner>>, Profiles), Vec<SetupError>> {
+    ) -> Result<(Partners, Profiles), Vec<SetupError>> {
         let (mut partners, mut wrong) = (BTreeMap::new(), Vec::new());
         let profiles = match &config.realm {
             Some(realm) => Profiles::of_realm(realm).unwrap_or_else(|error| {
