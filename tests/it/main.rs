@@ -40,3 +40,4 @@ mod v2_grouping;
 mod v2_rules;
 mod v2_schema;
 mod validation;
+mod validation_rules;

@@ -234,7 +234,7 @@ fn the_finnish_patient_has_one_official_identifier_a_municipality_and_a_label() 
             (
                 r#""valueCoding":{"system":"urn:oid:1.2.246.537.6.21","code":"837"}"#,
                 r#""valueString":"Tampere""#,
-                "Patient.extension[0].value.ofType(string) Extension.value[x]",
+                "Patient.extension[0] Extension.value[x]",
             ),
         ],
     );

@@ -137,6 +137,12 @@ impl XmlReader<'_> {
                 Ok(Event::End(_)) => depth -= 1,
                 Ok(Event::Eof) => return self.fail(SyntaxFault::Ends, reader.buffer_position()),
                 Ok(Event::DocType(_)) => return self.fail(SyntaxFault::DocumentType, reader.buffer_position()),
+                // Without a document type there are no other entities, those of XHTML included.
+                Ok(Event::GeneralRef(name))
+                    if !name.starts_with('#') && !matches!(&*name, "lt" | "gt" | "amp" | "quot" | "apos") =>
+                {
+                    return self.fail(SyntaxFault::Entity, reader.buffer_position());
+                }
                 Ok(_) => {}
                 Err(_) => return self.fail(SyntaxFault::NotWellFormed, reader.error_position()),
             }

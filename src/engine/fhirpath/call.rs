@@ -374,14 +374,13 @@ impl<'d> Machine<'_, 'd> {
         }
     }
 
-    /// A type of the core is decided by the model; a profile by the host.
+    /// By the host; where that does not know, a type of the core by the model.
     fn conforms(&self, node: Node<'d>, canonical: &str) -> Option<bool> {
-        if let Some(name) = canonical.strip_prefix("http://hl7.org/fhir/StructureDefinition/")
-            && let Some(wanted) = self.plan.model.type_named(name)
-        {
-            return Some(node.type_id().is_some_and(|held| self.plan.model.is_a(held, wanted)));
-        }
-        self.context.host.conforms_to(node, canonical)
+        self.context.host.conforms_to(node, canonical).or_else(|| {
+            let name = canonical.strip_prefix("http://hl7.org/fhir/StructureDefinition/")?;
+            let wanted = self.plan.model.type_named(name)?;
+            Some(node.type_id().is_some_and(|held| self.plan.model.is_a(held, wanted)))
+        })
     }
 
     fn descend(&self, node: Node<'d>, sink: Sink<'_, 'd>) -> Result<Flow, EvalError> {

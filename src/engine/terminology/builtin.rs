@@ -8,6 +8,8 @@ pub(super) fn predicate(system: &str) -> Option<fn(&str) -> bool> {
         "http://unitsofmeasure.org" => is_ucum,
         "urn:iso:std:iso:4217" => is_currency,
         "urn:iso:std:iso:3166" => is_country,
+        "urn:iso:std:iso:3166:-2" => is_subdivision,
+        "http://unstats.un.org/unsd/methods/m49/m49.htm" => is_region,
         _ => return None,
     })
 }
@@ -57,6 +59,16 @@ fn is_country(code: &str) -> bool {
         (1..=3).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
     });
     (letters || digits) && subdivision
+}
+
+/// Two capital letters and a subdivision of that country.
+fn is_subdivision(code: &str) -> bool {
+    code.as_bytes().get(2) == Some(&b'-') && is_country(code)
+}
+
+/// Three digits.
+fn is_region(code: &str) -> bool {
+    code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Atoms of UCUM that take a metric prefix.

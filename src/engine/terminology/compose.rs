@@ -1,8 +1,9 @@
 //! Value sets and code systems as they are published, from the compiled core or from a package.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 
 use crate::definitions::{CodeSystem, Model};
@@ -17,6 +18,8 @@ pub(super) struct Part {
     pub(super) exclude: bool,
     pub(super) system: String,
     pub(super) codes: Vec<String>,
+    /// What the value set calls its codes: code and name.
+    pub(super) names: Vec<(String, String)>,
     /// Property, operation, value.
     pub(super) filters: Vec<(String, String, String)>,
     pub(super) value_sets: Vec<String>,
@@ -29,6 +32,8 @@ pub(super) struct Composed {
     pub(super) parts: Vec<Part>,
     /// An expansion that is given and whole: system and code.
     pub(super) expansion: Option<Vec<(String, String)>>,
+    /// What an expansion calls its codes: code and name in small letters.
+    pub(super) names: Vec<(String, String)>,
 }
 
 fn text(value: &Value, key: &str) -> String {
@@ -52,6 +57,7 @@ impl Composed {
                 exclude: include.is_exclude(),
                 system: include.system().to_owned(),
                 codes: include.concepts().map(|(code, _)| code.to_owned()).collect(),
+                names: Vec::new(),
                 filters: include
                     .filters()
                     .map(|(property, operation, value)| (property.to_owned(), operation.to_owned(), value.to_owned()))
@@ -59,15 +65,16 @@ impl Composed {
                 value_sets: include.value_sets().map(str::to_owned).collect(),
             })
             .collect();
-        Some(Self { url: url.to_owned(), parts, expansion: None })
+        Some(Self { url: url.to_owned(), parts, expansion: None, names: Vec::new() })
     }
 
-    fn of_package(found: &Canonical) -> Self {
+    pub(super) fn of_package(found: &Canonical) -> Self {
         let compose = found.content.get("compose").unwrap_or(&Value::Null);
         let part = |include: &Value, exclude| Part {
             exclude,
             system: text(include, "system"),
             codes: list(include, "concept").iter().map(|concept| text(concept, "code")).collect(),
+            names: list(include, "concept").iter().flat_map(names_of).collect(),
             filters: list(include, "filter")
                 .iter()
                 .map(|filter| (text(filter, "property"), text(filter, "op"), text(filter, "value")))
@@ -84,7 +91,26 @@ impl Composed {
             contained(list(expansion, "contains"), &mut codes);
             codes
         });
-        Self { url: found.url.clone(), parts, expansion }
+        let mut names = Vec::new();
+        named(list(found.content.get("expansion").unwrap_or(&Value::Null), "contains"), &mut names);
+        Self { url: found.url.clone(), parts, expansion, names }
+    }
+}
+
+/// The display and the designations of a concept, each with its code.
+fn names_of(concept: &Value) -> impl Iterator<Item = (String, String)> {
+    let code = text(concept, "code");
+    let designations = list(concept, "designation").iter().map(|held| text(held, "value"));
+    std::iter::once(text(concept, "display"))
+        .chain(designations)
+        .filter(|name| !name.is_empty())
+        .map(move |name| (code.clone(), name.to_lowercase()))
+}
+
+fn named(from: &[Value], names: &mut Vec<(String, String)>) {
+    for one in from {
+        names.extend(names_of(one));
+        named(list(one, "contains"), names);
     }
 }
 
@@ -125,13 +151,6 @@ impl<'a> System<'a> {
         model.code_system(url.split('|').next().unwrap_or(url)).map(Self::Core)
     }
 
-    pub(super) fn url(&self) -> &str {
-        match self {
-            Self::Core(system) => system.url(),
-            Self::Package(found) => &found.url,
-        }
-    }
-
     /// Whether a code that is not here is wrong. A core system that lists nothing is one that is kept elsewhere.
     pub(super) fn is_complete(&self) -> bool {
         match self {
@@ -170,16 +189,26 @@ impl<'a> System<'a> {
         self.concepts().into_iter().map(|(code, ..)| code.into_boxed_str()).collect()
     }
 
-    pub(super) fn display(&self, code: &str) -> Option<String> {
-        let same = |held: &str| held == code || (!self.is_case_sensitive() && held.eq_ignore_ascii_case(code));
-        match self {
-            Self::Core(system) => {
-                system.concepts().find(|concept| same(concept.code)).map(|concept| concept.display.to_owned())
-            }
-            Self::Package(_) => {
-                self.concepts().into_iter().find(|(held, ..)| same(held)).map(|(_, display, _)| display)
+    /// Its codes with their names.
+    pub(super) fn listing(&self) -> Listing {
+        let is_case_sensitive = self.is_case_sensitive();
+        let fold = |code: &str| -> Box<str> {
+            if is_case_sensitive { Box::from(code) } else { code.to_ascii_lowercase().into_boxed_str() }
+        };
+        let displays =
+            self.concepts().into_iter().map(|(code, display, _)| (fold(&code), display.into_boxed_str())).collect();
+        let mut designations = FxHashSet::default();
+        if let Self::Package(found) = self {
+            let mut open: Vec<&Value> = list(&found.content, "concept").iter().collect();
+            while let Some(concept) = open.pop() {
+                open.extend(list(concept, "concept"));
+                let code = fold(&text(concept, "code"));
+                for held in list(concept, "designation") {
+                    designations.insert((code.clone(), text(held, "value").to_lowercase().into_boxed_str()));
+                }
             }
         }
+        Listing { displays, designations, is_case_sensitive, is_complete: self.is_complete() }
     }
 
     /// The codes below a code; nothing when the system does not have it.
@@ -225,6 +254,32 @@ impl<'a> System<'a> {
             }
         }
         Some(codes)
+    }
+}
+
+/// The codes of a system with their names.
+#[derive(Debug)]
+pub(super) struct Listing {
+    displays: FxHashMap<Box<str>, Box<str>>,
+    /// Other names of codes, in small letters; those of the core are not held.
+    designations: FxHashSet<(Box<str>, Box<str>)>,
+    is_case_sensitive: bool,
+    pub(super) is_complete: bool,
+}
+
+impl Listing {
+    fn fold<'c>(&self, code: &'c str) -> Cow<'c, str> {
+        if self.is_case_sensitive { Cow::Borrowed(code) } else { Cow::Owned(code.to_ascii_lowercase()) }
+    }
+
+    /// The display of a code; empty when it has none, nothing when the system does not list the code.
+    pub(super) fn display(&self, code: &str) -> Option<&str> {
+        self.displays.get(&*self.fold(code)).map(|display| &**display)
+    }
+
+    /// Whether a text is one of the other names of a code.
+    pub(super) fn has_designation(&self, code: &str, wanted: &str) -> bool {
+        self.designations.contains(&(Box::from(&*self.fold(code)), wanted.to_lowercase().into_boxed_str()))
     }
 }
 

@@ -13,12 +13,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustc_hash::FxHashMap;
 
 use crate::definitions::Model;
-use crate::package::library::Library;
+use crate::package::library::{Canonical, Library};
 
 pub use builtin::is_ucum;
 pub use set::{Membership, Set};
 
-use compose::{Composed, System};
+use compose::{Composed, Listing, System};
 
 /// Value sets and code systems of the core and of the packages loaded.
 #[derive(Debug)]
@@ -26,7 +26,11 @@ pub struct Terminology {
     model: Arc<Model>,
     library: Arc<Library>,
     sets: RwLock<FxHashMap<Box<str>, Option<Arc<Set>>>>,
+    listings: RwLock<FxHashMap<Box<str>, Option<Arc<Listing>>>>,
 }
+
+/// Code systems asked for after which those that are not at hand are no longer remembered.
+const MOST_LISTINGS: usize = 4096;
 
 /// What is known of a code in its system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +50,12 @@ impl Terminology {
     /// Over the core and these packages.
     #[must_use]
     pub fn new(model: &Arc<Model>, library: &Arc<Library>) -> Self {
-        Self { model: Arc::clone(model), library: Arc::clone(library), sets: RwLock::new(FxHashMap::default()) }
+        Self {
+            model: Arc::clone(model),
+            library: Arc::clone(library),
+            sets: RwLock::new(FxHashMap::default()),
+            listings: RwLock::new(FxHashMap::default()),
+        }
     }
 
     /// The compiled value set of a canonical (`url` or `url|version`); nothing when it is not at hand.
@@ -58,6 +67,14 @@ impl Terminology {
         let made = self.compile(canonical, &mut Vec::new());
         let mut sets = self.sets.write().unwrap_or_else(PoisonError::into_inner);
         sets.entry(Box::from(canonical)).or_insert(made).clone()
+    }
+
+    /// A value set that is not published by itself, compiled.
+    #[must_use]
+    pub fn compose(&self, value_set: &Canonical) -> Arc<Set> {
+        let mut open = Vec::new();
+        let composed = Composed::of_package(value_set);
+        Arc::new(Set::compile(&composed, &self.model, &self.library, &mut |inner| self.compile(inner, &mut open)))
     }
 
     /// Whether a code is in a value set. Without a system any system of the set will do (elements of type code).
@@ -72,14 +89,34 @@ impl Terminology {
         if let Some(predicate) = builtin::predicate(system) {
             return if predicate(code) { Known::Code { display: String::new() } } else { Known::NoCode };
         }
-        let Some(system) = System::find(&self.model, &self.library, system) else { return Known::NoSystem };
-        if let Some(display) = system.display(code) {
-            return Known::Code { display };
+        let Some(listing) = self.listing(system) else { return Known::NoSystem };
+        if let Some(display) = listing.display(code) {
+            return Known::Code { display: display.to_owned() };
         }
-        if builtin::is_pattern_code(system.url(), code) {
+        if builtin::is_pattern_code(system.split('|').next().unwrap_or(system), code) {
             return Known::Code { display: String::new() };
         }
-        if system.is_complete() { Known::NoCode } else { Known::NoSystem }
+        if listing.is_complete { Known::NoCode } else { Known::NoSystem }
+    }
+
+    /// The codes of a system, listed once.
+    fn listing(&self, system: &str) -> Option<Arc<Listing>> {
+        if let Some(held) = self.listings.read().unwrap_or_else(PoisonError::into_inner).get(system) {
+            return held.clone();
+        }
+        let made = System::find(&self.model, &self.library, system).map(|found| Arc::new(found.listing()));
+        let mut listings = self.listings.write().unwrap_or_else(PoisonError::into_inner);
+        if listings.len() >= MOST_LISTINGS && made.is_none() {
+            // Documents name what systems they like: what is not at hand is not remembered without end.
+            return made;
+        }
+        listings.entry(Box::from(system)).or_insert(made).clone()
+    }
+
+    /// Whether a text is one of the other names that a system of a package has for a code.
+    #[must_use]
+    pub fn has_designation(&self, system: &str, code: &str, text: &str) -> bool {
+        self.listing(system).is_some_and(|listing| listing.has_designation(code, text))
     }
 
     /// Whether `code` is `ancestor` or below it in the system's hierarchy; nothing when the system is not at hand.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
 use crate::definitions::Model;
 use crate::package::library::Library;
 
@@ -26,6 +28,8 @@ pub struct Set {
     includes: Vec<Compiled>,
     excludes: Vec<Compiled>,
     expansion: Option<Vec<(String, String)>>,
+    /// Names that it gives to its codes: code and name in small letters.
+    names: FxHashSet<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -47,6 +51,8 @@ enum Decider {
     /// The codes known; others may be in it.
     Partly(Codes),
     Predicate(fn(&str) -> bool),
+    /// Some of those that hold.
+    PredicatePartly(fn(&str) -> bool),
 }
 
 impl Set {
@@ -62,7 +68,8 @@ impl Set {
             let compiled = Compiled { system: part.system.clone(), codes: decider(part, model, library), within };
             if part.exclude { &mut excludes } else { &mut includes }.push(compiled);
         }
-        Self { url: composed.url.clone(), includes, excludes, expansion: composed.expansion.clone() }
+        let names = composed.parts.iter().flat_map(|part| &part.names).chain(&composed.names).cloned().collect();
+        Self { url: composed.url.clone(), includes, excludes, expansion: composed.expansion.clone(), names }
     }
 
     /// Its canonical.
@@ -89,6 +96,19 @@ impl Set {
             (Membership::Unknown, _) => Membership::Unknown,
             (Membership::Out, included) => included,
         }
+    }
+
+    /// Whether it calls a code by this name.
+    #[must_use]
+    pub fn has_name(&self, code: &str, name: &str) -> bool {
+        !self.names.is_empty() && self.names.contains(&(code.to_owned(), name.to_lowercase()))
+    }
+
+    /// Whether all its codes are units of UCUM.
+    #[must_use]
+    pub fn is_units(&self) -> bool {
+        !self.includes.is_empty()
+            && self.includes.iter().all(|part| same_system(&part.system, "http://unitsofmeasure.org"))
     }
 
     /// Whether it takes codes from a system.
@@ -146,6 +166,13 @@ impl Compiled {
                     Membership::Out
                 }
             }
+            Decider::PredicatePartly(holds) => {
+                if holds(code) {
+                    Membership::Unknown
+                } else {
+                    Membership::Out
+                }
+            }
             Decider::Listed { codes, fold_case } => {
                 let found = codes.contains(code)
                     || (*fold_case && codes.iter().any(|held| held.eq_ignore_ascii_case(code)))
@@ -175,10 +202,12 @@ fn decider(part: &Part, model: &Model, library: &Library) -> Decider {
         let codes = part.codes.iter().map(|code| Box::from(code.as_str())).collect();
         return Decider::Listed { codes, fold_case: false };
     }
-    if part.filters.is_empty()
-        && let Some(predicate) = builtin::predicate(&part.system)
-    {
-        return Decider::Predicate(predicate);
+    if let Some(predicate) = builtin::predicate(&part.system) {
+        return if part.filters.is_empty() {
+            Decider::Predicate(predicate)
+        } else {
+            Decider::PredicatePartly(predicate)
+        };
     }
     let Some(system) = System::find(model, library, &part.system) else { return Decider::Partly(Codes::default()) };
     let mut codes: Option<Codes> = None;

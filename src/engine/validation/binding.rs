@@ -4,11 +4,25 @@ use std::sync::Arc;
 
 use crate::definitions::{Strength, TypeId};
 use crate::fhir::document::Node;
-use crate::terminology::Membership;
+use crate::terminology::{Membership, Set};
 
 use super::finding::{Detail, Finding, IssueType, Rule, Severity};
 use super::plan::{Binding, ElementPlan};
 use super::walk::Walk;
+
+/// Whether a coded value is in a value set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Within<'d> {
+    Yes,
+    No {
+        system: Option<&'d str>,
+        code: &'d str,
+    },
+    /// It cannot be decided.
+    Unknown,
+    /// The value has no code.
+    NoCode,
+}
 
 impl<'d> Walk<'_, 'd> {
     pub(super) fn binding(&mut self, node: Node<'d>, type_id: TypeId, element: &ElementPlan) {
@@ -23,52 +37,65 @@ impl<'d> Walk<'_, 'd> {
             self.undecided(node, &binding.url);
             return;
         };
+        match self.within(node, type_name, &set) {
+            Within::Yes => self.named(node, &set),
+            Within::Unknown => self.undecided(node, &binding.url),
+            Within::No { system, code } => self.outside(node, system, code, binding, rule),
+            Within::NoCode if type_name == "CodeableConcept" && binding.strength == Strength::Required => self.error(
+                IssueType::CodeInvalid,
+                rule.clone(),
+                node.id(),
+                Detail::Told(format!("expected a code from the value set {}", binding.url).into()),
+            ),
+            Within::NoCode => {}
+        }
+    }
+
+    /// Notes the displays that a value set gives to its codes.
+    fn named(&mut self, node: Node<'d>, set: &Set) {
+        let codings = node.child(self.validator.names.coding).chain([node]);
+        for coding in codings {
+            if let (Some(code), Some(display)) = (coding.text_at("code"), coding.first("display"))
+                && display.text().is_some_and(|text| set.has_name(code, text))
+            {
+                self.displays.insert(display.id());
+            }
+        }
+    }
+
+    /// Whether a coded value is in a value set; of a CodeableConcept one coding is enough.
+    pub(super) fn within(&self, node: Node<'d>, type_name: &str, set: &Set) -> Within<'d> {
         let names = &self.validator.names;
         let (system, code) = (names.system, names.code);
-        let pair = |node: Node<'d>| {
-            (node.child(system).next().and_then(Node::text), node.child(code).next().and_then(Node::text))
+        let one = |node: Node<'d>| {
+            let system = node.child(system).next().and_then(Node::text);
+            let Some(code) = node.child(code).next().and_then(Node::text) else { return Within::NoCode };
+            match system.map_or(Membership::Out, |system| set.contains(Some(system), code)) {
+                Membership::In => Within::Yes,
+                Membership::Unknown => Within::Unknown,
+                Membership::Out => Within::No { system, code },
+            }
         };
         match type_name {
             "CodeableConcept" => {
-                let mut worst = None;
+                let mut answer = Within::NoCode;
                 for coding in node.child(names.coding) {
-                    let (system, Some(code)) = pair(coding) else { continue };
-                    let answer = match system {
-                        Some(system) => set.contains(Some(system), code),
-                        None => Membership::Out,
-                    };
-                    match answer {
-                        Membership::In => return,
-                        Membership::Unknown => worst = Some((Membership::Unknown, system, code)),
-                        Membership::Out => worst = worst.or(Some((Membership::Out, system, code))),
+                    match (one(coding), answer) {
+                        (Within::Yes, _) => return Within::Yes,
+                        (Within::Unknown, _) => answer = Within::Unknown,
+                        (found @ Within::No { .. }, Within::NoCode) => answer = found,
+                        _ => {}
                     }
                 }
-                match worst {
-                    Some((Membership::Unknown, ..)) => self.undecided(node, &binding.url),
-                    Some((_, system, code)) => self.outside(node, system, code, binding, rule),
-                    None if binding.strength == Strength::Required => self.error(
-                        IssueType::CodeInvalid,
-                        rule.clone(),
-                        node.id(),
-                        Detail::Told(format!("expected a code from the value set {}", binding.url).into()),
-                    ),
-                    None => {}
-                }
+                answer
             }
-            "Coding" | "Quantity" | "SimpleQuantity" | "Money" => {
-                let (system, Some(code)) = pair(node) else { return };
-                match system.map_or(Membership::Out, |system| set.contains(Some(system), code)) {
-                    Membership::In => {}
-                    Membership::Unknown => self.undecided(node, &binding.url),
-                    Membership::Out => self.outside(node, system, code, binding, rule),
-                }
-            }
+            "Coding" | "Quantity" | "SimpleQuantity" | "Money" | "Age" | "Distance" | "Duration" | "Count" => one(node),
             _ => {
-                let Some(code) = node.text() else { return };
+                let Some(code) = node.text() else { return Within::NoCode };
                 match set.contains(None, code) {
-                    Membership::In => {}
-                    Membership::Unknown => self.undecided(node, &binding.url),
-                    Membership::Out => self.outside(node, None, code, binding, rule),
+                    Membership::In => Within::Yes,
+                    Membership::Unknown => Within::Unknown,
+                    Membership::Out => Within::No { system: None, code },
                 }
             }
         }

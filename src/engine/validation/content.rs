@@ -60,3 +60,8 @@ pub(super) fn against(node: Node<'_>, key: &str, bound: &Json) -> Option<Orderin
     };
     compare(&Value::Node(node).lifted()?, &bound).ok().flatten()
 }
+
+/// The number of bytes that a base64 text stands for.
+pub(super) fn decoded_size(data: &str) -> usize {
+    data.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=').count() * 3 / 4
+}

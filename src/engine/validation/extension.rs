@@ -1,9 +1,11 @@
 //! Extensions: known, in their place, and by their definitions.
 
 use crate::fhir::document::Node;
-use crate::fhirpath::{Context, Value};
+use crate::fhirpath::{Context, Value, root_of};
 
 use super::finding::{Detail, IssueType, Rule};
+use super::invariant::Above;
+use super::profile::Profile;
 use super::walk::Walk;
 
 impl<'d> Walk<'_, 'd> {
@@ -52,8 +54,28 @@ impl<'d> Walk<'_, 'd> {
             // It is the holder that has what it may not have.
             let holder = node.parent().unwrap_or(node);
             self.error(IssueType::Extension, Rule::Profile(profile.name.clone()), holder.id(), detail);
+        } else if let Some(holder) = node.parent() {
+            self.context_invariants(holder, &profile);
         }
         self.profile(node, &profile);
+    }
+
+    /// What an extension's definition asks of the element that has it.
+    fn context_invariants(&mut self, holder: Node<'d>, profile: &Profile) {
+        for invariant in &profile.context_invariants {
+            let Some(plan) = self.validator.compiled.plan(&self.validator.model, invariant) else { continue };
+            let host = Above { validator: self.validator };
+            let context = Context {
+                resource: Some(holder.resource()),
+                root_resource: Some(root_of(holder.resource())),
+                host: &host,
+                ..Context::of(holder)
+            };
+            if plan.holds(&context) == Ok(Some(false)) {
+                let detail = Detail::Told(format!("the extension may stand only where this holds: {invariant}").into());
+                self.error(IssueType::Extension, Rule::Profile(profile.name.clone()), holder.id(), detail);
+            }
+        }
     }
 
     fn in_context(&self, node: Node<'d>, contexts: &[(String, String)]) -> bool {
@@ -123,8 +145,7 @@ const ERRATA: [(&str, &str); 5] = [
     ("structuredefinition-normative-version", "Element"),
     ("valueset-concept-comments", "CodeSystem.concept"),
 ];
-const UNDEFINED: [&str; 4] =
-    ["valueset-definition", "questionnaire-allowedResource", "organization-brand", "organization-portal"];
+const UNDEFINED: [&str; 2] = ["valueset-definition", "questionnaire-allowedResource"];
 
 /// Whether a url is in the namespace of FHIR itself, where every extension is published.
 fn is_core(url: &str) -> bool {

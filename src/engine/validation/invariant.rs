@@ -12,8 +12,8 @@ use super::walk::Walk;
 use super::{Validator, narrative};
 
 /// What constraints ask for beyond their document.
-struct Above<'v> {
-    validator: &'v Validator,
+pub(super) struct Above<'v> {
+    pub(super) validator: &'v Validator,
 }
 
 impl Host for Above<'_> {

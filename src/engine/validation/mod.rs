@@ -18,26 +18,33 @@
 //! ```
 
 mod binding;
+mod bundle;
+mod coding;
+mod conformance;
 mod constraint;
 mod content;
 mod extension;
+mod facets;
 mod finding;
 mod invariant;
+mod measure;
 mod narrative;
 mod outcome;
 mod overlay;
 mod plan;
 mod profile;
+mod published;
 mod questionnaire;
 mod reference;
 mod slicing;
+mod text;
 mod walk;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustc_hash::FxHashMap;
 
-use crate::definitions::Model;
+use crate::definitions::{Model, TypeId};
 use crate::fhir::document::{Document, Part};
 use crate::package::library::Library;
 use crate::terminology::Terminology;
@@ -62,7 +69,24 @@ pub struct Validator {
     names: plan::Names,
     compiled: constraint::Compiled,
     profiles: RwLock<FxHashMap<Box<str>, Option<Arc<profile::Profile>>>>,
+    /// Profiles that the guides at hand ask for wherever a resource of a type stands.
+    globals: Vec<(TypeId, Box<str>)>,
     options: Options,
+}
+
+/// Profiles asked for after which those that are not at hand are no longer remembered.
+const MOST_PROFILES: usize = 4096;
+
+/// What the guides of a library ask of every resource of a type.
+fn globals(model: &Model, library: &Library) -> Vec<(TypeId, Box<str>)> {
+    let guides = library.all("ImplementationGuide");
+    let rules = guides.values().flat_map(|guide| facets::list(&guide.content, "global"));
+    rules
+        .filter_map(|rule| {
+            let type_id = model.type_named(facets::text(rule, "type"))?;
+            Some((type_id, Box::from(facets::text_of(rule, "profile")?)))
+        })
+        .collect()
 }
 
 impl Validator {
@@ -78,6 +102,7 @@ impl Validator {
             names: plan::Names::new(model),
             compiled: constraint::Compiled::default(),
             profiles: RwLock::new(FxHashMap::default()),
+            globals: globals(model, &library),
             library,
             options: Options::default(),
         }
@@ -106,8 +131,16 @@ impl Validator {
         if let Some(held) = self.profiles.read().unwrap_or_else(PoisonError::into_inner).get(canonical) {
             return held.clone();
         }
-        let made = profile::compile(&self.model, &self.library, canonical, &mut Vec::new()).ok().map(Arc::new);
+        let made = match canonical.split_once('#') {
+            Some((url, element)) if !url.is_empty() => self.profile(url)?.part(element),
+            _ => profile::compile(&self.model, &self.library, canonical, &mut Vec::new()).ok(),
+        };
+        let made = made.map(Arc::new);
         let mut profiles = self.profiles.write().unwrap_or_else(PoisonError::into_inner);
+        if made.is_none() && profiles.len() >= MOST_PROFILES {
+            // Documents name what profiles they like: what is not at hand is not remembered without end.
+            return None;
+        }
         profiles.entry(Box::from(canonical)).or_insert(made).clone()
     }
 

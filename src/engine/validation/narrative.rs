@@ -20,6 +20,32 @@ pub(super) enum Fault {
     Empty,
     /// An entity that XML does not define.
     Entity,
+    /// A block within a paragraph.
+    Block(String),
+    /// A link, counted from 1, that leads nowhere or does something.
+    Link(usize, Scheme),
+}
+
+/// What is wrong with the address of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// There is none.
+    Empty,
+    /// It runs when it is followed.
+    Active,
+    /// It is a name, not an address.
+    Name,
+}
+
+/// What is looked up in the rest of the resource, and what can be found there.
+#[derive(Debug, Default)]
+pub(super) struct Anchors {
+    /// `#x` of links and images.
+    pub(super) wanted: Vec<String>,
+    /// Values of `id`, and of `name` of `a`.
+    pub(super) there: Vec<String>,
+    /// Languages of the sections: the parts of the narrative that say theirs.
+    pub(super) languages: Vec<String>,
 }
 
 const ELEMENTS: [&str; 61] = [
@@ -146,29 +172,51 @@ fn is_attribute(element: &str, name: &str) -> bool {
 
 /// What is wrong, in the order of the text.
 pub(super) fn faults(text: &str) -> Vec<Fault> {
+    read(text, &mut Anchors::default())
+}
+
+const BLOCKS: [&str; 6] = ["div", "blockquote", "table", "ol", "ul", "p"];
+
+/// What is wrong, in the order of the text; `anchors` takes what the text names.
+pub(super) fn read(text: &str, anchors: &mut Anchors) -> Vec<Fault> {
     let mut reader = Reader::from_str(text);
     let mut faults = Vec::new();
-    let mut depth = 0_u32;
     let mut has_content = false;
     let mut is_first = true;
+    let mut links = 0;
+    // For each open element, whether it is a paragraph or within one.
+    let mut open: Vec<bool> = Vec::new();
     loop {
         match reader.read_event() {
-            Ok(Event::Start(element)) => {
-                start(&element, is_first, &mut faults);
-                has_content |= is_content(&element);
+            Ok(event @ (Event::Start(_) | Event::Empty(_))) => {
+                let (element, is_open) = match &event {
+                    Event::Start(element) => (element, true),
+                    Event::Empty(element) => (element, false),
+                    _ => continue,
+                };
+                start(element, is_first, &mut faults);
+                link(element, &mut links, &mut faults, anchors);
+                let name = element.name();
+                let in_paragraph = open.last().copied().unwrap_or(false);
+                if in_paragraph && BLOCKS.contains(&name.as_ref()) {
+                    faults.push(Fault::Block(name.as_ref().to_owned()));
+                }
+                if open.len() == 1 && name.as_ref() == "div" {
+                    anchors.languages.extend(attribute(element, "xml:lang"));
+                }
+                has_content |= is_content(element);
                 is_first = false;
-                depth += 1;
+                if is_open {
+                    open.push(in_paragraph || name.as_ref() == "p");
+                }
             }
-            Ok(Event::Empty(element)) => {
-                start(&element, is_first, &mut faults);
-                has_content |= is_content(&element);
-                is_first = false;
+            Ok(Event::End(_)) => {
+                open.pop();
             }
-            Ok(Event::End(_)) => depth = depth.saturating_sub(1),
             Ok(Event::Text(piece)) => {
                 let is_blank = piece.chars().all(char::is_whitespace);
                 has_content |= !is_blank;
-                if depth == 0 && !is_blank {
+                if open.is_empty() && !is_blank {
                     faults.push(Fault::Malformed);
                 }
             }
@@ -192,12 +240,43 @@ pub(super) fn faults(text: &str) -> Vec<Fault> {
             return faults;
         }
     }
-    if depth > 0 || is_first {
+    if !open.is_empty() || is_first {
         faults.push(Fault::Malformed);
     } else if !has_content {
         faults.push(Fault::Empty);
     }
     faults
+}
+
+fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
+    let found = element.try_get_attribute(name).ok().flatten()?;
+    Some(found.value.to_string())
+}
+
+/// The links and images, and what they may lead to.
+fn link(element: &BytesStart<'_>, links: &mut usize, faults: &mut Vec<Fault>, anchors: &mut Anchors) {
+    anchors.there.extend(attribute(element, "id"));
+    let name = element.name();
+    let target = match name.as_ref() {
+        "a" => {
+            anchors.there.extend(attribute(element, "name"));
+            attribute(element, "href")
+        }
+        "img" => attribute(element, "src"),
+        _ => None,
+    };
+    let Some(target) = target else { return };
+    *links += 1;
+    let scheme = target.split_once(':').map(|(scheme, _)| scheme.trim().to_ascii_lowercase());
+    if let Some(fragment) = target.strip_prefix('#').filter(|fragment| !fragment.is_empty()) {
+        anchors.wanted.push(fragment.to_owned());
+    } else if target.trim().is_empty() {
+        faults.push(Fault::Link(*links, Scheme::Empty));
+    } else if matches!(scheme.as_deref(), Some("javascript" | "vbscript")) {
+        faults.push(Fault::Link(*links, Scheme::Active));
+    } else if name.as_ref() == "a" && matches!(scheme.as_deref(), Some("urn" | "cid")) {
+        faults.push(Fault::Link(*links, Scheme::Name));
+    }
 }
 
 fn is_content(element: &BytesStart<'_>) -> bool {

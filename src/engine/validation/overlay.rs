@@ -3,11 +3,15 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::definitions::TypeId;
+use crate::definitions::{Strength, TypeId};
 use crate::fhir::document::{Children, Node, NodeId};
+use crate::fhirpath::matches_fully;
 
+use super::binding::Within;
 use super::content;
+use super::facets::More;
 use super::finding::{Detail, Finding, IssueType, Rule, Severity};
+use super::plan::Binding;
 use super::profile::{Profile, Rules, TypeRule};
 use super::walk::Walk;
 
@@ -63,6 +67,12 @@ impl<'d> Walk<'_, 'd> {
     /// Judges a node by what a profile says of its element.
     pub(super) fn rules(&mut self, node: Node<'d>, rules: &Rules, is_root: bool) {
         let rule = || Rule::Profile(rules.id.clone());
+        if let Some(types) = &rules.types
+            && !self.types(node, rules, types)
+        {
+            // What is said of another type is not said of this.
+            return;
+        }
         if let Some(fixed) = &rules.fixed
             && !content::has(node, fixed, true)
         {
@@ -93,7 +103,12 @@ impl<'d> Walk<'_, 'd> {
         }
         if let Some(binding) = &rules.binding {
             let binding = Arc::clone(binding);
-            self.bound(node, node.type_name(), &binding, &rule());
+            if !self.is_for_another_type(node, rules, &binding) {
+                self.bound(node, node.type_name(), &binding, &rule());
+            }
+        }
+        if let Some(more) = rules.more.clone() {
+            self.more(node, &more, &rule());
         }
         if !rules.constraints.is_empty() {
             // A rule on the element that holds a resource is one of the resource around.
@@ -103,15 +118,12 @@ impl<'d> Walk<'_, 'd> {
             };
             self.constraints(node, resource, &rules.constraints);
         }
-        if let Some(types) = &rules.types
-            && !self.types(node, rules, types)
-        {
-            // What is said of another type's children is not said of these.
-            return;
-        }
         for child in &rules.children {
             let nodes: Vec<Node<'d>> = repetitions(node, &child.name).collect();
             self.count(node, child, &child.name, nodes.len());
+            if let Some(more) = child.more.clone() {
+                self.any_bound(node, &nodes, &more, &Rule::Profile(child.id.clone()));
+            }
             for node in &nodes {
                 self.rules(*node, child, false);
             }
@@ -120,6 +132,70 @@ impl<'d> Walk<'_, 'd> {
             {
                 self.slices(node, &nodes, child, slicing, &child.slices);
             }
+        }
+    }
+
+    /// Whether a binding to units is meant for the quantities among the types of a choice, and this is none.
+    fn is_for_another_type(&self, node: Node<'d>, rules: &Rules, binding: &Binding) -> bool {
+        let is_concept = matches!(node.type_name(), "CodeableConcept" | "Coding" | "string");
+        let has_quantity = rules.types.as_ref().is_none_or(|types| types.iter().any(|one| &*one.code == "Quantity"));
+        is_concept && has_quantity && binding.set(&self.validator.terminology).is_some_and(|set| set.is_units())
+    }
+
+    /// Judges a value by what extensions of the definition say of it.
+    fn more(&mut self, node: Node<'d>, more: &More, rule: &Rule) {
+        if let Some(text) = node.text() {
+            let length = text.chars().count() as u64;
+            let decimals = text.split_once('.').map_or(0, |(_, after)| after.len() as u64);
+            let is_wrong = if more.min_length.is_some_and(|least| length < least) {
+                Some("the text is shorter than the profile allows")
+            } else if more.regex.as_ref().is_some_and(|regex| matches_fully(text, regex) == Some(false)) {
+                Some("the text does not match the pattern of the profile")
+            } else if node.type_name() == "decimal" && more.max_decimals.is_some_and(|most| decimals > most) {
+                Some("there are more places after the point than the profile allows")
+            } else {
+                None
+            };
+            if let Some(says) = is_wrong {
+                self.error(IssueType::Value, rule.clone(), node.id(), Detail::Says(says));
+            }
+        }
+        let data = match node.type_name() {
+            "base64Binary" => node.text(),
+            "Attachment" => node.text_at("data"),
+            _ => None,
+        };
+        if let (Some(most), Some(data)) = (more.max_size, data)
+            && content::decoded_size(data) as u64 > most
+        {
+            self.error(
+                IssueType::Value,
+                rule.clone(),
+                node.id(),
+                Detail::Says("there are more bytes than the profile allows"),
+            );
+        }
+        for one in more.bindings.iter().filter(|one| !one.any) {
+            self.bound(node, node.type_name(), &one.binding, rule);
+        }
+        if !more.languages.is_empty() {
+            self.sections(node, &more.languages, rule);
+        }
+    }
+
+    /// Bindings that one of the repetitions must meet.
+    fn any_bound(&mut self, holder: Node<'d>, nodes: &[Node<'d>], more: &More, rule: &Rule) {
+        for one in more.bindings.iter().filter(|one| one.any) {
+            let Some(set) = one.binding.set(&self.validator.terminology).cloned() else { continue };
+            let found: Vec<Within<'_>> = nodes.iter().map(|node| self.within(*node, node.type_name(), &set)).collect();
+            if found.iter().any(|found| !matches!(found, Within::No { .. })) || found.is_empty() {
+                continue;
+            }
+            let at = nodes.first().filter(|_| nodes.len() == 1).unwrap_or(&holder).id();
+            let detail = Detail::Told(format!("expected a code from the value set {}", one.binding.url).into());
+            let is_error = one.binding.strength == Strength::Required;
+            let severity = if is_error { Severity::Error } else { Severity::Warning };
+            self.push(Finding { severity, issue: IssueType::CodeInvalid, rule: rule.clone(), at, detail });
         }
     }
 
@@ -153,7 +229,11 @@ impl<'d> Walk<'_, 'd> {
         if fitting.is_empty() {
             let allowed: Vec<&str> = types.iter().map(|rule| &*rule.code).collect();
             let detail = Detail::Told(format!("found {}, expected {}", node.type_name(), allowed.join(" or ")).into());
-            self.error(IssueType::Structure, Rule::Profile(rules.id.clone()), node.id(), detail);
+            // An extension has another value than it may have: it is the extension that is wrong. So is the holder where
+            // a choice is left among several types.
+            let holder = node.parent().filter(|parent| allowed.len() > 1 || parent.type_name() == "Extension");
+            let at = holder.unwrap_or(node).id();
+            self.error(IssueType::Structure, Rule::Profile(rules.id.clone()), at, detail);
             return false;
         }
         let is_extension = node.type_name() == "Extension";

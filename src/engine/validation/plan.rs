@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::definitions::{ElementId, Kind, Model, Strength, Symbol, TypeId};
+use crate::package::library::Canonical;
 use crate::terminology::{Set, Terminology};
 
 /// The plans of all types, made one by one as documents need them.
@@ -34,6 +35,14 @@ pub(super) enum Special {
     Narrative,
     Attachment,
     Response,
+    MeasureReport,
+    Structure,
+    SearchParameter,
+    Capability,
+    Questionnaire,
+    Coding,
+    Identifier,
+    Observation,
 }
 
 /// How JSON writes a primitive.
@@ -65,16 +74,28 @@ pub(super) struct ElementPlan {
 pub(super) struct Binding {
     pub(super) strength: Strength,
     pub(super) url: Arc<str>,
+    /// The value set itself, where the profile contains it.
+    contained: Option<Arc<Canonical>>,
     set: OnceLock<Option<Arc<Set>>>,
 }
 
 impl Binding {
     pub(super) fn new(strength: Strength, url: &str) -> Self {
-        Self { strength, url: Arc::from(url), set: OnceLock::new() }
+        Self { strength, url: Arc::from(url), contained: None, set: OnceLock::new() }
+    }
+
+    /// To a value set that the profile contains.
+    pub(super) fn to_contained(strength: Strength, value_set: Canonical) -> Self {
+        let url = Arc::from(value_set.url.as_str());
+        Self { strength, url, contained: Some(Arc::new(value_set)), set: OnceLock::new() }
     }
 
     pub(super) fn set(&self, terminology: &Terminology) -> Option<&Arc<Set>> {
-        self.set.get_or_init(|| terminology.value_set(&self.url)).as_ref()
+        let find = || match &self.contained {
+            Some(value_set) => Some(terminology.compose(value_set)),
+            None => terminology.value_set(&self.url),
+        };
+        self.set.get_or_init(find).as_ref()
     }
 }
 
@@ -108,6 +129,14 @@ impl TypePlan {
                 "Narrative" => Special::Narrative,
                 "Attachment" => Special::Attachment,
                 "QuestionnaireResponse" => Special::Response,
+                "MeasureReport" => Special::MeasureReport,
+                "StructureDefinition" => Special::Structure,
+                "SearchParameter" => Special::SearchParameter,
+                "CapabilityStatement" => Special::Capability,
+                "Questionnaire" => Special::Questionnaire,
+                "Coding" => Special::Coding,
+                "Identifier" => Special::Identifier,
+                "Observation" => Special::Observation,
                 _ => Special::None,
             },
             lexical: match name {

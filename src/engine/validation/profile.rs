@@ -12,6 +12,7 @@ use crate::package::library::{Canonical, Library};
 use crate::package::place::{Places, Step};
 
 use super::constraint::Constraint;
+use super::facets::{IMPOSE, More, extensions, list, strings, text, text_of, type_profiles};
 use super::plan::Binding;
 
 /// A profile.
@@ -23,9 +24,11 @@ pub(super) struct Profile {
     pub(super) root: Rules,
     /// For extensions: where they may stand: kind and expression.
     pub(super) contexts: Vec<(String, String)>,
-    pub(super) is_modifier: bool,
-    /// The profiles that what conforms to it must conform to as well.
+    /// For extensions: what must hold of the element that has it.
+    pub(super) context_invariants: Vec<Arc<str>>,
+    /// Profiles that whatever conforms to this one must conform to as well.
     pub(super) imposed: Vec<Arc<str>>,
+    pub(super) is_modifier: bool,
     /// What is wrong with the definition itself.
     pub(super) fault: Option<&'static str>,
 }
@@ -47,6 +50,8 @@ pub(super) struct Rules {
     pub(super) least: Option<(Arc<str>, Arc<Value>)>,
     pub(super) greatest: Option<(Arc<str>, Arc<Value>)>,
     pub(super) max_length: Option<u32>,
+    /// What extensions of the definition say; most have none.
+    pub(super) more: Option<Arc<More>>,
     pub(super) binding: Option<Arc<Binding>>,
     pub(super) constraints: Arc<Vec<Constraint>>,
     pub(super) children: Vec<Rules>,
@@ -93,25 +98,16 @@ pub(super) enum Openness {
     OpenAtEnd,
 }
 
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value.get(key).and_then(Value::as_str).unwrap_or("")
-}
-
-fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
-    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-fn strings(value: &Value, key: &str) -> Vec<Arc<str>> {
-    list(value, key).iter().filter_map(Value::as_str).map(Arc::from).collect()
-}
-
 /// The definition of a canonical: of a package, else of the core.
 pub(super) fn definition(model: &Model, library: &Library, canonical: &str) -> Option<Arc<Canonical>> {
     if let Some(found) = library.find("StructureDefinition", canonical) {
         return Some(Arc::clone(found));
     }
     let url = canonical.split(['|', '#']).next().unwrap_or(canonical);
-    let content: Value = serde_json::from_str(model.structure(url)?).ok()?;
+    let Some(structure) = model.structure(url) else {
+        return super::published::extension(canonical).map(Arc::new);
+    };
+    let content: Value = serde_json::from_str(structure).ok()?;
     Some(Arc::new(Canonical { url: url.to_owned(), version: model.fhir_version().to_owned(), content }))
 }
 
@@ -127,7 +123,6 @@ pub(super) enum Unusable {
 }
 
 /// By this extension a profile says that another holds beside it.
-const IMPOSES: &str = "http://hl7.org/fhir/StructureDefinition/structuredefinition-imposeProfile";
 
 /// Compiles a profile. Core types have nothing to add: their profile is empty.
 pub(super) fn compile(
@@ -150,8 +145,9 @@ pub(super) fn compile(
             type_id,
             root: Rules::empty(Arc::from(plain), Arc::from(model.type_name(type_id)), Some(type_id)),
             contexts: Vec::new(),
-            is_modifier: false,
+            context_invariants: Vec::new(),
             imposed: Vec::new(),
+            is_modifier: false,
             fault: None,
         });
     }
@@ -180,7 +176,8 @@ pub(super) fn compile(
         _ => (Rules::empty(Arc::clone(&name), Arc::from(type_name), Some(type_id)), snapshot),
     };
     root.id = Arc::clone(&name);
-    let mut merger = Merger { model, name: &name, places: Places::default(), fault: None };
+    let contained = list(content, "contained");
+    let mut merger = Merger { model, name: &name, contained, places: Places::default(), fault: None };
     for element in elements {
         merger.merge(&mut root, element, type_name);
     }
@@ -193,12 +190,38 @@ pub(super) fn compile(
         .find(|element| !text(element, "path").contains('.'))
         .is_some_and(|element| element.get("isModifier").and_then(Value::as_bool) == Some(true));
     let fault = merger.fault;
-    let imposed = list(content, "extension")
-        .iter()
-        .filter(|extension| text(extension, "url") == IMPOSES)
-        .map(|extension| Arc::from(text(extension, "valueCanonical")))
+    let context_invariants = strings(content, "contextInvariant");
+    let imposed = extensions(content, IMPOSE)
+        .filter_map(|one| text_of(one, "valueCanonical").or_else(|| text_of(one, "valueUri")))
+        .map(Arc::from)
         .collect();
-    Ok(Profile { name, type_id, root, contexts, is_modifier, imposed, fault })
+    Ok(Profile { name, type_id, root, contexts, context_invariants, imposed, is_modifier, fault })
+}
+
+impl Profile {
+    /// What it says of one of its elements (`Composition.section:history`), as a profile of its own.
+    pub(super) fn part(&self, id: &str) -> Option<Self> {
+        let mut rules = &self.root;
+        for step in id.split('.').skip(1) {
+            let (name, slice) = step.split_once(':').map_or((step, ""), |(name, slice)| (name, slice));
+            rules = rules.child(name.strip_suffix("[x]").unwrap_or(name))?;
+            if !slice.is_empty() {
+                for part in reslices(slice) {
+                    rules = &rules.slices.iter().find(|held| *held.name == *part)?.rules;
+                }
+            }
+        }
+        Some(Self {
+            name: Arc::from(format!("{}#{id}", self.name)),
+            type_id: rules.core?,
+            root: rules.clone(),
+            contexts: Vec::new(),
+            context_invariants: Vec::new(),
+            imposed: Vec::new(),
+            is_modifier: false,
+            fault: self.fault,
+        })
+    }
 }
 
 impl Rules {
@@ -214,6 +237,7 @@ impl Rules {
             least: None,
             greatest: None,
             max_length: None,
+            more: None,
             binding: None,
             constraints: Arc::new(Vec::new()),
             children: Vec::new(),
@@ -266,6 +290,8 @@ impl Rules {
 struct Merger<'m> {
     model: &'m Model,
     name: &'m str,
+    /// The resources that the profile contains.
+    contained: &'m [Value],
     places: Places,
     fault: Option<&'static str>,
 }
@@ -279,6 +305,13 @@ impl Merger<'_> {
             let plain = step.name.strip_suffix("[x]").unwrap_or(&step.name);
             // `valueQuantity` stands for the slice of `value[x]` with that type.
             let resolved = of.and_then(|of| self.model.child(of, self.model.symbol(plain)));
+            if of.is_some_and(|of| self.model.kind(of) != Kind::Primitive)
+                && resolved.is_none()
+                && of.and_then(|of| self.model.element_named(of, plain)).is_none()
+            {
+                // The type has no such element, so nothing can be said of it.
+                return;
+            }
             let core = resolved.map(|resolved| self.model.element(resolved.element));
             let by_type = core.filter(|element| element.is_choice() && element.name() != plain);
             let logical = by_type.map_or(plain, |element| element.name()).to_owned();
@@ -350,7 +383,7 @@ impl Merger<'_> {
                 .iter()
                 .map(|one| TypeRule {
                     code: Arc::from(type_code(one)),
-                    profiles: strings(one, "profile"),
+                    profiles: type_profiles(one),
                     targets: strings(one, "targetProfile"),
                     aggregation: strings(one, "aggregation"),
                 })
@@ -374,6 +407,9 @@ impl Merger<'_> {
                 rules.max_length = value.as_u64().and_then(|length| u32::try_from(length).ok());
             }
         }
+        if let Some(more) = More::of(element) {
+            rules.more = Some(Arc::new(more));
+        }
         if let Some(binding) = element.get("binding") {
             let strength = match text(binding, "strength") {
                 "required" => Some(Strength::Required),
@@ -381,7 +417,17 @@ impl Merger<'_> {
                 _ => None,
             };
             let url = text(binding, "valueSet");
-            rules.binding = strength.filter(|_| !url.is_empty()).map(|strength| Arc::new(Binding::new(strength, url)));
+            rules.binding = strength.filter(|_| !url.is_empty()).map(|strength| {
+                let contained =
+                    url.strip_prefix('#').and_then(|id| self.contained.iter().find(|one| text(one, "id") == id));
+                Arc::new(match contained {
+                    Some(value_set) => Binding::to_contained(
+                        strength,
+                        Canonical { url: url.to_owned(), version: String::new(), content: value_set.clone() },
+                    ),
+                    None => Binding::new(strength, url),
+                })
+            });
         }
         let constraints: Vec<Constraint> = list(element, "constraint")
             .iter()

@@ -7,15 +7,18 @@ use rustc_hash::FxHashMap;
 use serde_json::Value as Json;
 
 use crate::fhir::document::Node;
-use crate::fhirpath::{Decimal, Quantity, Value};
+use crate::fhirpath::{Context, Decimal, Quantity, Value};
 use crate::terminology::Membership;
 
 use super::content;
 use super::finding::{Detail, IssueType, Rule};
+use super::invariant::Above;
 use super::walk::Walk;
 
 const CORE: &str = "http://hl7.org/fhir/StructureDefinition/";
 const SDC: &str = "http://hl7.org/fhir/uv/sdc/StructureDefinition/";
+/// The condition of an item as the Finnish personal health record has it: FHIRPath on the response.
+const KANTA: &str = "http://phr.kanta.fi/StructureDefinition/fiphr-ext-questionnaire-enablewhen";
 
 fn text<'q>(value: &'q Json, key: &str) -> &'q str {
     value.get(key).and_then(Json::as_str).unwrap_or("")
@@ -45,6 +48,7 @@ fn chosen<'q>(of: &'q Json, start: &str) -> Option<(&'q str, &'q Json)> {
 
 /// What is the same for all items of one response.
 struct Form<'d> {
+    response: Node<'d>,
     /// Answers of the response by linkId.
     answers: FxHashMap<&'d str, Vec<Node<'d>>>,
     /// Whether all that is required must be there.
@@ -85,7 +89,7 @@ impl<'d> Walk<'_, 'd> {
         let mut answers = FxHashMap::default();
         collect(response, &mut answers);
         let is_finished = matches!(response.text_at("status"), Some("completed" | "amended"));
-        self.items(response, list(questionnaire, "item"), &Form { answers, is_finished });
+        self.items(response, list(questionnaire, "item"), &Form { response, answers, is_finished });
     }
 
     fn broken(&mut self, at: Node<'d>, says: impl Into<Box<str>>) {
@@ -101,7 +105,11 @@ impl<'d> Walk<'_, 'd> {
                 continue;
             };
             if place < latest {
-                self.broken(*item, "the items do not stand in the order of the questionnaire");
+                self.broken(holder, "the items do not stand in the order of the questionnaire");
+            }
+            let said = questions.get(place).map_or("", |question| text(question, "text"));
+            if item.text_at("text").is_some_and(|own| own != said) {
+                self.broken(*item, "the text is not that of the item of the questionnaire");
             }
             latest = latest.max(place);
         }
@@ -112,8 +120,29 @@ impl<'d> Walk<'_, 'd> {
         }
     }
 
+    /// Whether an item is to be answered, by its conditions or by an expression on the response.
+    fn is_enabled(&self, question: &Json, form: &Form<'d>) -> bool {
+        let sdc = extension(question, &format!("{SDC}sdc-questionnaire-enableWhenExpression"))
+            .filter(|(_, value)| text(value, "language") == "text/fhirpath")
+            .map(|(_, value)| text(value, "expression"));
+        let expression = sdc.or_else(|| extension(question, KANTA).and_then(|(_, value)| value.as_str()));
+        if let Some(expression) = expression.filter(|expression| !expression.is_empty()) {
+            let host = Above { validator: self.validator };
+            let context = Context { host: &host, ..Context::of(form.response) };
+            let plan = self.validator.compiled.plan(&self.validator.model, &Arc::from(expression));
+            // What cannot be decided keeps nobody from answering.
+            return plan.is_none_or(|plan| plan.holds(&context).map_or(true, |held| held == Some(true)));
+        }
+        let conditions = list(question, "enableWhen");
+        if conditions.is_empty() {
+            return true;
+        }
+        let mut answers = conditions.iter().map(|condition| holds(condition, form));
+        if text(question, "enableBehavior") == "all" { answers.all(|one| one) } else { answers.any(|one| one) }
+    }
+
     fn question(&mut self, holder: Node<'d>, question: &Json, items: &[Node<'d>], form: &Form<'d>) {
-        if !is_enabled(question, form) {
+        if !self.is_enabled(question, form) {
             for item in items {
                 if item.first("answer").is_some() || item.first("item").is_some() {
                     self.broken(*item, "the item is answered though it is not enabled");
@@ -135,8 +164,8 @@ impl<'d> Walk<'_, 'd> {
             return;
         }
         if kind == "group" {
-            if let Some(second) = items.get(1).filter(|_| !is_true(question, "repeats")) {
-                self.broken(*second, "the group does not repeat");
+            if items.len() > 1 && !is_true(question, "repeats") {
+                self.broken(holder, "the group does not repeat");
             }
             for item in items {
                 if item.first("answer").is_some() {
@@ -149,8 +178,8 @@ impl<'d> Walk<'_, 'd> {
             }
             return;
         }
-        if let Some(second) = items.get(1) {
-            self.broken(*second, "a question has one item; several answers stand within it");
+        if items.len() > 1 {
+            self.broken(holder, "a question has one item; several answers stand within it");
         }
         for item in items {
             self.answered(*item, question, kind, required, form);
@@ -369,15 +398,6 @@ fn same(value: Node<'_>, expected: &Json) -> bool {
         return value.text_at("code") == code && value.text_at("system") == system;
     }
     content::has(value, expected, false)
-}
-
-fn is_enabled(question: &Json, form: &Form<'_>) -> bool {
-    let conditions = list(question, "enableWhen");
-    if conditions.is_empty() {
-        return true;
-    }
-    let mut answers = conditions.iter().map(|condition| holds(condition, form));
-    if text(question, "enableBehavior") == "all" { answers.all(|one| one) } else { answers.any(|one| one) }
 }
 
 fn holds(condition: &Json, form: &Form<'_>) -> bool {

@@ -183,49 +183,4 @@ impl<'d> Walk<'_, 'd> {
             }
         }
     }
-
-    /// What holds for the entries of a Bundle.
-    pub(super) fn bundle(&mut self, bundle: Node<'d>) {
-        let mut relations: Vec<&str> = Vec::new();
-        for link in bundle.named("link") {
-            let Some(relation) = link.text_at("relation") else { continue };
-            if matches!(relation, "self" | "first" | "previous" | "prev" | "next" | "last")
-                && relations.contains(&relation)
-            {
-                self.error(
-                    IssueType::Structure,
-                    Rule::Format("link-relation"),
-                    link.id(),
-                    Detail::Says("a Bundle has one link of this relation"),
-                );
-            }
-            relations.push(relation);
-        }
-        for entry in bundle.named("entry") {
-            let Some(url) = entry.first("fullUrl") else { continue };
-            let Some(text) = url.text() else { continue };
-            let is_absolute = text.contains(':');
-            if !is_absolute {
-                self.error(
-                    IssueType::Value,
-                    Rule::Format("full-url"),
-                    entry.id(),
-                    Detail::Says("a fullUrl is absolute, or urn:uuid: or urn:oid:"),
-                );
-                continue;
-            }
-            let id = entry.at("resource.id").and_then(Node::text);
-            if let (Some(id), Some(literal)) = (id, literal(text))
-                && literal.is_absolute
-                && literal.relative.rsplit('/').next() != Some(id)
-            {
-                self.error(
-                    IssueType::Value,
-                    Rule::Format("full-url"),
-                    entry.id(),
-                    Detail::Says("the fullUrl ends with another id than the resource has"),
-                );
-            }
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! Which repetition belongs to which slice.
 
+use std::sync::Arc;
+
 use crate::fhir::document::Node;
 
 use super::content;
@@ -125,30 +127,38 @@ impl<'d> Walk<'_, 'd> {
         }
     }
 
+    /// Whether a node has what tells a slice from the others. A slice that says nothing of one of the discriminators is
+    /// told by the rest of them.
     fn belongs(&mut self, node: Node<'d>, slicing: &Slicing, slice: &Rules) -> bool {
-        if slicing.discriminators.is_empty() {
-            return false;
+        let mut decided = false;
+        for (kind, path) in &slicing.discriminators {
+            match self.discriminates(node, *kind, path, slice) {
+                Some(true) => decided = true,
+                Some(false) => return false,
+                None => {}
+            }
         }
-        slicing.discriminators.iter().all(|(kind, path)| self.discriminates(node, *kind, path, slice))
+        decided
     }
 
-    fn discriminates(&mut self, node: Node<'d>, kind: Discriminator, path: &str, slice: &Rules) -> bool {
+    /// Whether a node fits a slice by one discriminator; nothing when the slice does not say what it expects there.
+    fn discriminates(&mut self, node: Node<'d>, kind: Discriminator, path: &str, slice: &Rules) -> Option<bool> {
         self.leads(vec![node], Held::Own(slice), &steps(path), kind)
     }
 
-    /// Whether what steps lead to from nodes is what the rules at their end say.
+    /// Whether what steps lead to from nodes is what the rules at their end say; nothing when they say nothing.
     fn leads(
         &mut self,
         mut nodes: Vec<Node<'d>>,
         mut rules: Held<'_>,
         steps: &[Step<'_>],
         kind: Discriminator,
-    ) -> bool {
+    ) -> Option<bool> {
         for (at, step) in steps.iter().enumerate() {
             if matches!(kind, Discriminator::Value | Discriminator::Pattern)
                 && let Some(answer) = decides(&nodes, rules.rules())
             {
-                return answer;
+                return Some(answer);
             }
             match step {
                 Step::This => {}
@@ -159,10 +169,16 @@ impl<'d> Walk<'_, 'd> {
                     if let Held::Own(found) = rules {
                         let rest = steps.get(at + 1..).unwrap_or_default();
                         let must = found.slices.iter().filter(|slice| slice.rules.min > 0);
+                        let mut refused = false;
                         for slice in must {
-                            if self.leads(nodes.clone(), Held::Own(&slice.rules), rest, kind) {
-                                return true;
+                            match self.leads(nodes.clone(), Held::Own(&slice.rules), rest, kind) {
+                                Some(true) => return Some(true),
+                                Some(false) => refused = true,
+                                None => {}
                             }
+                        }
+                        if refused {
+                            return Some(false);
                         }
                     }
                 }
@@ -177,7 +193,7 @@ impl<'d> Walk<'_, 'd> {
                 Step::Resolve => {
                     let is_last = at + 1 == steps.len();
                     if is_last && kind == Discriminator::Type {
-                        return self.refers_to(&nodes, rules.rules());
+                        return Some(self.refers_to(&nodes, rules.rules()));
                     }
                     nodes = nodes
                         .iter()
@@ -191,24 +207,24 @@ impl<'d> Walk<'_, 'd> {
                 Step::OfType(name) => nodes.retain(|node| node.type_name() == *name),
             }
         }
-        match kind {
+        Some(match kind {
             Discriminator::Value | Discriminator::Pattern => {
-                let Some(found) = rules.rules() else { return false };
+                let found = rules.rules()?;
                 if let Some(answer) = decides(&nodes, Some(found)) {
-                    return answer;
+                    return Some(answer);
                 }
                 if found.max == Some(0) {
-                    return nodes.is_empty();
+                    return Some(nodes.is_empty());
                 }
                 nodes.iter().any(|node| self.fits(*node, found))
             }
             Discriminator::Exists => match rules.rules() {
                 Some(found) if found.max == Some(0) => nodes.is_empty(),
                 Some(found) if found.min > 0 => !nodes.is_empty(),
-                _ => true,
+                _ => return None,
             },
             Discriminator::Type => {
-                let Some(found) = rules.rules() else { return false };
+                let found = rules.rules()?;
                 // `contentString` under a slice is a slice of `content` by its type.
                 let types: Vec<&str> = match &found.types {
                     Some(types) => types.iter().map(|rule| &*rule.code).collect(),
@@ -226,7 +242,7 @@ impl<'d> Walk<'_, 'd> {
                 let profiles: Vec<_> = rules.rules().into_iter().flat_map(Rules::profiles).cloned().collect();
                 nodes.iter().any(|node| profiles.iter().any(|profile| self.conforms(*node, profile).unwrap_or(false)))
             }
-        }
+        })
     }
 
     /// Whether a node has what its slice fixes further down: types, bindings, the children's values.
@@ -292,6 +308,18 @@ impl<'d> Walk<'_, 'd> {
         if found.child(name).is_some() {
             return rules.child(name);
         }
+        // What one of the slices within must have tells this slice too.
+        if let Held::Shared(profile, path) = &rules {
+            let slices = rules.rules().map(|within| within.slices.as_slice()).unwrap_or_default();
+            if let Some(place) =
+                slices.iter().position(|slice| slice.rules.min > 0 && slice.rules.child(name).is_some())
+            {
+                let mut path = path.clone();
+                path.push(format!(":{place}"));
+                path.push(name.to_owned());
+                return Held::Shared(Arc::clone(profile), path);
+            }
+        }
         // What the profile of the type says: an extension's fixed url.
         let profiles: Vec<_> = found.profiles().cloned().collect();
         for profile in profiles {
@@ -340,7 +368,8 @@ impl<'d> Walk<'_, 'd> {
 /// The rules at a place of a path: of the slice itself, or of another profile.
 enum Held<'r> {
     Own(&'r Rules),
-    Shared(std::sync::Arc<super::profile::Profile>, Vec<String>),
+    /// Steps are names, or `:` and the place of a slice.
+    Shared(Arc<super::profile::Profile>, Vec<String>),
     None,
 }
 
@@ -348,7 +377,12 @@ impl Held<'_> {
     fn rules(&self) -> Option<&Rules> {
         match self {
             Self::Own(rules) => Some(rules),
-            Self::Shared(profile, path) => path.iter().try_fold(&profile.root, |rules, name| rules.child(name)),
+            Self::Shared(profile, path) => {
+                path.iter().try_fold(&profile.root, |rules, name| match name.strip_prefix(':') {
+                    Some(place) => rules.slices.get(place.parse::<usize>().ok()?).map(|slice| &slice.rules),
+                    None => rules.child(name),
+                })
+            }
             Self::None => None,
         }
     }

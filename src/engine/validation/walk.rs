@@ -1,6 +1,8 @@
 //! The one walk over a document by the core definitions: structure, cardinality, primitives, and for every element the
 //! checks that hang on it.
 
+use rustc_hash::FxHashSet;
+
 use crate::definitions::{Kind, Model, Symbol, TypeId};
 use crate::fhir::datatypes::is_lexical;
 use crate::fhir::document::{Node, NodeId, Shape};
@@ -9,11 +11,13 @@ use crate::fhirpath::root_of;
 
 use super::Validator;
 use super::finding::{Detail, Finding, IssueType, Rule, Severity};
-use super::narrative::{self, Fault};
 use super::plan::{ElementPlan, Lexical, Special, TypePlan};
 
 /// Deeper than any document within its limits: recursion ends here whatever the limits were.
 const DEEPEST: usize = 160;
+
+/// Characters that a string may have (<http://hl7.org/fhir/R4/datatypes.html#string>).
+const LONGEST_STRING: usize = 1_048_576;
 
 /// Findings after which a document is not looked at further.
 const MOST_FINDINGS: usize = 10_000;
@@ -29,8 +33,16 @@ pub(super) struct Walk<'v, 'd> {
     counts: Vec<(u32, Symbol)>,
     depth: usize,
     is_xml: bool,
+    /// Whether profiles that resources claim are left out.
+    core_only: bool,
+    /// Displays that a profile allows beside that of the code system.
+    pub(super) displays: FxHashSet<NodeId>,
     /// Systems for which it was said that they are not at hand.
     pub(super) told_systems: Vec<String>,
+    /// The ids in the whole document, once a link asked for one.
+    pub(super) anchors: Option<FxHashSet<Box<str>>>,
+    /// The ids of elements so far, with their resource.
+    ids: FxHashSet<(NodeId, &'d str)>,
     /// The nodes and profiles that are being judged: cyclic profiles end here.
     pub(super) under_way: Vec<(NodeId, usize)>,
 }
@@ -45,7 +57,11 @@ impl<'v, 'd> Walk<'v, 'd> {
             counts: Vec::new(),
             depth: 0,
             is_xml: false,
+            core_only: false,
+            displays: FxHashSet::default(),
             told_systems: Vec::new(),
+            anchors: None,
+            ids: FxHashSet::default(),
             under_way: Vec::new(),
         }
     }
@@ -54,6 +70,23 @@ impl<'v, 'd> Walk<'v, 'd> {
 /// Whether a node conforms to a profile, by a walk of its own; nothing when the profile is not at hand.
 pub(super) fn conforms(validator: &Validator, node: Node<'_>, profile: &str) -> Option<bool> {
     let mut walk = Walk::new(validator);
+    let core = profile.split('|').next().and_then(|url| url.strip_prefix("http://hl7.org/fhir/StructureDefinition/"));
+    if let Some(type_id) = core.and_then(|name| validator.model.type_named(name)) {
+        // The core is what documents are walked by; what the node claims beyond it is not asked.
+        walk.core_only = true;
+        walk.is_xml = node.document().is_xml();
+        if node.is_resource() {
+            walk.resource(Physical::of(node), None);
+        } else if let (Some(own), Some(plan)) = (node.type_id(), node.type_id().and_then(|own| validator.plans.of(own)))
+        {
+            walk.resources.push(root_of(node.resource()));
+            if plan.kind != Kind::Primitive {
+                walk.object(Physical::of(node), own, plan, None);
+            }
+        }
+        let is_type = node.type_id().is_some_and(|own| validator.model.is_a(own, type_id));
+        return Some(is_type && !walk.findings.iter().any(Finding::is_error));
+    }
     walk.resources.push(root_of(node.resource()));
     walk.conforms(node, profile)
 }
@@ -77,6 +110,9 @@ pub(super) fn validate(validator: &Validator, node: Node<'_>, profiles: &[&str])
         }
     }
     let mut findings = walk.findings;
+    if !walk.displays.is_empty() {
+        findings.retain(|finding| finding.rule != Rule::Format("display") || !walk.displays.contains(&finding.at));
+    }
     findings.sort_by_key(|finding| finding.at);
     without_repeats(findings)
 }
@@ -115,6 +151,10 @@ fn shape_name(shape: Shape) -> &'static str {
 }
 
 impl<'d> Walk<'_, 'd> {
+    pub(super) const fn core_only(&self) -> bool {
+        self.core_only
+    }
+
     pub(super) fn push(&mut self, finding: Finding) {
         if self.findings.len() < MOST_FINDINGS {
             self.findings.push(finding);
@@ -162,11 +202,25 @@ impl<'d> Walk<'_, 'd> {
 
     /// The profiles that a resource says it conforms to.
     fn claimed(&mut self, node: Node<'d>) {
+        if self.core_only {
+            return;
+        }
+        if let (false, Some(type_id)) = (self.validator.globals.is_empty(), node.type_id()) {
+            self.global(node, type_id);
+        }
         let Some(meta) = node.child(self.validator.names.meta).next() else { return };
         for claim in meta.child(self.validator.names.profile) {
             if let Some(canonical) = claim.text() {
                 self.named_profile(node, claim.id(), canonical);
             }
+        }
+    }
+
+    /// The profiles that guides ask for wherever a resource of the type stands.
+    fn global(&mut self, node: Node<'d>, type_id: TypeId) {
+        let validator = self.validator;
+        for (_, canonical) in validator.globals.iter().filter(|(of, _)| *of == type_id) {
+            self.named_profile(node, node.id(), canonical);
         }
     }
 
@@ -189,6 +243,9 @@ impl<'d> Walk<'_, 'd> {
             if member.is_resource_type() {
                 continue;
             }
+            if member.symbol() == self.validator.names.id && plan.kind != Kind::Resource && !member.is_twin() {
+                self.element_id(at, member);
+            }
             self.member(member, type_id, plan, base);
         }
         if !has_content {
@@ -206,6 +263,14 @@ impl<'d> Walk<'_, 'd> {
                 Special::Narrative => self.narrative(node),
                 Special::Attachment => self.attachment(node),
                 Special::Response => self.response(node),
+                Special::MeasureReport => self.measure_report(node),
+                Special::Structure => self.structure(node),
+                Special::SearchParameter => self.search_parameter(node),
+                Special::Capability => self.capability(node),
+                Special::Questionnaire => self.questionnaire(node),
+                Special::Coding => self.coding(node),
+                Special::Identifier => self.identifier(node),
+                Special::Observation => self.observation(node),
                 Special::None => {}
             }
             self.constraints(node, self.current(node), &plan.constraints);
@@ -222,6 +287,18 @@ impl<'d> Walk<'_, 'd> {
         } else if let Some(max) = element.max.filter(|max| count > *max) {
             let detail = Detail::TooMany { name: name(), max, found: count };
             self.error(IssueType::Structure, Rule::Element(element.id), at, detail);
+        }
+    }
+
+    /// The ids of a resource's elements differ. A snapshot repeats those of the differential.
+    fn element_id(&mut self, holder: Physical<'d>, member: Physical<'d>) {
+        let Some(text) = member.text() else { return };
+        let mut around = std::iter::successors(Some(holder.node()), |node| node.parent());
+        let is_snapshot = around.any(|node| node.element_name() == "snapshot");
+        let Some(resource) = self.resources.last() else { return };
+        if !is_snapshot && !self.ids.insert((resource.id(), text)) {
+            let detail = Detail::Told(format!("another element has the id {text}").into());
+            self.error(IssueType::BusinessRule, Rule::Format("element-id"), holder.id(), detail);
         }
     }
 
@@ -421,9 +498,19 @@ impl<'d> Walk<'_, 'd> {
             self.error(IssueType::Structure, Rule::Format("empty"), at.id(), Detail::Empty("string"));
             return;
         }
+        if text.len() > LONGEST_STRING && text.chars().count() > LONGEST_STRING && plan.lexical == Lexical::Text {
+            let type_name = self.model.type_name(type_id);
+            if matches!(type_name, "string" | "markdown" | "code" | "id") {
+                let says = Detail::Says("a string has at most 1,048,576 characters");
+                self.error(IssueType::Value, Rule::Type(type_id), at.id(), says);
+                return;
+            }
+        }
         let type_name = self.model.type_name(type_id);
         let is_uri = matches!(type_name, "uri" | "url" | "canonical");
-        let is_named = |kind| !is_uri || !text.starts_with("urn:") || is_lexical(kind, text);
+        // A name may have a fragment, a canonical a version.
+        let name = text.split(['#', '|']).next().unwrap_or(text);
+        let is_named = |kind| !is_uri || !text.starts_with("urn:") || is_lexical(kind, name);
         if !is_lexical(type_name, text)
             || (text.starts_with("urn:uuid:") && !is_named("uuid"))
             || (text.starts_with("urn:oid:") && !is_named("oid"))
@@ -443,34 +530,13 @@ impl<'d> Walk<'_, 'd> {
     /// The size that an attachment states is that of its data.
     fn attachment(&mut self, node: Node<'d>) {
         let (Some(data), Some(size)) = (node.text_at("data"), node.text_at("size")) else { return };
-        let letters = data.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=').count();
-        if size.parse() != Ok(letters * 3 / 4) {
+        if size.parse() != Ok(super::content::decoded_size(data)) {
             self.error(
                 IssueType::Value,
                 Rule::Format("attachment-size"),
                 node.id(),
                 Detail::Says("the size stated is not that of the data"),
             );
-        }
-    }
-
-    /// The narrative keeps to the XHTML of FHIR.
-    fn narrative(&mut self, node: Node<'d>) {
-        let Some(div) = node.child(self.validator.names.div).next() else { return };
-        for fault in div.text().map(narrative::faults).unwrap_or_default() {
-            let detail = match fault {
-                Fault::Malformed => Detail::Says("the narrative is not well-formed XHTML"),
-                Fault::Root => Detail::Says("the narrative is a div in the namespace http://www.w3.org/1999/xhtml"),
-                Fault::Element(name) => {
-                    Detail::Told(format!("the element \"{name}\" is not allowed in a narrative").into())
-                }
-                Fault::Attribute(name) => {
-                    Detail::Told(format!("the attribute \"{name}\" is not allowed in a narrative").into())
-                }
-                Fault::Empty => Detail::Says("the narrative has no content"),
-                Fault::Entity => Detail::Says("the narrative has an entity that XHTML does not define"),
-            };
-            self.error(IssueType::Invariant, Rule::Constraint("txt-1".into()), div.id(), detail);
         }
     }
 }

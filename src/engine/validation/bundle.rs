@@ -1,0 +1,286 @@
+//! Bundles (<http://hl7.org/fhir/R4/bundle.html>): their links, the addresses of their entries, and what documents, messages
+//! and answers to searches must hold together.
+
+use rustc_hash::FxHashMap;
+
+use crate::definitions::{Kind, Model};
+use crate::fhir::document::Node;
+
+use super::finding::{Detail, IssueType, Rule};
+use super::reference::literal;
+use super::walk::Walk;
+
+/// Where the entries of one Bundle are: several may have the same address.
+struct Entries<'d> {
+    entries: Vec<Node<'d>>,
+    by_url: FxHashMap<&'d str, Vec<usize>>,
+    by_id: FxHashMap<(&'d str, &'d str), Vec<usize>>,
+}
+
+impl<'d> Entries<'d> {
+    fn of(bundle: Node<'d>) -> Self {
+        let entries: Vec<Node<'d>> = bundle.named("entry").collect();
+        let (mut by_url, mut by_id) = (FxHashMap::<_, Vec<_>>::default(), FxHashMap::<_, Vec<_>>::default());
+        for (place, entry) in entries.iter().enumerate() {
+            let Some(resource) = entry.first("resource") else { continue };
+            if let Some(url) = entry.text_at("fullUrl") {
+                by_url.entry(url).or_default().push(place);
+            }
+            if let Some(id) = resource.text_at("id") {
+                by_id.entry((resource.type_name(), id)).or_default().push(place);
+            }
+        }
+        Self { entries, by_url, by_id }
+    }
+
+    fn version(&self, place: usize) -> Option<&'d str> {
+        self.entries.get(place)?.first("resource")?.text_at("meta.versionId")
+    }
+
+    /// The entries that a reference of an entry may mean (<http://hl7.org/fhir/R4/bundle.html#references>).
+    fn find(&self, reference: &str, from: usize) -> Vec<usize> {
+        let plain = reference.split('#').next().unwrap_or(reference);
+        let (plain, version) =
+            plain.split_once("/_history/").map_or((plain, None), |(before, version)| (before, Some(version)));
+        let is_absolute = plain.contains("://") || plain.starts_with("urn:");
+        let base = self.entries.get(from).and_then(|entry| entry.text_at("fullUrl")).and_then(|url| {
+            let found = literal(url).filter(|literal| literal.is_absolute)?;
+            url.strip_suffix(found.relative)
+        });
+        let held = match (is_absolute, base) {
+            (true, _) => self.by_url.get(plain),
+            (false, Some(base)) => self.by_url.get(format!("{base}{plain}").as_str()),
+            (false, None) => {
+                literal(plain).and_then(|found| self.by_id.get(&(found.type_name, found.relative.rsplit('/').next()?)))
+            }
+        };
+        let mut places: Vec<usize> = held.cloned().unwrap_or_default();
+        if let Some(version) = version {
+            places.retain(|place| self.version(*place) == Some(version));
+        }
+        places
+    }
+}
+
+impl<'d> Walk<'_, 'd> {
+    /// What holds for a Bundle beyond its definition.
+    pub(super) fn bundle(&mut self, bundle: Node<'d>) {
+        let kind = bundle.text_at("type").unwrap_or("");
+        let entries = Entries::of(bundle);
+        self.links(bundle, kind, &entries);
+        self.full_urls(kind, &entries);
+        match kind {
+            "document" | "message" => self.first(bundle, kind, &entries),
+            "searchset" => self.search_set(bundle, &entries),
+            _ => {}
+        }
+    }
+
+    fn links(&mut self, bundle: Node<'d>, kind: &str, entries: &Entries<'d>) {
+        let mut relations: Vec<&str> = Vec::new();
+        let is_paged = matches!(kind, "searchset" | "history");
+        for link in bundle.named("link") {
+            let Some(node) = link.first("relation") else { continue };
+            let Some(relation) = node.text() else { continue };
+            let is_page = matches!(relation, "first" | "previous" | "prev" | "next" | "last");
+            if is_page && !is_paged {
+                let detail = Detail::Told(format!("a Bundle of the type {kind} has no pages").into());
+                self.error(IssueType::Structure, Rule::Format("link-relation"), node.id(), detail);
+            } else if (is_page || relation == "self") && relations.contains(&relation) {
+                let at = if is_paged { link } else { node };
+                let detail = Detail::Says("a Bundle has one link of this relation");
+                self.error(IssueType::Structure, Rule::Format("link-relation"), at.id(), detail);
+            }
+            relations.push(relation);
+            if kind == "document"
+                && relation == "stylesheet"
+                && let Some(url) = link.first("url")
+                && let Some(text) = url.text().filter(|text| !text.contains(':'))
+                && text.split_once('/').is_none_or(|key| !entries.by_id.contains_key(&key))
+            {
+                let detail = Detail::Says("the stylesheet is not in this Bundle");
+                self.error(IssueType::Structure, Rule::Format("stylesheet"), url.id(), detail);
+            }
+        }
+    }
+
+    fn full_urls(&mut self, kind: &str, entries: &Entries<'d>) {
+        let is_optional = matches!(kind, "transaction" | "transaction-response" | "batch" | "batch-response");
+        for entry in &entries.entries {
+            let says = match (entry.text_at("fullUrl"), entry.first("resource")) {
+                (None, _) if is_optional => continue,
+                (None, None) => continue,
+                (None, Some(_)) if entry.first("fullUrl").is_none() => Detail::Says("the entry has no fullUrl"),
+                (None, _) => continue,
+                (Some(url), _) if !url.contains(':') => Detail::Says("a fullUrl is absolute, or urn:uuid: or urn:oid:"),
+                (Some(url), Some(resource)) => match (rest(self.model, url), resource.text_at("id")) {
+                    (None, _) => continue,
+                    (Some(_), None) => {
+                        Detail::Says("the fullUrl is that of a resource on a server, and the resource has no id")
+                    }
+                    (Some((type_name, held)), Some(id)) if held == id && type_name == resource.type_name() => continue,
+                    _ => Detail::Says("the fullUrl ends with another type or id than the resource has"),
+                },
+                (Some(_), None) => continue,
+            };
+            self.error(IssueType::Value, Rule::Format("full-url"), entry.id(), says);
+        }
+    }
+
+    /// A document begins with its Composition, a message with its header; what those refer to is in the Bundle, and all
+    /// that is in the Bundle hangs together with them.
+    fn first(&mut self, bundle: Node<'d>, kind: &str, entries: &Entries<'d>) {
+        let is_document = kind == "document";
+        let Some(first) = entries.entries.first() else {
+            let says = Detail::Says("a document or message has a first entry that says what it is");
+            self.error(IssueType::Structure, Rule::Format("first-entry"), bundle.id(), says);
+            return;
+        };
+        let Some(resource) = first.first("resource") else {
+            let says = Detail::Says("the first entry of a document or message has a resource");
+            self.error(IssueType::Structure, Rule::Format("first-entry"), first.id(), says);
+            return;
+        };
+        match (is_document, resource.type_name()) {
+            (true, "Composition") => {
+                self.within_bundle(resource, &["subject", "author", "encounter", "custodian"], entries);
+                for attester in resource.named("attester") {
+                    self.within_bundle(attester, &["party"], entries);
+                }
+                for event in resource.named("event") {
+                    self.within_bundle(event, &["detail"], entries);
+                }
+                let mut sections: Vec<Node<'d>> = resource.named("section").collect();
+                while let Some(section) = sections.pop() {
+                    self.within_bundle(section, &["author", "focus", "entry"], entries);
+                    sections.extend(section.named("section"));
+                }
+            }
+            (false, "MessageHeader") => self.within_bundle(resource, &["focus"], entries),
+            _ => {}
+        }
+        self.connected(bundle, is_document, entries);
+    }
+
+    /// References that must be to entries of the Bundle, each to one.
+    fn within_bundle(&mut self, holder: Node<'d>, names: &[&'static str], entries: &Entries<'d>) {
+        for node in names.iter().flat_map(|name| holder.named(name)) {
+            let Some(reference) = node.text_at("reference").filter(|reference| !reference.starts_with('#')) else {
+                continue;
+            };
+            let detail = match entries.find(reference, 0).len() {
+                0 => Detail::Dangling { within: "Bundle.entry" },
+                1 => continue,
+                _ => Detail::Says("the reference may mean several entries of the Bundle"),
+            };
+            self.error(IssueType::Structure, Rule::Format("bundle-reference"), node.id(), detail);
+        }
+    }
+
+    /// Every entry is referred to, or refers to another that is, from the first on.
+    fn connected(&mut self, bundle: Node<'d>, is_document: bool, entries: &Entries<'d>) {
+        let count = entries.entries.len();
+        let mut linked: Vec<Vec<usize>> = vec![Vec::new(); count];
+        let mut connect = |one: usize, two: usize| {
+            if one != two {
+                for (from, to) in [(one, two), (two, one)] {
+                    if let Some(held) = linked.get_mut(from) {
+                        held.push(to);
+                    }
+                }
+            }
+        };
+        for (place, entry) in entries.entries.iter().enumerate() {
+            let mut open: Vec<Node<'d>> = entry.first("resource").into_iter().collect();
+            while let Some(node) = open.pop() {
+                let name = node.element_name();
+                let is_reference = match node.type_name() {
+                    "url" | "uri" => name != "system" && !(name == "url" && node.parent().is_some_and(is_extension)),
+                    _ => name == "reference",
+                };
+                if is_reference && let Some(text) = node.text() {
+                    for found in entries.find(text, place) {
+                        connect(place, found);
+                    }
+                }
+                open.extend(node.children());
+            }
+        }
+        let mut seen = vec![false; count];
+        let mut open = vec![0];
+        for link in bundle.named("link").filter(|link| link.text_at("relation") == Some("stylesheet")) {
+            let key = link.text_at("url").and_then(|url| url.split_once('/'));
+            open.extend(key.and_then(|key| entries.by_id.get(&key)).into_iter().flatten());
+        }
+        while let Some(place) = open.pop() {
+            if let Some(held) = seen.get_mut(place).filter(|held| !**held) {
+                *held = true;
+                open.extend(linked.get(place).into_iter().flatten());
+            }
+        }
+        for (entry, _) in
+            entries.entries.iter().zip(&seen).filter(|(entry, seen)| !**seen && entry.first("resource").is_some())
+        {
+            let rule = Rule::Format("bundle-connected");
+            let detail = Detail::Says("the entry neither is referred to nor refers to what the Bundle is about");
+            if is_document {
+                self.error(IssueType::Structure, rule, entry.id(), detail);
+            } else {
+                self.warning(IssueType::Structure, rule, entry.id(), detail);
+            }
+        }
+    }
+
+    /// The answer to a search: matches and what they include have ids, and matches are of the types asked for.
+    fn search_set(&mut self, bundle: Node<'d>, entries: &Entries<'d>) {
+        let asked = bundle
+            .named("link")
+            .find(|link| link.text_at("relation") == Some("self"))
+            .and_then(|link| link.text_at("url"))
+            .map(|url| types_asked(self.model, url))
+            .unwrap_or_default();
+        let rule = || Rule::Format("search-entry");
+        for entry in &entries.entries {
+            let Some(resource) = entry.first("resource") else {
+                let says = Detail::Says("an entry of the answer to a search has a resource");
+                self.error(IssueType::Structure, rule(), entry.id(), says);
+                continue;
+            };
+            let mode = entry.text_at("search.mode");
+            if matches!(mode, Some("match" | "include")) && resource.first("id").is_none() {
+                let says = Detail::Says("a resource that was found has an id");
+                self.error(IssueType::Required, rule(), resource.id(), says);
+            }
+            let is_wrong = match mode {
+                Some("match") => !asked.is_empty() && !asked.contains(&resource.type_name()),
+                Some("outcome") => resource.type_name() != "OperationOutcome",
+                _ => false,
+            };
+            if is_wrong {
+                let detail = Detail::Told(format!("{} was not asked for", resource.type_name()).into());
+                self.error(IssueType::Value, rule(), resource.id(), detail);
+            }
+        }
+    }
+}
+
+fn is_extension(node: Node<'_>) -> bool {
+    node.type_name() == "Extension"
+}
+
+/// Type and id of the address of a resource on a server.
+fn rest<'u>(model: &Model, url: &'u str) -> Option<(&'u str, &'u str)> {
+    let found = literal(url).filter(|found| found.is_absolute && found.type_name != "Resource")?;
+    model.type_named(found.type_name).filter(|id| model.kind(*id) == Kind::Resource)?;
+    Some((found.type_name, found.relative.rsplit('/').next()?))
+}
+
+/// The types that a search asks for: of its path, or of `_type`.
+fn types_asked<'u>(model: &Model, url: &'u str) -> Vec<&'u str> {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let last = path.rsplit('/').next().unwrap_or("");
+    if model.type_named(last).is_some_and(|id| model.kind(id) == Kind::Resource) {
+        return vec![last];
+    }
+    query.split('&').filter_map(|part| part.strip_prefix("_type=")).flat_map(|types| types.split(',')).collect()
+}

@@ -1,0 +1,105 @@
+//! Codings, identifiers and observations: rules that hang on their values rather than on their place.
+
+use crate::fhir::document::Node;
+use crate::terminology::Known;
+
+use super::finding::{Detail, Finding, IssueType, Rule, Severity};
+use super::walk::Walk;
+
+const LOINC: &str = "http://loinc.org";
+
+/// The codes that make an Observation a vital sign, by the profile that it must then conform to
+/// (<http://hl7.org/fhir/R4/observation-vitalsigns.html>).
+const VITAL_SIGNS: [(&str, &[&str]); 10] = [
+    ("vitalspanel", &["85353-1"]),
+    ("resprate", &["9279-1"]),
+    ("heartrate", &["8867-4"]),
+    ("oxygensat", &["2708-6"]),
+    ("bodytemp", &["8310-5"]),
+    ("bodyheight", &["8302-2"]),
+    ("headcircum", &["9843-4"]),
+    ("bodyweight", &["29463-7"]),
+    ("bmi", &["39156-5"]),
+    ("bp", &["85354-9"]),
+];
+
+impl<'d> Walk<'_, 'd> {
+    /// A coding whose system is at hand and whole has a code of it, and one of its displays.
+    pub(super) fn coding(&mut self, node: Node<'d>) {
+        let names = &self.validator.names;
+        let first = |name| node.child(name).next();
+        let (Some(system), Some(code)) = (first(names.system).and_then(Node::text), first(names.code)) else { return };
+        let Some(text) = code.text() else { return };
+        match self.validator.terminology.code(system, text) {
+            Known::NoSystem => {}
+            Known::NoCode => {
+                // HL7's own terminology is published apart from FHIR and grows; what is at hand is a state of it.
+                let is_growing =
+                    system.starts_with("http://terminology.hl7.org/") || system == "http://unitsofmeasure.org";
+                self.push(Finding {
+                    severity: if is_growing { Severity::Warning } else { Severity::Error },
+                    issue: IssueType::CodeInvalid,
+                    rule: Rule::Format("code-known"),
+                    at: code.id(),
+                    detail: Detail::Told(format!("the code system {system} has no code {text}").into()),
+                });
+            }
+            Known::Code { display } => {
+                let Some(said) = node.first("display") else { return };
+                let language = node.resource().text_at("language").unwrap_or("en");
+                if display.is_empty() || !language.starts_with("en") {
+                    return;
+                }
+                if let Some(text) = said.text()
+                    && !is_display(text, &display)
+                    && !self.validator.terminology.has_designation(system, code.text().unwrap_or(""), text)
+                {
+                    self.error(
+                        IssueType::Value,
+                        Rule::Format("display"),
+                        said.id(),
+                        Detail::Told(
+                            format!("the display of {system}#{} is \"{display}\"", code.text().unwrap_or("")).into(),
+                        ),
+                    );
+                }
+            }
+        }
+    }
+
+    /// An identifier that says it is a URI is one.
+    pub(super) fn identifier(&mut self, node: Node<'d>) {
+        let (Some("urn:ietf:rfc:3986"), Some(value)) = (node.text_at("system"), node.text_at("value")) else { return };
+        let is_absolute = value.split_once(':').is_some_and(|(scheme, rest)| {
+            !rest.is_empty()
+                && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+                && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        });
+        if !is_absolute {
+            let says = Detail::Says("an identifier of the system urn:ietf:rfc:3986 has an absolute URI as its value");
+            self.error(IssueType::Value, Rule::Format("identifier-uri"), node.id(), says);
+        }
+    }
+
+    /// A vital sign conforms to its profile whether it claims it or not.
+    pub(super) fn observation(&mut self, node: Node<'d>) {
+        let is_coded = |codes: &[&str]| {
+            node.named("code").flat_map(|code| code.named("coding")).any(|coding| {
+                coding.text_at("system") == Some(LOINC)
+                    && coding.text_at("code").is_some_and(|code| codes.contains(&code))
+            })
+        };
+        if self.core_only() {
+            return;
+        }
+        if let Some((name, _)) = VITAL_SIGNS.iter().find(|(_, codes)| is_coded(codes)) {
+            self.named_profile(node, node.id(), &format!("http://hl7.org/fhir/StructureDefinition/{name}"));
+        }
+    }
+}
+
+/// Whether two displays are the same but for case and white space.
+fn is_display(said: &str, held: &str) -> bool {
+    let letters = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    letters(said) == letters(held)
+}
