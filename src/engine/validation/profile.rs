@@ -122,8 +122,6 @@ pub(super) enum Unusable {
     Type,
 }
 
-/// By this extension a profile says that another holds beside it.
-
 /// Compiles a profile. Core types have nothing to add: their profile is empty.
 pub(super) fn compile(
     model: &Model,
