@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use super::framing::Framing;
+use super::interaction;
 use super::metrics::GatewayMetrics;
 use super::outcome::Refusal;
 use super::parse::identity_code::holds_finnish_code;
@@ -189,8 +190,8 @@ impl Life {
         };
         let read = parse::body::read(body, headers, limits.body_bytes, &self.memory, &self.clock, deadline).await?;
         self.metrics.request_bytes.observe(read.bytes.len() as f64);
-        let sent = if read.bytes.is_empty() { None } else { Some(parse::body_kind(headers)?) };
-        let mut payload = None;
+        let mut payload = interaction::taken(&interaction, headers, &read.bytes);
+        let sent = if read.bytes.is_empty() || payload.is_some() { None } else { Some(parse::body_kind(headers)?) };
         match sent {
             Some(BodyKind::Form) if is_form => {
                 let form = std::str::from_utf8(&read.bytes)

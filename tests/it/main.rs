@@ -13,6 +13,7 @@ mod access;
 mod architecture;
 mod commands_maps;
 mod config;
+mod convert;
 mod crossings;
 mod demo;
 mod dependencies;

@@ -24,7 +24,7 @@ use crate::exchange::{self, Exchange, MessageHandler, TableHandler, files, mllp}
 use crate::gateway::admin::{Admin, Readiness};
 use crate::gateway::bridge::Bridge;
 use crate::gateway::federation::{Federation, Sources, Translation};
-use crate::gateway::interaction::{Exchanged, Pages, Workflow};
+use crate::gateway::interaction::{Converter, Exchanged, Pages, Workflow};
 use crate::gateway::listener::{PROTOCOLS, Stopped};
 use crate::gateway::service::{BoxFuture, Interactions, ListOnly, Policy};
 use crate::gateway::settings::Settings;
@@ -423,10 +423,11 @@ fn behind(
         random: provider::Random::seeded(random().map(u64::from_be_bytes)?),
         store: store.clone(),
         registry: Arc::clone(&registry),
-        maps,
+        maps: Arc::clone(&maps),
         validator: Arc::clone(&validator),
         secret: store.derived_key("keys in translations").to_vec(),
     };
+    let converter = Converter::new(maps, clock.clone(), parts.secret.clone());
     let exchange = Exchange::new(&config.exchange, parts).map_err(|errors| first(loaded, &errors))?;
     let bridge = Bridge::new(exchange.clone(), clock.clone());
     let sources = Sources::of(&registry, 0);
@@ -442,7 +443,11 @@ fn behind(
     let pages = Pages::new(store.derived_key("links to further pages")).map_err(|_| AssemblyError::Pages)?;
     let workflow = Arc::clone(&bridge) as Arc<dyn Workflow>;
     Ok(Behind {
-        interactions: Arc::new(Exchanged::new(Arc::new(federation), workflow, pages).judging(validator)),
+        interactions: Arc::new(
+            Exchanged::new(Arc::new(federation), workflow, pages)
+                .judging(validator)
+                .converting(converter.with_providers(exchange.clone())),
+        ),
         policy: Arc::new(ListOnly),
         audit: Arc::new(ToStore(store.clone())),
         hooks: bridge,

@@ -14,7 +14,7 @@ use super::context::{Context, Loss};
 use super::library::msh;
 use super::map::Map;
 use super::run::get::Get;
-use super::run::put::Put;
+use super::run::put::{Given, Manner, Put};
 use super::run::source::Source;
 use super::run::verify::{Difference, Kind, differences};
 use super::run::{Refusal, Refusals};
@@ -28,14 +28,6 @@ pub struct Written {
     pub bytes: Vec<u8>,
     /// What became of its leaves on reading it again (totals only), and what of the Bundle is not in it.
     pub report: Report,
-}
-
-/// How a document comes to be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
-    Onto,
-    Forced,
-    New,
 }
 
 impl Map {
@@ -91,8 +83,9 @@ impl Map {
         let run = Get::new(&self.plan, self.name(), &self.model, &source, cx).run()?;
         let fault = |error: crate::fhir::draft::DraftError| Refusals::one("Bundle", error.to_string(), Fault::Internal);
         let old = run.trace.draft.finish().map_err(fault)?;
-        let put = Put::new(&self.plan, &source, cx, &old, &run, wanted, manner == Manner::Forced, self.events());
-        let written = put.run(manner == Manner::New);
+        let given =
+            Given { plan: &self.plan, source: &source, cx, events: self.events(), run: &run, old: &old, new: wanted };
+        let written = Put::new(given, manner).run();
         if !written.refusals.is_empty() {
             return Err(Refusals { items: written.refusals });
         }

@@ -2,6 +2,7 @@
 //!
 //! <http://hl7.org/fhir/R4/http.html>
 
+mod convert;
 mod create;
 mod document;
 mod offers;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 use silta_engine::fault::Fault;
 use silta_engine::validation::Validator;
 
+pub use self::convert::Converter;
+pub(super) use self::convert::taken;
 pub use self::search::{NoKey, Pages};
 pub use self::workflow::{Change, Changed, NewResource, Workflow};
 use super::cache::Failure;
@@ -33,6 +36,7 @@ pub struct Exchanged {
     workflow: Arc<dyn Workflow>,
     pages: Pages,
     validator: Arc<Validator>,
+    converter: Option<Converter>,
 }
 
 impl Exchanged {
@@ -40,13 +44,20 @@ impl Exchanged {
     #[must_use]
     pub fn new(federation: Arc<Federation>, workflow: Arc<dyn Workflow>, pages: Pages) -> Self {
         let validator = Arc::new(Validator::built_in());
-        Self { offers: offers::offers(), federation, workflow, pages, validator }
+        Self { offers: offers::offers(), federation, workflow, pages, validator, converter: None }
     }
 
     /// Judging by this validator rather than by the profiles of the program alone.
     #[must_use]
     pub fn judging(self, validator: Arc<Validator>) -> Self {
         Self { validator, ..self }
+    }
+
+    /// Converting documents too.
+    #[must_use]
+    pub fn converting(mut self, converter: Converter) -> Self {
+        self.offers.operations.push((convert::NAME.to_owned(), convert::DEFINITION.to_owned()));
+        Self { converter: Some(converter), ..self }
     }
 }
 
@@ -67,6 +78,10 @@ impl Interactions for Exchanged {
             Interaction::Operation(Some(kind), id, name) if name == validate::NAME => {
                 Box::pin(validate::validate(self, request, *kind, id.as_ref()))
             }
+            Interaction::Operation(None, None, name) if name == convert::NAME => match &self.converter {
+                Some(converter) => Box::pin(converter.convert(request)),
+                None => Box::pin(std::future::ready(Err(Refusal::new(Fault::MethodNotSupported, "not offered here")))),
+            },
             other => {
                 let text = format!("{} is not offered in this form", other.action());
                 Box::pin(std::future::ready(Err(Refusal::new(Fault::MethodNotSupported, text))))

@@ -6,6 +6,7 @@ mod disjoint;
 mod fhir;
 mod lens;
 mod native;
+mod rule;
 mod statement;
 
 use std::sync::Arc;

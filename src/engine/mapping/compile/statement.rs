@@ -2,15 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::lens::{Lens, Precision};
-use super::super::plan::{
-    self, Bound, Const, Entry, Fate, LineId, Link, Rule, ScopeId, SlotAt, SlotRef, Stmt, StmtKind,
-};
+use super::super::plan::{self, Bound, Const, Entry, Fate, LineId, Link, ScopeId, SlotAt, SlotRef, Stmt, StmtKind};
 use super::super::schema::Place;
-use super::super::syntax::{
-    self, Direction, Each, FhirPath, FhirSelect, FhirStep, Kind, LensCall, NativePath, Otherwise, Span, Statement,
-};
-use super::lens::Carrier;
+use super::super::syntax::{self, Direction, Each, FhirPath, FhirSelect, FhirStep, Kind, NativePath, Span, Statement};
 use super::native::Found;
 use super::{Compiler, Standing};
 use crate::definitions::Kind as TypeKind;
@@ -98,11 +92,11 @@ impl Compiler<'_> {
         }
     }
 
-    fn mark_of_body(&self) -> usize {
+    pub(super) fn mark_of_body(&self) -> usize {
         self.plan.scope(self.here()).map_or(0, |scope| scope.body.len())
     }
 
-    fn push(&mut self, kind: StmtKind) {
+    pub(super) fn push(&mut self, kind: StmtKind) {
         let here = self.here();
         if let Some(scope) = self.scope_mut(here) {
             scope.body.push(Stmt { since: None, before: None, kind });
@@ -116,7 +110,7 @@ impl Compiler<'_> {
     }
 
     /// A new entry in a scope; gives its slot.
-    fn entry_in(
+    pub(super) fn entry_in(
         &mut self,
         scope: ScopeId,
         span: Span,
@@ -141,11 +135,18 @@ impl Compiler<'_> {
     }
 
     /// The slot that must be there for something fixed to be set: the entry, or the scope's own place.
-    fn anchor(&mut self, path: &FhirPath) -> Option<SlotRef> {
+    pub(super) fn anchor(&mut self, path: &FhirPath) -> Option<SlotRef> {
         self.start(path)
     }
 
-    fn constant(&mut self, line: LineId, path: &FhirPath, value: &syntax::Value, events: &[String], default: bool) {
+    pub(super) fn constant(
+        &mut self,
+        line: LineId,
+        path: &FhirPath,
+        value: &syntax::Value,
+        events: &[String],
+        default: bool,
+    ) {
         let Some(anchor) = self.anchor(path) else { return };
         let Some(slot) = self.slot_of(path) else { return };
         let library = self.library;
@@ -202,7 +203,7 @@ impl Compiler<'_> {
     }
 
     /// A slot of the innermost scope that stands for one above.
-    fn localize(&mut self, at: SlotRef) -> u16 {
+    pub(super) fn localize(&mut self, at: SlotRef) -> u16 {
         if at.up == 0 {
             return at.slot;
         }
@@ -252,7 +253,7 @@ impl Compiler<'_> {
     }
 
     /// Compiles something of a block: problems are in its file, and its lines remember who uses them.
-    fn within(&mut self, span: Span, block: &syntax::BlockItem, compile: impl FnOnce(&mut Self)) {
+    pub(super) fn within(&mut self, span: Span, block: &syntax::BlockItem, compile: impl FnOnce(&mut Self)) {
         if self.depth >= 16 {
             return self.problem(span, format!("block {} uses itself", block.name), "blocks that end");
         }
@@ -267,7 +268,7 @@ impl Compiler<'_> {
     }
 
     /// Opens a scope, fills it, closes it and puts it into the one it stands in.
-    fn open(
+    pub(super) fn open(
         &mut self,
         line: LineId,
         direction: Direction,
@@ -314,7 +315,7 @@ impl Compiler<'_> {
     }
 
     /// Gives the innermost (new) scope its own FHIR place.
-    fn place_each(&mut self, each: &Each, key: Option<&plan::Key>) -> bool {
+    pub(super) fn place_each(&mut self, each: &Each, key: Option<&plan::Key>) -> bool {
         let here = self.here();
         let Some(fhir) = &each.fhir else {
             self.push_slot(here, SlotAt::Nowhere, None);
@@ -350,7 +351,7 @@ impl Compiler<'_> {
     }
 
     /// Makes slot 0 of the innermost scope: the slot itself where it is the scope's own, else another name for it.
-    fn place(&mut self, target: SlotRef) -> Option<()> {
+    pub(super) fn place(&mut self, target: SlotRef) -> Option<()> {
         let here = self.here();
         let type_id = self.type_of(target);
         if target.up > 0 {
@@ -360,7 +361,7 @@ impl Compiler<'_> {
     }
 
     /// Resolves a scope's FHIR path: all but a repeating last step in the outer scope.
-    fn outer_slot(&mut self, path: &FhirPath) -> Option<SlotRef> {
+    pub(super) fn outer_slot(&mut self, path: &FhirPath) -> Option<SlotRef> {
         let own = self.open.pop();
         let result = self.resolve_outer(path);
         self.open.extend(own);
@@ -373,7 +374,7 @@ impl Compiler<'_> {
     }
 
     /// The slot of a path in the innermost scope, up to a step that is new each time.
-    fn resolve_outer(&mut self, path: &FhirPath) -> Option<(SlotRef, Option<FhirStep>)> {
+    pub(super) fn resolve_outer(&mut self, path: &FhirPath) -> Option<(SlotRef, Option<FhirStep>)> {
         let mut at = self.start(path)?;
         let mut steps = path.steps.iter();
         for step in steps.by_ref() {
@@ -391,389 +392,5 @@ impl Compiler<'_> {
             at = self.step(at, step, path.span)?;
         }
         Some((at, None))
-    }
-
-    fn rule(&mut self, line: LineId, span: Span, rule: &syntax::Rule) {
-        if rule.direction != Direction::Both {
-            match &rule.reason {
-                Some(reason) => self.plan.one_way.push((line, reason.clone())),
-                None => self.problem(span, "a one-way rule without a reason", "say why: `reason \"…\"`"),
-            }
-        }
-        let mut alternatives: Vec<Vec<Found>> = Vec::new();
-        for tuple in &rule.native {
-            let mut found = Vec::new();
-            for path in tuple {
-                match self.native(path) {
-                    Some(one) => found.push(one),
-                    None => return,
-                }
-            }
-            for one in &found {
-                self.claim(&one.at, true);
-            }
-            alternatives.push(found);
-        }
-        let Some(first) = alternatives.first().and_then(|tuple| tuple.first()) else { return };
-        let place = first.at.place.clone();
-        let many = alternatives.iter().flatten().any(|one| one.path.many());
-        let split =
-            rule.fhir.steps.iter().position(|s| matches!(s.select, FhirSelect::Each | FhirSelect::With(_, true)));
-        if let (Some(_), false) = (split, many) {
-            return self.repeated(line, span, rule, alternatives, split);
-        }
-        if many {
-            return self.repeated(line, span, rule, alternatives, split);
-        }
-        let Some(slot) = self.slot_of(&rule.fhir) else { return };
-        let Some(type_id) = self.type_of(slot) else { return };
-        match self.carrier(rule.lens.as_ref(), &place, type_id, span) {
-            Some(Carrier::Lens(lens)) => self.leaf(line, span, rule, alternatives, lens, slot),
-            Some(Carrier::Block(name)) => self.part(line, span, rule, alternatives, &name, slot),
-            None => {}
-        }
-    }
-
-    /// A rule on a composite: a scope whose lines are the block's.
-    fn part(
-        &mut self,
-        line: LineId,
-        span: Span,
-        rule: &syntax::Rule,
-        alternatives: Vec<Vec<Found>>,
-        block: &str,
-        slot: SlotRef,
-    ) {
-        let when = self.conditions(&rule.when);
-        let Some((native, standing)) = self.singles(span, alternatives) else { return };
-        let slot = SlotRef { up: slot.up + 1, slot: slot.slot };
-        self.open(line, rule.direction, standing, |compiler, id| {
-            compiler.place(slot);
-            compiler.fill(id, native, when, rule, span, Some(block));
-        });
-        self.also_scopes(line, rule, span);
-    }
-
-    fn fill(
-        &mut self,
-        id: ScopeId,
-        native: Vec<plan::NativePath>,
-        when: Vec<plan::Condition>,
-        rule: &syntax::Rule,
-        span: Span,
-        block: Option<&str>,
-    ) {
-        if let Some(scope) = self.scope_mut(id) {
-            scope.native = native;
-            scope.when = when;
-            scope.more.clone_from(&rule.more);
-        }
-        if let Some(block) = block {
-            let call = rule.lens.as_ref().map_or(span, |l| l.span);
-            self.block(call, block);
-        }
-    }
-
-    fn block(&mut self, span: Span, name: &str) {
-        let library = self.library;
-        let Some(block) = library.blocks.get(name) else { return };
-        let type_name =
-            self.type_of(SlotRef { up: 0, slot: 0 }).map(|t| self.model.type_name(t).to_owned()).unwrap_or_default();
-        if let Some(to) = &block.to
-            && *to != type_name
-        {
-            return self.problem(
-                span,
-                format!("block {name} fills a {to}; the FHIR side is a {type_name}"),
-                format!("a block for {type_name}"),
-            );
-        }
-        if let Place::Typed { datatype, .. } = self.stands().place
-            && !block.from.is_empty()
-            && !matches!(datatype, "varies" | "" | "WD")
-            && !block.from.iter().any(|f| f == datatype)
-        {
-            return self.problem(
-                span,
-                format!("block {name} takes {}; the native side is {datatype}", block.from.join(", ")),
-                "a block for that data type",
-            );
-        }
-        self.within(span, block, |compiler| compiler.body(&block.body));
-    }
-
-    /// One path an alternative, for scopes.
-    fn singles(&mut self, span: Span, alternatives: Vec<Vec<Found>>) -> Option<(Vec<plan::NativePath>, Standing)> {
-        let mut paths = Vec::new();
-        let mut standing = None;
-        for tuple in alternatives {
-            let mut tuple = tuple.into_iter();
-            let (Some(found), None) = (tuple.next(), tuple.next()) else {
-                self.problem(span, "a block takes one native part", "leave out `+`, or use a lens that takes several");
-                return None;
-            };
-            standing = standing.or(Some(found.at));
-            paths.push(found.path);
-        }
-        Some((paths, standing?))
-    }
-
-    /// A rule that repeats: a scope of one line.
-    fn repeated(
-        &mut self,
-        line: LineId,
-        span: Span,
-        rule: &syntax::Rule,
-        alternatives: Vec<Vec<Found>>,
-        split: Option<usize>,
-    ) {
-        let when = self.conditions(&rule.when);
-        let many = alternatives.iter().flatten().any(|one| one.path.many());
-        if alternatives.first().is_some_and(|tuple| tuple.len() > 1) {
-            return self.tuple_repeated(line, span, rule, alternatives);
-        }
-        let Some((native, standing)) = self.singles(span, alternatives) else { return };
-        let (outer, inner) = match split {
-            Some(at) => {
-                let (outer, inner) = rule.fhir.steps.split_at(at + 1);
-                (outer.to_vec(), inner.to_vec())
-            }
-            None => (rule.fhir.steps.clone(), Vec::new()),
-        };
-        if split.is_none() && rule.more.is_none() {
-            self.problem(
-                rule.fhir.span,
-                format!("native repeats here and {} does not", rule.fhir),
-                "`[]` on the FHIR list, or `more => residue`",
-            );
-        }
-        let outer = FhirPath { span: rule.fhir.span, entry: rule.fhir.entry.clone(), steps: outer };
-        let place = standing.place.clone();
-        self.open(line, rule.direction, standing, |compiler, id| {
-            let Some(target) = compiler.outer_slot(&outer) else { return };
-            compiler.place(target);
-            if let Some(scope) = compiler.scope_mut(id) {
-                scope.repeats = many;
-                scope.each = split.is_some();
-            }
-            let mut slot = SlotRef { up: 0, slot: 0 };
-            for step in &inner {
-                let Some(next) = compiler.step(slot, step, rule.fhir.span) else { return };
-                slot = next;
-            }
-            let Some(type_id) = compiler.type_of(slot) else { return };
-            match compiler.carrier(rule.lens.as_ref(), &place, type_id, span) {
-                Some(Carrier::Lens(lens)) => {
-                    compiler.fill(id, native, when, rule, span, None);
-                    let own = plan::NativePath { from_document: false, steps: Vec::new() };
-                    let found = Found { path: own, at: compiler.stands() };
-                    let bare = syntax::Rule { when: Vec::new(), more: None, ..rule.clone() };
-                    compiler.leaf(line, span, &bare, vec![vec![found]], lens, slot);
-                }
-                Some(Carrier::Block(name)) if inner.is_empty() => {
-                    compiler.fill(id, native, when, rule, span, Some(&name));
-                }
-                Some(Carrier::Block(name)) => {
-                    compiler.fill(id, native, when, rule, span, None);
-                    let own = plan::NativePath { from_document: false, steps: Vec::new() };
-                    let found = Found { path: own, at: compiler.stands() };
-                    let bare = syntax::Rule { when: Vec::new(), more: None, also: Vec::new(), ..rule.clone() };
-                    compiler.part(line, span, &bare, vec![vec![found]], &name, slot);
-                }
-                None => {}
-            }
-        });
-        if !rule.also.is_empty() && rule.lens.as_ref().is_some_and(|l| self.library.blocks.contains_key(&l.name)) {
-            self.also_scopes(line, rule, span);
-        }
-    }
-
-    /// Several leaves taken together into one repetition of a list: there at most once.
-    fn tuple_repeated(&mut self, line: LineId, span: Span, rule: &syntax::Rule, alternatives: Vec<Vec<Found>>) {
-        if alternatives.iter().flatten().any(|one| one.path.many()) {
-            return self.problem(span, "several leaves taken together cannot repeat", "one `each` around the line");
-        }
-        let Some(slot) = self.slot_of(&rule.fhir) else { return };
-        let Some(type_id) = self.type_of(slot) else { return };
-        let place = alternatives.first().and_then(|t| t.first()).map_or(Place::Open, |f| f.at.place.clone());
-        if let Some(Carrier::Lens(lens)) = self.carrier(rule.lens.as_ref(), &place, type_id, span) {
-            self.leaf(line, span, rule, alternatives, lens, slot);
-        }
-    }
-
-    /// `also` with blocks: one-way scopes of their own.
-    fn also_scopes(&mut self, line: LineId, rule: &syntax::Rule, span: Span) {
-        for (path, lens) in &rule.also {
-            let copy = syntax::Rule {
-                native: rule.native.clone(),
-                direction: Direction::Get,
-                fhir: path.clone(),
-                lens: lens.clone().or_else(|| rule.lens.clone()),
-                when: rule.when.clone(),
-                only: Vec::new(),
-                empty: None,
-                otherwise: Some(Otherwise::Residue),
-                more: Some(Otherwise::Residue),
-                also: Vec::new(),
-                reason: Some("a copy; the line's own target writes back".to_owned()),
-            };
-            let counted = self.plan.one_way.len();
-            self.rule(line, span, &copy);
-            self.plan.one_way.truncate(counted);
-        }
-    }
-
-    fn leaf(
-        &mut self,
-        line: LineId,
-        span: Span,
-        rule: &syntax::Rule,
-        alternatives: Vec<Vec<Found>>,
-        lens: Lens,
-        slot: SlotRef,
-    ) {
-        let (least, most) = lens.inputs();
-        for tuple in &alternatives {
-            if tuple.len() < least || tuple.len() > most {
-                let wanted = if least == most { format!("{least}") } else { format!("{least} to {most}") };
-                return self.problem(
-                    span,
-                    format!("the lens takes {wanted} native leaves, not {}", tuple.len()),
-                    "join leaves with `+`",
-                );
-            }
-        }
-        let Some(type_id) = self.type_of(slot) else { return };
-        if self.model.kind(type_id) != TypeKind::Primitive {
-            let name = self.model.type_name(type_id).to_owned();
-            return self.problem(
-                rule.fhir.span,
-                format!("the FHIR side is a {name}, not a primitive"),
-                "an element below it",
-            );
-        }
-        self.check_lens(line, span, rule, &lens, slot);
-        let library = self.library;
-        let empty = match rule.empty.as_ref().map(|v| plan::constant(v, |name| library.system(name))).transpose() {
-            Ok(empty) => empty,
-            Err(what) => return self.problem(span, what, ""),
-        };
-        let describes_composite = matches!(lens, Lens::Coded(_))
-            && matches!(alternatives.first().and_then(|t| t.first()).map(|f| &f.at.place),
-                Some(Place::Typed { datatype, .. }) if self.schema.composite(datatype));
-        let native = alternatives.into_iter().map(|tuple| tuple.into_iter().map(|f| f.path).collect()).collect();
-        let when = self.conditions(&rule.when);
-        let mut only = Vec::new();
-        if let Some(own) = self.type_of(SlotRef { up: 0, slot: 0 }) {
-            for one in &rule.only {
-                only.extend(self.mark(one, own, span));
-            }
-        }
-        let mut also = Vec::new();
-        let mut copies: Vec<(FhirPath, Option<LensCall>)> = Vec::new();
-        for (path, call) in &rule.also {
-            let Some(slot) = self.slot_of(path) else { continue };
-            let Some(type_id) = self.type_of(slot) else { continue };
-            if self.model.kind(type_id) != TypeKind::Primitive {
-                copies.push((path.clone(), call.clone()));
-                continue;
-            }
-            let carrier = match call {
-                Some(_) => self.carrier(call.as_ref(), &Place::Open, type_id, span),
-                None => Some(Carrier::Lens(lens.clone())),
-            };
-            if let Some(Carrier::Lens(lens)) = carrier {
-                also.push((self.localize(slot), lens));
-            }
-        }
-        let slot = self.localize(slot);
-        self.plan.rules.push(Rule {
-            line,
-            native,
-            lens,
-            slot,
-            direction: rule.direction,
-            when,
-            only,
-            empty,
-            otherwise: rule.otherwise.clone(),
-            also,
-            describes_composite,
-        });
-        let id = plan::RuleId::try_from(self.plan.rules.len() - 1).unwrap_or(plan::RuleId::MAX);
-        self.push(StmtKind::Rule(id));
-        if !copies.is_empty() {
-            let copy = syntax::Rule { also: copies, ..rule.clone() };
-            self.also_scopes(line, &copy, span);
-        }
-    }
-
-    /// Totality of tables, and lenses that fit their FHIR type.
-    fn check_lens(&mut self, _: LineId, span: Span, rule: &syntax::Rule, lens: &Lens, slot: SlotRef) {
-        let Some(type_id) = self.type_of(slot) else { return };
-        let type_name = self.model.type_name(type_id).to_owned();
-        let fits = match lens {
-            Lens::Dtm(precision)
-            | Lens::Iso(precision)
-            | Lens::Date(_, precision)
-            | Lens::DateTime(_, _, precision) => {
-                matches!(type_name.as_str(), "date" | "dateTime" | "instant")
-                    && (*precision == Precision::Day) == (type_name == "date")
-            }
-            Lens::Boolean(..) => type_name == "boolean",
-            Lens::Number(true) => matches!(type_name.as_str(), "integer" | "positiveInt" | "unsignedInt" | "decimal"),
-            Lens::Number(false) => type_name == "decimal",
-            Lens::System => matches!(type_name.as_str(), "uri" | "url" | "canonical"),
-            // An organisation's own identifier may be a URI as a text.
-            Lens::Authority => matches!(type_name.as_str(), "uri" | "url" | "canonical" | "string"),
-            Lens::Data => type_name == "base64Binary",
-            Lens::Text => !matches!(
-                type_name.as_str(),
-                "date"
-                    | "dateTime"
-                    | "instant"
-                    | "boolean"
-                    | "decimal"
-                    | "integer"
-                    | "positiveInt"
-                    | "unsignedInt"
-                    | "time"
-            ),
-            _ => true,
-        };
-        if !fits {
-            self.problem(
-                span,
-                format!("the lens does not fill a {type_name}"),
-                "a lens for the element's type (leave it out to take the usual one)",
-            );
-        }
-        let Lens::Coded(table) = lens else { return };
-        if rule.direction == Direction::Get {
-            return;
-        }
-        let parent = self.slot(slot).and_then(|s| match &s.at {
-            SlotAt::Child { parent, written, .. } => {
-                Some((SlotRef { up: parent.up + slot.up, slot: parent.slot }, written.to_string()))
-            }
-            _ => None,
-        });
-        let Some((parent, written)) = parent else { return };
-        let Some(owner) = self.type_of(parent) else { return };
-        let Some(codes) = self.required_codes(owner, &written) else { return };
-        let undecided: Vec<String> = codes.iter().filter(|code| !table.decides(code)).cloned().collect();
-        if !undecided.is_empty() {
-            self.problem(
-                span,
-                format!("the table does not say what becomes of the FHIR codes {}", undecided.join(", ")),
-                "`native = code`, a stand-in `~code`, or `code = refuse`",
-            );
-        }
-        let mut foreign: Vec<&str> = table.writable().filter(|code| !codes.iter().any(|c| c == code)).collect();
-        foreign.sort_unstable();
-        if !foreign.is_empty() {
-            let right = format!("one of {}", codes.join(", "));
-            self.problem(span, format!("{} is not in the required value set", foreign.join(", ")), right);
-        }
     }
 }

@@ -18,56 +18,14 @@ mod cursor;
 mod header;
 mod parse;
 mod paths;
+mod problem;
 mod statement;
+mod written;
 
-use std::fmt;
 use std::sync::Arc;
 
 pub use parse::parse;
-
-/// Where something stands in a map file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Span {
-    /// The line, from 1.
-    pub line: u32,
-    /// The column in characters, from 1.
-    pub column: u32,
-}
-
-/// One thing that is wrong in a map file: where, what, and what would be right.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The file's name as given to the parser.
-    pub file: Arc<str>,
-    /// Where.
-    pub span: Span,
-    /// How grave it is.
-    pub level: Level,
-    /// What is wrong.
-    pub what: String,
-    /// What would be right.
-    pub right: String,
-}
-
-/// How grave a [`Problem`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Worth a look; the map works.
-    Warning,
-    /// The map cannot be used.
-    Error,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let level = match self.level {
-            Level::Warning => "warning",
-            Level::Error => "error",
-        };
-        write!(f, "{}:{}:{}: {level}: {}", self.file, self.span.line, self.span.column, self.what)?;
-        if self.right.is_empty() { Ok(()) } else { write!(f, " ({})", self.right) }
-    }
-}
+pub use problem::{Level, Problem, Span};
 
 /// One parsed file.
 #[derive(Debug, Clone)]
@@ -550,101 +508,4 @@ pub struct Discriminator {
     pub value: Value,
     /// Whether it must differ: then it selects and is never written.
     pub not: bool,
-}
-
-impl fmt::Display for FhirPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(entry) = &self.entry {
-            f.write_str(entry)?;
-        }
-        if self.steps.is_empty() && self.entry.is_none() {
-            return f.write_str(".");
-        }
-        for step in &self.steps {
-            write!(f, ".{}", step.element)?;
-            match &step.select {
-                FhirSelect::First => {}
-                FhirSelect::Each => f.write_str("[]")?,
-                FhirSelect::Index(n) => write!(f, "[{n}]")?,
-                FhirSelect::From(n) => write!(f, "[{n}+]")?,
-                FhirSelect::With(all, each) => {
-                    f.write_str("[")?;
-                    for (i, one) in all.iter().enumerate() {
-                        if i > 0 {
-                            f.write_str(", ")?;
-                        }
-                        if !one.path.is_empty() {
-                            write!(f, "{} {} ", one.path.join("."), if one.not { "!=" } else { "=" })?;
-                        }
-                        write!(f, "{}", one.value)?;
-                    }
-                    f.write_str(if *each { "][]" } else { "]" })?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => write!(f, "{text:?}"),
-            Self::Coding(system, code) => write!(f, "{system}#{code}"),
-            Self::Context(name) => write!(f, "@{name}"),
-        }
-    }
-}
-
-impl fmt::Display for NativePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut first = true;
-        for step in &self.steps {
-            match &step.name {
-                StepName::Segment(name) => f.write_str(name)?,
-                StepName::Group(name) => write!(f, "{name}")?,
-                StepName::Field(n) => write!(f, "-{n}")?,
-                StepName::Component(n) | StepName::Subcomponent(n) => write!(f, ".{n}")?,
-                StepName::Member(name) => write!(f, "{}{name}", if first { "$." } else { "." })?,
-                StepName::Attribute(name) => write!(f, "@{name}")?,
-                StepName::Row => f.write_str("row")?,
-                StepName::Column(name) => f.write_str(name)?,
-            }
-            match &step.select {
-                Select::First => {}
-                Select::Index(n) => write!(f, "[{n}]")?,
-                Select::All => f.write_str("*")?,
-                Select::Where(conditions, all) => {
-                    f.write_str("[")?;
-                    for (i, one) in conditions.iter().enumerate() {
-                        if i > 0 {
-                            f.write_str(" & ")?;
-                        }
-                        write!(f, "{one}")?;
-                    }
-                    f.write_str(if *all { "]*" } else { "]" })?;
-                }
-            }
-            first = false;
-        }
-        if first { f.write_str(".") } else { Ok(()) }
-    }
-}
-
-impl fmt::Display for Condition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.any {
-            f.write_str("any ")?;
-        }
-        match &self.test {
-            Test::Valued => write!(f, "{}", self.path),
-            Test::Absent => write!(f, "!{}", self.path),
-            Test::In(values) => write!(f, "{} = {}", self.path, alternatives(values)),
-            Test::NotIn(values) => write!(f, "{} != {}", self.path, alternatives(values)),
-        }
-    }
-}
-
-fn alternatives(values: &[String]) -> String {
-    values.iter().map(|v| format!("{v:?}")).collect::<Vec<_>>().join(" | ")
 }

@@ -9,8 +9,6 @@ mod native;
 mod rule;
 mod scope;
 
-use std::sync::Arc;
-
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::fhir::document::{Document, Node, NodeId as FhirId};
@@ -66,6 +64,33 @@ enum Change {
     Null,
 }
 
+/// What a backward run works on.
+#[derive(Clone, Copy)]
+pub(crate) struct Given<'r> {
+    pub(crate) plan: &'r Plan,
+    pub(crate) source: &'r Source<'r>,
+    pub(crate) cx: &'r Context,
+    /// The trigger events of the map.
+    pub(crate) events: &'r [String],
+    /// The forward run over the document.
+    pub(crate) run: &'r Run,
+    /// The Bundle that it gave.
+    pub(crate) old: &'r Document,
+    /// The Bundle that is wanted.
+    pub(crate) new: &'r Document,
+}
+
+/// How a document comes to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Onto the document, where something changed.
+    Onto,
+    /// Onto it, every line.
+    Forced,
+    /// As a new one: what the map says by itself is written too.
+    New,
+}
+
 /// What a backward run gives.
 pub(crate) struct Written {
     pub(crate) bytes: Vec<u8>,
@@ -109,17 +134,8 @@ pub(crate) struct Put<'r> {
 }
 
 impl<'r> Put<'r> {
-    #[expect(clippy::too_many_arguments, reason = "what one run works on, in one place")]
-    pub(crate) fn new(
-        plan: &'r Plan,
-        source: &'r Source<'r>,
-        cx: &'r Context,
-        old: &'r Arc<Document>,
-        run: &'r Run,
-        new: &'r Arc<Document>,
-        forced: bool,
-        events: &'r [String],
-    ) -> Self {
+    pub(crate) fn new(given: Given<'r>, manner: Manner) -> Self {
+        let Given { plan, source, cx, events, run, old, new } = given;
         let mut inner: FxHashMap<(usize, ScopeId), Vec<usize>> = FxHashMap::default();
         for (index, frame) in run.frames.iter().enumerate().skip(1) {
             inner.entry((frame.parent, frame.scope)).or_default().push(index);
@@ -131,8 +147,8 @@ impl<'r> Put<'r> {
             old,
             new,
             run,
-            forced,
-            creating: false,
+            forced: manner == Manner::Forced,
+            creating: manner == Manner::New,
             events,
             edit: Edit::new(source.tree),
             frames: Vec::new(),
@@ -150,12 +166,11 @@ impl<'r> Put<'r> {
         }
     }
 
-    pub(crate) fn run(mut self, creating: bool) -> Written {
-        self.creating = creating;
+    pub(crate) fn run(mut self) -> Written {
         let root = Spot { at: Place::Node(NodeId::ROOT), steps: Vec::new(), node: Some(NodeId::ROOT), group: 0 };
         let frame = self.frame(0, 0, root, Some(0));
         self.body(frame);
-        if creating {
+        if self.creating {
             self.event(frame);
         }
         self.apply();

@@ -1,0 +1,370 @@
+//! Forward: a native document becomes a Bundle, and a trace of how.
+
+mod fixed;
+mod place;
+mod rule;
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use crate::definitions::Model;
+use crate::fault::Fault;
+use crate::fhir::draft::{At, Draft};
+use crate::native::{NodeId, Value};
+
+use super::super::context::Context;
+use super::super::plan::{Condition, NativePath, NativeSelect, Plan, RuleId, Scope, ScopeId, SlotAt, Stmt, StmtKind};
+use super::super::syntax::{Direction, Otherwise, Test};
+use super::super::trace::{By, Disposition, Record, Trace};
+use super::source::{Base, Source};
+use super::{Entry, FoldState, Refusal, Refusals, State};
+
+/// One occurrence of a scope.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frame {
+    pub(crate) scope: ScopeId,
+    pub(crate) parent: usize,
+    pub(crate) base: Base,
+    /// Where its slots begin.
+    slots: usize,
+}
+
+/// Everything a forward run leaves behind.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) frames: Vec<Frame>,
+    slots: Vec<Option<At>>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) trace: Trace,
+    pub(crate) fold: Vec<FoldState>,
+}
+
+impl Run {
+    /// The places of a frame's own slot, if made.
+    pub(crate) fn made(&self, frame: &Frame, slot: usize) -> Option<At> {
+        self.slots.get(frame.slots + slot).copied().flatten()
+    }
+}
+
+impl Run {
+    /// Where in its list the element of a slot stands.
+    pub(crate) fn place_in_list(&self, plan: &Plan, frame: usize, slot: u16) -> Option<usize> {
+        let of = self.frames.get(frame)?;
+        let at = self.made(of, usize::from(slot))?;
+        let SlotAt::Child { parent, written, .. } = &plan.scope(of.scope)?.slots.get(usize::from(slot))?.at else {
+            return None;
+        };
+        let above = (0..parent.up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, |f| f.parent));
+        let holder = self.place(plan, above, parent.slot)?;
+        let draft = &self.trace.draft;
+        draft.children(holder).filter(|c| draft.name(*c) == written.as_ref()).position(|c| c == at)
+    }
+
+    /// The place of a slot; aliases are looked through.
+    fn place(&self, plan: &Plan, frame: usize, slot: u16) -> Option<At> {
+        let of = self.frames.get(frame)?;
+        if let Some(at) = self.made(of, usize::from(slot)) {
+            return Some(at);
+        }
+        match &plan.scope(of.scope)?.slots.get(usize::from(slot))?.at {
+            SlotAt::Alias(to) => {
+                let above = (0..to.up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, |f| f.parent));
+                self.place(plan, above, to.slot)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A forward run.
+pub(crate) struct Get<'r> {
+    plan: &'r Plan,
+    map: &'r str,
+    model: &'r Arc<Model>,
+    source: &'r Source<'r>,
+    cx: &'r Context,
+    draft: Draft,
+    frames: Vec<Frame>,
+    slots: Vec<Option<At>>,
+    records: Vec<Record>,
+    reasons: Vec<(u32, String)>,
+    entries: Vec<Entry>,
+    urls: FxHashSet<String>,
+    ordinals: u32,
+    document_key: Option<String>,
+    defaults: Vec<(usize, RuleId)>,
+    fold: Vec<FoldState>,
+    refusals: Vec<Refusal>,
+}
+
+impl<'r> Get<'r> {
+    pub(crate) fn new(
+        plan: &'r Plan,
+        map: &'r str,
+        model: &'r Arc<Model>,
+        source: &'r Source<'r>,
+        cx: &'r Context,
+    ) -> Self {
+        Self {
+            plan,
+            map,
+            model,
+            source,
+            cx,
+            draft: Draft::new(model, "Bundle"),
+            frames: Vec::new(),
+            slots: Vec::new(),
+            records: Vec::with_capacity(source.tree.leaf_count() as usize),
+            reasons: Vec::new(),
+            entries: Vec::new(),
+            urls: FxHashSet::default(),
+            ordinals: 0,
+            document_key: None,
+            defaults: Vec::new(),
+            fold: Vec::new(),
+            refusals: Vec::new(),
+        }
+    }
+
+    /// Runs the whole plan.
+    pub(crate) fn run(mut self) -> Result<Run, Refusals> {
+        let root = self.draft.root();
+        self.draft.set_path(root, "type", "collection");
+        let frame = self.frame(0, 0, self.source.root());
+        self.document_key = Some(self.whole_key());
+        if let Some(scope) = self.plan.scope(0) {
+            // What tells the document's type has said what it had to say.
+            self.claim_conditions(self.source.root(), &scope.when, scope.line);
+            if let Some(kind) = self.source.segment_at(0).and_then(|header| self.source.tree.field(header, 9)) {
+                let root = self.draft.root();
+                for n in 1..=2 {
+                    if let Some(part) = self.source.tree.component(kind, n) {
+                        self.record(part, root, By::Line(scope.line), Disposition::Mapped);
+                    }
+                }
+            }
+        }
+        self.scope(frame);
+        self.apply_defaults();
+        self.fixed();
+        self.links();
+        self.verbs();
+        if !self.refusals.is_empty() {
+            return Err(Refusals { items: self.refusals });
+        }
+        let dropped = self.fates();
+        let trace = Trace { records: self.records, reasons: self.reasons, dropped, draft: self.draft };
+        Ok(Run { frames: self.frames, slots: self.slots, entries: self.entries, trace, fold: self.fold })
+    }
+
+    fn frame(&mut self, scope: ScopeId, parent: usize, base: Base) -> usize {
+        let count = self.plan.scope(scope).map_or(0, |s| s.slots.len());
+        let slots = self.slots.len();
+        self.slots.resize(slots + count, None);
+        self.frames.push(Frame { scope, parent, base, slots });
+        self.frames.len() - 1
+    }
+
+    fn of(&self, frame: usize) -> Frame {
+        self.frames.get(frame).copied().unwrap_or(Frame { scope: 0, parent: 0, base: self.source.root(), slots: 0 })
+    }
+
+    fn above(&self, frame: usize, up: u8) -> usize {
+        (0..up).fold(frame, |frame, _| self.of(frame).parent)
+    }
+
+    /// Runs a scope's statements for one occurrence.
+    fn scope(&mut self, frame: usize) {
+        let plan = self.plan;
+        let Some(scope) = plan.scope(self.of(frame).scope) else { return };
+        for stmt in &scope.body {
+            if !stmt.holds(self.source.version) && self.source.version != (0, 0, 0) {
+                continue;
+            }
+            self.statement(frame, stmt);
+        }
+    }
+
+    fn statement(&mut self, frame: usize, stmt: &Stmt) {
+        let plan = self.plan;
+        let state = match stmt.kind {
+            StmtKind::Rule(id) => {
+                let Some(rule) = plan.rule(id) else { return };
+                self.rule(frame, id, rule)
+            }
+            StmtKind::Scope(id) => {
+                let Some(scope) = plan.scope(id) else { return };
+                self.repeat(frame, id, scope)
+            }
+        };
+        self.remember(frame, stmt, state);
+    }
+
+    /// Notes what a line said of a resource, for folding it onto what is known.
+    fn remember(&mut self, frame: usize, stmt: &Stmt, state: State) {
+        // Only lines whose place hangs on a resource itself count; those of composites are in their scope's line.
+        let reach = match stmt.kind {
+            StmtKind::Scope(id) => super::fold::reach_of_scope(self.plan, id, frame, &self.frames),
+            StmtKind::Rule(id) => {
+                let Some(rule) = self.plan.rule(id) else { return };
+                super::fold::reach_of_slot(self.plan, frame, rule.slot, &self.frames)
+            }
+        };
+        if let Some((owner, path)) = reach {
+            self.fold.push(FoldState { owner, path, state });
+        }
+    }
+
+    /// Runs a scope for each of its native repetitions.
+    fn repeat(&mut self, frame: usize, id: ScopeId, scope: &'r Scope) -> State {
+        if scope.direction == Direction::Put {
+            return State::Silent;
+        }
+        let base = self.of(frame).base;
+        if !self.source.hold(base, &scope.when) {
+            return State::Silent;
+        }
+        let mut state = State::Empty;
+        for path in &scope.native {
+            let mut places = self.source.select(base, path);
+            if places.is_empty() {
+                continue;
+            }
+            if !scope.each && scope.repeats && places.len() > 1 && !Self::nowhere(scope) {
+                self.more(scope, &places);
+                places.truncate(1);
+            }
+            let mut null = false;
+            for (number, place) in (1_usize..).zip(places) {
+                if self.all_null(place.node) {
+                    null = true;
+                    self.claim_all(place.node, By::Line(scope.line), Disposition::Mapped);
+                    continue;
+                }
+                if !self.has_value(place.node) {
+                    continue;
+                }
+                state = State::Valued;
+                if self.referred(frame, scope) {
+                    self.more(scope, &[place, place]);
+                    continue;
+                }
+                let inner = self.frame(id, frame, place);
+                self.guard(place, path, scope.line);
+                self.ordinal_leaf(place, scope, number);
+                let before = self.records.len();
+                self.scope(inner);
+                // What a part of the document says of others, it says as a resource of its own.
+                let carried = self.records.iter().skip(before).any(|r| r.disposition <= Disposition::Approximated);
+                if carried && matches!(scope.slots.first().map(|s| &s.at), Some(SlotAt::Entry(_))) {
+                    self.ensure(inner, 0);
+                }
+            }
+            if state == State::Valued {
+                break;
+            }
+            if null {
+                state = State::Null;
+                break;
+            }
+        }
+        state
+    }
+
+    /// A leaf that counts repetitions is carried by their order, where it counts right.
+    fn ordinal_leaf(&mut self, place: Base, scope: &Scope, number: usize) {
+        let Some((line, path)) = &scope.ordinal else { return };
+        let Some(node) = self.source.first(place, path) else { return };
+        let right = self.source.tree.text(node).is_some_and(|t| t.trim().parse() == Ok(number));
+        let root = self.draft.root();
+        let disposition = if right { Disposition::Mapped } else { Disposition::Residue };
+        self.record(node, root, By::Line(*line), disposition);
+    }
+
+    /// Whether the one element that would refer to a scope's resource refers to another already.
+    fn referred(&self, frame: usize, scope: &Scope) -> bool {
+        let Some(SlotAt::Entry(index)) = scope.slots.first().map(|s| &s.at) else { return false };
+        let reference = scope.entries.get(usize::from(*index)).and_then(|e| e.reference);
+        let at = reference.and_then(|slot| scope.slots.get(usize::from(slot))).map(|s| &s.at);
+        let place = match at {
+            Some(SlotAt::Alias(to)) if to.up > 0 => self.peek(self.above(frame, to.up - 1), to.slot),
+            _ => None,
+        };
+        place.is_some_and(|at| self.draft.existing_child(at, "reference").is_some())
+    }
+
+    /// Whether a scope has no FHIR place of its own.
+    fn nowhere(scope: &Scope) -> bool {
+        matches!(scope.slots.first().map(|s| &s.at), Some(SlotAt::Nowhere))
+    }
+
+    fn more(&mut self, scope: &Scope, places: &[Base]) {
+        for place in places.iter().skip(1) {
+            match &scope.more {
+                Some(Otherwise::Error) => {
+                    let path = self.source.tree.path(place.node).to_string();
+                    self.refuse(path, scope.line, "one repetition, which is all that FHIR takes here", Fault::BadValue);
+                }
+                _ => self.claim_all(place.node, By::Line(scope.line), Disposition::Residue),
+            }
+        }
+    }
+
+    fn refuse(&mut self, path: String, line: u32, expected: impl Into<String>, fault: Fault) {
+        let rule = Some(self.plan.line(line));
+        self.refusals.push(Refusal { path, rule, expected: expected.into(), fault });
+    }
+
+    fn all_null(&self, node: NodeId) -> bool {
+        let tree = self.source.tree;
+        let mut leaves = tree.leaves(node).peekable();
+        leaves.peek().is_some() && leaves.all(|leaf| matches!(tree.value(tree.leaf_node(leaf)), Value::Null))
+    }
+
+    fn has_value(&self, node: NodeId) -> bool {
+        let tree = self.source.tree;
+        tree.leaves(node).any(|leaf| matches!(tree.value(tree.leaf_node(leaf)), Value::Text(_) | Value::Null))
+    }
+
+    fn claim_all(&mut self, node: NodeId, by: By, disposition: Disposition) {
+        let root = self.draft.root();
+        for leaf in self.source.tree.leaves(node) {
+            self.records.push(Record { leaf, node: root, by, disposition });
+        }
+    }
+
+    /// The leaf that a node's value is.
+    fn leaf(&self, node: NodeId) -> Option<u32> {
+        let tree = self.source.tree;
+        tree.leaf(node).or_else(|| tree.leaves(node).next())
+    }
+
+    fn record(&mut self, node: NodeId, at: At, by: By, disposition: Disposition) {
+        if let Some(leaf) = self.leaf(node) {
+            self.records.push(Record { leaf, node: at, by, disposition });
+        }
+    }
+
+    /// The leaves by which a selection was made have said what they had to say.
+    fn guard(&mut self, place: Base, path: &NativePath, line: u32) {
+        for step in &path.steps {
+            if let NativeSelect::Where(conditions, _) = &step.select {
+                self.claim_conditions(place, conditions, line);
+            }
+        }
+    }
+
+    fn claim_conditions(&mut self, place: Base, conditions: &[Condition], line: u32) {
+        let root = self.draft.root();
+        for condition in conditions {
+            let Test::In(values) = &condition.test else { continue };
+            for found in self.source.select_any(place, condition) {
+                let says = self.source.tree.text(found.node).is_some_and(|t| values.iter().any(|v| *v == t));
+                if says {
+                    self.record(found.node, root, By::Line(line), Disposition::Mapped);
+                }
+            }
+        }
+    }
+}

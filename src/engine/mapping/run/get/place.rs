@@ -1,0 +1,213 @@
+//! FHIR places forward: slots made when the first value for them comes, resources of the Bundle and their keys.
+
+use std::borrow::Cow;
+
+use crate::fhir::draft::At;
+use crate::native::NodeId;
+
+use super::super::super::identity;
+use super::super::super::plan::{Key, Mark, MarkValue, ScopeId, Slot, SlotAt, SlotSelect};
+use super::super::super::trace::{By, Disposition};
+use super::super::source::Base;
+use super::super::{Entry, Verb};
+use super::Get;
+
+/// What a resource is known by in its provider's world.
+struct KeyText {
+    text: String,
+    personal: bool,
+    /// The leaves that it is made of.
+    parts: Vec<NodeId>,
+}
+
+impl<'r> Get<'r> {
+    pub(super) fn slot_of(&self, frame: usize, slot: u16) -> Option<&'r Slot> {
+        self.plan.scope(self.of(frame).scope)?.slots.get(usize::from(slot))
+    }
+
+    pub(super) fn slot_type(&self, frame: usize, slot: u16) -> &'r str {
+        self.slot_of(frame, slot).map_or("", |slot| self.model.type_name(slot.type_id))
+    }
+
+    pub(super) fn known(&self, frame: usize, slot: u16) -> Option<At> {
+        self.slots.get(self.of(frame).slots + usize::from(slot)).copied().flatten()
+    }
+
+    pub(super) fn forget(&mut self, frame: usize, slot: u16) {
+        let index = self.of(frame).slots + usize::from(slot);
+        if let Some(slot) = self.slots.get_mut(index) {
+            *slot = None;
+        }
+    }
+
+    /// The place of a slot where it is made already; aliases are looked through.
+    pub(super) fn peek(&self, frame: usize, slot: u16) -> Option<At> {
+        if let Some(at) = self.known(frame, slot) {
+            return Some(at);
+        }
+        match &self.slot_of(frame, slot)?.at {
+            SlotAt::Alias(to) => self.peek(self.above(frame, to.up), to.slot),
+            _ => None,
+        }
+    }
+
+    /// The place of a slot, made when it is not there.
+    pub(super) fn ensure(&mut self, frame: usize, slot: u16) -> At {
+        if let Some(at) = self.known(frame, slot) {
+            return at;
+        }
+        let Some(of) = self.slot_of(frame, slot) else { return self.draft.root() };
+        let at = match &of.at {
+            SlotAt::Alias(to) => self.ensure(self.above(frame, to.up), to.slot),
+            SlotAt::Nowhere => self.draft.root(),
+            SlotAt::Entry(index) => return self.entry(frame, *index, slot),
+            SlotAt::Child { parent, written, select, list, .. } => {
+                let parent = self.ensure(self.above(frame, parent.up), parent.slot);
+                self.below(parent, written, select, *list)
+            }
+        };
+        self.remember_slot(frame, slot, at);
+        at
+    }
+
+    pub(super) fn remember_slot(&mut self, frame: usize, slot: u16, at: At) {
+        let index = self.of(frame).slots + usize::from(slot);
+        if let Some(slot) = self.slots.get_mut(index) {
+            *slot = Some(at);
+        }
+    }
+
+    pub(super) fn below(&mut self, parent: At, written: &str, select: &SlotSelect, list: bool) -> At {
+        match select {
+            SlotSelect::First => self.draft.child(parent, written),
+            SlotSelect::Each | SlotSelect::From(_) => self.draft.push(parent, written),
+            SlotSelect::Index(n) => {
+                let nth = self.draft.children(parent).filter(|c| self.draft.name(*c) == written).nth(usize::from(*n));
+                nth.unwrap_or_else(|| self.draft.push(parent, written))
+            }
+            SlotSelect::With(marks, each) => {
+                let there = self
+                    .draft
+                    .children(parent)
+                    .filter(|c| self.draft.name(*c) == written)
+                    .find(|at| marks.iter().all(|mark| super::super::fold::draft_says(&self.draft, *at, mark)));
+                let at = match there.filter(|_| !each) {
+                    Some(at) => return at,
+                    None if list => self.draft.push(parent, written),
+                    None => self.draft.child(parent, written),
+                };
+                for mark in marks.iter().filter(|m| !m.not) {
+                    self.set_mark(at, mark);
+                }
+                at
+            }
+        }
+    }
+
+    pub(super) fn set_mark(&mut self, at: At, mark: &Mark) {
+        let mut at = at;
+        for name in &mark.path {
+            at = self.draft.child(at, name);
+        }
+        match &mark.value {
+            MarkValue::Text(text) => self.draft.set(at, text),
+            MarkValue::Coding { system, code, wrapped } => {
+                let coding = if *wrapped { self.draft.child(at, "coding") } else { at };
+                self.draft.set_path(coding, "system", system);
+                self.draft.set_path(coding, "code", code);
+            }
+        }
+    }
+
+    /// Makes a resource of the Bundle.
+    pub(super) fn entry(&mut self, frame: usize, index: u16, slot: u16) -> At {
+        let plan = self.plan;
+        let of = self.of(frame);
+        let Some(scope) = plan.scope(of.scope) else { return self.draft.root() };
+        let Some(entry) = scope.entries.get(usize::from(index)) else { return self.draft.root() };
+        let key = entry.key.as_ref().and_then(|key| self.key(of.base, key));
+        let found_key = key.is_some();
+        let (key, personal, parts) = match key {
+            Some(key) => (key.text, key.personal, key.parts),
+            None => {
+                self.ordinals += 1;
+                let document = self.document_key.clone().unwrap_or_default();
+                (format!("{document}/{}/{}", entry.name, self.ordinal(of.scope, index)), false, Vec::new())
+            }
+        };
+        let shown = if personal { identity::keyed(&self.cx.secret, &key) } else { key };
+        let mut url = identity::url(&self.cx.provider, self.map, &entry.name, &shown);
+        let mut copy = 1_u32;
+        while !self.urls.insert(url.clone()) {
+            copy += 1;
+            url = identity::url(&self.cx.provider, self.map, &entry.name, &format!("{shown}#{copy}"));
+        }
+        let root = self.draft.root();
+        let place = self.draft.push(root, "entry");
+        let name = self.draft.child(place, "fullUrl");
+        self.draft.set(name, &url);
+        // What a resource is known by is in its name; of a personal key the name keeps nothing.
+        for part in parts.into_iter().filter(|_| !personal) {
+            self.record(part, name, By::Line(entry.line), Disposition::Mapped);
+        }
+        let at = self.draft.resource_in(place, "resource", &entry.resource);
+        self.remember_slot(frame, slot, at);
+        self.entries.push(Entry {
+            name: entry.name.to_string(),
+            resource: entry.resource.to_string(),
+            full_url: url.clone(),
+            native_id: shown.clone(),
+            declared_key: entry.key.is_some(),
+            found_key,
+            personal,
+            verb: Verb::Put,
+            frame,
+            slot,
+            at,
+        });
+        if let Some(reference) = entry.reference {
+            let reference = self.ensure(frame, reference);
+            self.draft.set_path(reference, "reference", &url);
+        }
+        at
+    }
+
+    pub(super) fn ordinal(&self, scope: ScopeId, index: u16) -> usize {
+        let slot = self.plan.scope(scope).and_then(|s| s.entries.get(usize::from(index))).map(|e| e.slot);
+        self.entries.iter().filter(|e| self.of(e.frame).scope == scope && Some(e.slot) == slot).count() + 1
+    }
+
+    /// The key of a part of the document.
+    fn key(&self, base: Base, key: &Key) -> Option<KeyText> {
+        key.alternatives.iter().find_map(|(personal, parts)| {
+            let mut texts = Vec::new();
+            let mut nodes = Vec::new();
+            for path in parts {
+                let node = self.source.first(base, path)?;
+                let tree = self.source.tree;
+                let before = texts.len();
+                for leaf in tree.leaves(node) {
+                    let part = tree.leaf_node(leaf);
+                    texts.extend(tree.text(part).map(Cow::into_owned));
+                    nodes.extend(part);
+                }
+                if texts.len() == before {
+                    return None;
+                }
+            }
+            Some(KeyText { text: texts.join("-"), personal: *personal, parts: nodes })
+        })
+    }
+
+    /// A key for what has none of its own: that of the document's first entry, else its content.
+    pub(super) fn whole_key(&self) -> String {
+        let entries = self.plan.scope(0).map(|s| s.entries.as_slice()).unwrap_or_default();
+        let root = self.source.root();
+        let keyed = entries.iter().find_map(|e| self.key(root, e.key.as_ref()?));
+        match keyed {
+            Some(key) if key.personal => identity::keyed(&self.cx.secret, &key.text),
+            Some(key) => key.text,
+            None => identity::digest(self.source.tree.bytes()),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! One lens forward.
+
+use std::borrow::Cow;
+
+use crate::fault::Fault;
+use crate::fhir::datatypes::is_lexical;
+use crate::native::{NodeId, Value};
+
+use super::super::super::lens::{Fidelity, Uncarried};
+use super::super::super::plan::{Rule, RuleId};
+use super::super::super::syntax::Value as SyntaxValue;
+use super::super::super::syntax::{Direction, Otherwise};
+use super::super::super::trace::{By, Disposition};
+use super::super::State;
+use super::Get;
+
+impl<'r> Get<'r> {
+    /// Runs one lens forward.
+    pub(super) fn rule(&mut self, frame: usize, id: RuleId, rule: &'r Rule) -> State {
+        if rule.direction == Direction::Put {
+            return State::Silent;
+        }
+        let base = self.of(frame).base;
+        if !self.source.hold(base, &rule.when) {
+            return State::Silent;
+        }
+        let mut null = false;
+        for tuple in &rule.native {
+            let mut nodes: [Option<NodeId>; 8] = [None; 8];
+            let mut texts: [Option<Cow<'r, str>>; 8] = [const { None }; 8];
+            let mut valued = false;
+            for ((path, node), text) in tuple.iter().zip(nodes.iter_mut()).zip(texts.iter_mut()) {
+                let Some(found) = self.source.first(base, path) else { continue };
+                match self.source.tree.value(found) {
+                    Value::Text(value) => {
+                        *node = Some(found);
+                        *text = Some(value);
+                        valued = true;
+                    }
+                    Value::Null => {
+                        null = true;
+                        *node = Some(found);
+                    }
+                    Value::Empty | Value::Absent => {}
+                }
+            }
+            if !valued {
+                if null {
+                    for node in nodes.into_iter().flatten() {
+                        let root = self.draft.root();
+                        self.record(node, root, By::Rule(id), Disposition::Mapped);
+                    }
+                }
+                continue;
+            }
+            if !rule.when.is_empty() {
+                self.claim_conditions(base, &rule.when, rule.line);
+            }
+            let texts = texts.get(..tuple.len()).unwrap_or_default();
+            let nodes = nodes.get(..tuple.len()).unwrap_or_default();
+            return self.carry(frame, id, rule, texts, nodes);
+        }
+        if null {
+            return State::Null;
+        }
+        if rule.empty.is_some() {
+            self.defaults.push((frame, id));
+        }
+        State::Empty
+    }
+
+    pub(super) fn carry(
+        &mut self,
+        frame: usize,
+        id: RuleId,
+        rule: &'r Rule,
+        texts: &[Option<Cow<'r, str>>],
+        nodes: &[Option<NodeId>],
+    ) -> State {
+        let slot_type = self.slot_type(frame, rule.slot);
+        let got = rule.lens.get(texts, self.cx).and_then(|got| match got {
+            Some(got) if !got.texts.iter().all(|t| lexical(slot_type, t)) => {
+                Err(Uncarried { expected: format!("a value that is a FHIR {slot_type}").into(), code: false })
+            }
+            got => Ok(got),
+        });
+        match got {
+            Ok(Some(got)) => {
+                let mut at = self.draft.root();
+                for text in &got.texts {
+                    at = self.ensure(frame, rule.slot);
+                    self.draft.set(at, text);
+                    // Each further text is a repetition of its own.
+                    if got.texts.len() > 1 {
+                        self.forget(frame, rule.slot);
+                    }
+                }
+                let disposition = match got.fidelity {
+                    Fidelity::Exact => Disposition::Mapped,
+                    Fidelity::Approximated => Disposition::Approximated,
+                };
+                for (input, node) in nodes.iter().enumerate() {
+                    let Some(node) = node else { continue };
+                    if got.idle & (1 << input) != 0 {
+                        let root = self.draft.root();
+                        self.record(*node, root, By::Rule(id), Disposition::Residue);
+                        continue;
+                    }
+                    self.record(*node, at, By::Rule(id), disposition);
+                    if let (Some(note), Some(leaf)) = (got.note, self.leaf(*node)) {
+                        self.reasons.push((leaf, note.to_owned()));
+                    }
+                }
+                for (slot, lens) in &rule.also {
+                    if let Ok(Some(got)) = lens.get(texts, self.cx)
+                        && let Some(text) = got.texts.first()
+                    {
+                        let at = self.ensure(frame, *slot);
+                        self.draft.set(at, text);
+                        if let Some(node) = nodes.iter().flatten().next() {
+                            self.record(*node, at, By::Rule(id), Disposition::Mapped);
+                        }
+                    }
+                }
+                State::Valued
+            }
+            Ok(None) => State::Empty,
+            Err(uncarried) => self.uncarried(frame, id, rule, nodes, &uncarried),
+        }
+    }
+
+    pub(super) fn uncarried(
+        &mut self,
+        frame: usize,
+        id: RuleId,
+        rule: &Rule,
+        nodes: &[Option<NodeId>],
+        why: &Uncarried,
+    ) -> State {
+        let root = self.draft.root();
+        let disposition = match &rule.otherwise {
+            Some(Otherwise::Residue) => Disposition::Residue,
+            Some(Otherwise::Value(value)) => {
+                let text = match value {
+                    SyntaxValue::Text(text) | SyntaxValue::Coding(_, text) => text.clone(),
+                    SyntaxValue::Context(_) => String::new(),
+                };
+                let at = self.ensure(frame, rule.slot);
+                self.draft.set(at, &text);
+                for node in nodes.iter().flatten() {
+                    self.record(*node, at, By::Rule(id), Disposition::Approximated);
+                }
+                return State::Valued;
+            }
+            Some(Otherwise::Error) => {
+                let path = nodes.iter().flatten().next().and_then(|n| self.leaf(*n));
+                let path = path.map(|leaf| self.source.tree.leaf_path(leaf).to_string()).unwrap_or_default();
+                let fault = if why.code { Fault::CodeNotInValueSet } else { Fault::BadValue };
+                self.refuse(path, rule.line, why.expected.clone(), fault);
+                Disposition::Error
+            }
+            None => Disposition::Error,
+        };
+        for node in nodes.iter().flatten() {
+            self.record(*node, root, By::Rule(id), disposition);
+            if let Some(leaf) = self.leaf(*node) {
+                self.reasons.push((leaf, format!("expected {}", why.expected)));
+            }
+        }
+        State::Empty
+    }
+}
+
+fn lexical(type_name: &str, text: &str) -> bool {
+    match type_name {
+        "string" | "markdown" | "code" => !text.is_empty(),
+        other => is_lexical(other, text),
+    }
+}
