@@ -231,13 +231,14 @@ fn lines(error: &ExchangeError, row: &str) -> String {
         .problems()
         .iter()
         .map(|problem| {
-            let place = match problem.location.as_deref().or(problem.expression.as_deref()) {
-                // The row was read as a table of its own, in which it is row 2.
-                Some(location) => location.strip_prefix("row 2").map_or_else(
-                    || format!("{row} {location}"),
-                    |rest| if row.is_empty() { location.to_owned() } else { format!("{row}{rest}") },
-                ),
-                None => row.to_owned(),
+            let place = match (problem.location.as_deref(), problem.expression.as_deref()) {
+                (Some(location), _) if row.is_empty() => location.to_owned(),
+                // The row was read as a table of its own, in which it is row 2; else it is one of its columns.
+                (Some(location), _) => location
+                    .strip_prefix("row 2")
+                    .map_or_else(|| format!("{row}/{location}"), |rest| format!("{row}{rest}")),
+                (None, Some(expression)) => format!("{row} {expression}"),
+                (None, None) => row.to_owned(),
             };
             format!("{}: {}\n", place.trim(), problem.text)
         })

@@ -91,8 +91,8 @@ pub enum StoreError {
     #[error("the store is in use by another process")]
     InUse,
     /// A folder or file of the store cannot be used.
-    #[error("a file of the store cannot be used")]
-    File(#[source] std::io::Error),
+    #[error("a file of the store cannot be used: {0}")]
+    File(std::io::Error),
     /// SQLite refused for a reason that none of the above names.
     #[error("the database refused")]
     Database(#[from] rusqlite::Error),

@@ -252,6 +252,7 @@ fn is_only_looking(event: &notify::Event) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 mod tests {
     use super::*;
 

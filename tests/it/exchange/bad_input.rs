@@ -458,6 +458,7 @@ file_limit = 4096
     let columns: Vec<&str> = head.split(';').collect();
     let began = columns.iter().position(|column| *column == "alkoi").unwrap();
     let number = columns.iter().position(|column| *column == "kayntinro").unwrap();
+    let person = columns.iter().position(|column| *column == "hetu").unwrap();
     let changed = |place: usize, text: &str, id: &str| {
         let mut cells: Vec<String> = row.split(';').map(str::to_owned).collect();
         text.clone_into(&mut cells[place]);
@@ -468,7 +469,8 @@ file_limit = 4096
     };
     let good = [changed(number, "K-1", ""), changed(number, "K-4", "")];
     let wrong = [changed(began, "eilen", "K-2"), format!("{};liikaa;liikaa", changed(number, "K-3", ""))];
-    let text = format!("{head}\r\n{}\r\n{}\r\n{}\r\n{}\r\n", good[0], wrong[0], wrong[1], good[1]);
+    let nobody = changed(person, "", "K-5");
+    let text = format!("{head}\r\n{}\r\n{}\r\n{}\r\n{}\r\n{nobody}\r\n", good[0], wrong[0], wrong[1], good[1]);
     let (part, whole) = (station.path("out/toteuma-000001.csv.part"), station.path("out/toteuma-000001.csv"));
     std::fs::write(&part, text).unwrap();
     std::fs::rename(&part, &whole).unwrap();
@@ -479,9 +481,10 @@ file_limit = 4096
     let lines: Vec<&str> = told.lines().collect();
     assert!(lines.iter().any(|line| line.starts_with("row 3/alkoi")), "{told}");
     assert!(lines.iter().any(|line| line.starts_with("row 4")), "{told}");
+    assert!(lines.iter().any(|line| line.starts_with("row 6/hetu: ")), "{told}");
     assert!(!told.contains("eilen"), "{told}");
     let aside = std::fs::read(station.path("out/set-aside/toteuma-000001.csv")).unwrap();
-    assert_eq!(String::from_utf8(aside).unwrap().lines().count(), 3, "the header and the rows that were not taken");
+    assert_eq!(String::from_utf8(aside).unwrap().lines().count(), 4, "the header and the rows that were not taken");
     for id in ["K-1", "K-4"] {
         assert_eq!(station.get(&format!("/Encounter/home-care.{id}")).await.status, 200, "{id}");
     }
@@ -493,7 +496,7 @@ file_limit = 4096
     let kept = station.stop().await;
     let told: Vec<String> = kept.notices().await.into_iter().map(|notice| notice.text).collect();
     assert!(told.iter().any(|text| text.contains("file 2 was set aside unread")), "{told:?}");
-    assert_eq!(told.len(), 3, "two rows and a file: {told:?}");
+    assert_eq!(told.len(), 4, "three rows and a file: {told:?}");
 }
 
 #[tokio::test]
