@@ -259,7 +259,7 @@ impl Exchange {
         commit.expect(Expect::Version { key: key.clone(), version: Some(if_match) });
         let person = current.resource.person;
         if change.status.is_some_and(Status::is_taken) {
-            made.extend(self.team_changes(&teams, &after, now)?);
+            made.extend(self.team_changes(&teams, &around.members, &after, now)?);
             let read: Vec<&Member> = teams.iter().collect();
             commit.expect.extend(person.map(|person| known::as_read(person, &["CareTeam"], &read)));
         }
@@ -404,14 +404,24 @@ impl Exchange {
     }
 
     /// The teams of plans that hold the order of a Task that was taken, with its owner.
-    fn team_changes(&self, teams: &[Member], task: &Arc<Document>, now: Timestamp) -> Result<Vec<Made>, ExchangeError> {
+    fn team_changes(
+        &self,
+        teams: &[Member],
+        around: &[Member],
+        task: &Arc<Document>,
+        now: Timestamp,
+    ) -> Result<Vec<Made>, ExchangeError> {
         let root = task.root();
         let (Some(focus), Some(owner)) = (root.text_at("focus.reference"), root.first("owner")) else {
             return Ok(Vec::new());
         };
+        // A plan holds the orders of its activities, and those that say that they are based on it.
+        let order = around.iter().find(|member| member.resource.key.to_string() == focus);
+        let plans: Vec<&str> = order.map(|order| known::facet_texts(order, "based-on").collect()).unwrap_or_default();
         let mut made = Vec::new();
         for member in teams {
-            if !known::facet_texts(member, compose::ORDER).any(|order| order == focus) {
+            let is_based = || plans.contains(&format!("CarePlan/{}", member.resource.key.id).as_str());
+            if !known::facet_texts(member, compose::ORDER).any(|order| order == focus) && !is_based() {
                 continue;
             }
             let before = self.stored(&member.resource.content)?;

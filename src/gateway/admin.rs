@@ -1,4 +1,4 @@
-//! The administrators' port: metrics, liveness, readiness. Plain HTTP, meant for this machine or an inner network.
+//! The administrators' port: metrics, liveness, readiness, the operators' queue. Plain HTTP, meant for this machine or an inner network.
 
 use std::convert::Infallible;
 use std::io;
@@ -19,6 +19,7 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use super::queue::Queue;
 use crate::telemetry::metrics::Metrics;
 
 /// `[admin]`: the port for metrics and health. Read at start only.
@@ -62,6 +63,7 @@ pub struct Admin {
     listener: TcpListener,
     metrics: Metrics,
     readiness: Readiness,
+    queue: Option<Queue>,
 }
 
 /// Connections at one time.
@@ -76,7 +78,13 @@ impl Admin {
     /// # Errors
     /// The operating system's.
     pub async fn bind(config: &Config, metrics: Metrics, readiness: Readiness) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(config.listen).await?, metrics, readiness })
+        Ok(Self { listener: TcpListener::bind(config.listen).await?, metrics, readiness, queue: None })
+    }
+
+    /// Shows the operators' queue too.
+    #[must_use]
+    pub fn with_queue(self, queue: Queue) -> Self {
+        Self { queue: Some(queue), ..self }
     }
 
     /// The address that it is bound to.
@@ -89,7 +97,7 @@ impl Admin {
 
     /// Serves until `stop`; what is in flight then is cut.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, metrics, readiness } = self;
+        let Self { listener, metrics, readiness, queue } = self;
         let mut connections = JoinSet::new();
         let mut stop = pin!(stop);
         loop {
@@ -99,11 +107,16 @@ impl Admin {
                 Some(_) = connections.join_next() => {}
                 accepted = listener.accept(), if connections.len() < CONNECTIONS => {
                     let Ok((stream, _)) = accepted else { continue };
-                    let (metrics, readiness) = (metrics.clone(), readiness.clone());
+                    let (metrics, readiness, queue) = (metrics.clone(), readiness.clone(), queue.clone());
                     connections.spawn(async move {
                         let service = service_fn(move |request: hyper::Request<Incoming>| {
-                            let answer = answer(&request, &metrics, &readiness);
-                            async move { Ok::<_, Infallible>(answer) }
+                            let (metrics, readiness, queue) = (metrics.clone(), readiness.clone(), queue.clone());
+                            async move {
+                                Ok::<_, Infallible>(match queue {
+                                    Some(queue) if is_of_queue(request.uri().path()) => queue.answer(request).await,
+                                    _ => answer(&request, &metrics, &readiness),
+                                })
+                            }
                         });
                         let _ = http1::Builder::new()
                             .timer(TokioTimer::new())
@@ -137,8 +150,12 @@ fn answer(
                 response
             },
         ),
-        _ => text(StatusCode::NOT_FOUND, "/livez, /readyz, /metrics\n"),
+        _ => text(StatusCode::NOT_FOUND, "/livez, /readyz, /metrics, /queue\n"),
     }
+}
+
+fn is_of_queue(path: &str) -> bool {
+    path == "/queue" || path.starts_with("/queue/")
 }
 
 fn ready(readiness: &Readiness) -> hyper::Response<Full<Bytes>> {

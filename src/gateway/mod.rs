@@ -20,6 +20,7 @@ mod metrics;
 pub mod outcome;
 mod parse;
 mod permission;
+pub mod queue;
 pub mod request;
 pub mod respond;
 pub mod service;

@@ -33,7 +33,7 @@ fn the_service_unit_is_one_that_systemd_takes() {
 #[test]
 fn the_container_file_names_what_is_there() {
     let text = read("Containerfile");
-    let (build, image) = text.split_once("\nFROM ").map(|(build, rest)| (build, format!("FROM {rest}"))).unwrap();
+    let (build, image) = text.rsplit_once("\nFROM ").map(|(build, rest)| (build, format!("FROM {rest}"))).unwrap();
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let version =
         manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")).unwrap().trim_end_matches('"');

@@ -26,6 +26,7 @@ use crate::gateway::bridge::Bridge;
 use crate::gateway::federation::{Federation, Sources, Translation};
 use crate::gateway::interaction::{Converter, Exchanged, Pages, Workflow};
 use crate::gateway::listener::{PROTOCOLS, Stopped};
+use crate::gateway::queue::Queue;
 use crate::gateway::service::{BoxFuture, Interactions, ListOnly, Policy};
 use crate::gateway::settings::Settings;
 use crate::gateway::webhook::Hooks;
@@ -180,7 +181,8 @@ impl Assembly {
         let admin = match &loaded.config.admin {
             config if config.enabled => {
                 let bound = Admin::bind(config, metrics, readiness).await;
-                Some(bound.map_err(|error| AssemblyError::Admin { address: config.listen, error })?)
+                let bound = bound.map_err(|error| AssemblyError::Admin { address: config.listen, error })?;
+                Some(bound.with_queue(Queue::new(store.clone(), clock.clone())))
             }
             _ => None,
         };

@@ -131,6 +131,47 @@ async fn what_a_hospital_gets_wrong_is_refused_in_original_mode_and_its_connecti
 }
 
 #[tokio::test]
+async fn what_an_operator_must_decide_is_shown_and_closed_by_who_decided() {
+    let station = Station::start(&hospital(1)).await;
+    let mut line = station.line().await;
+    is(&ask(&mut line, &referral("N1", "MUUALLA")).await, "AE", "204");
+    is(&ask(&mut line, &referral("N2", "MUUALLA")).await, "AE", "204");
+    let queue = async |query: &str| {
+        let answer = station.admin(|client, base| client.get(format!("{base}/queue{query}"))).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert!(!answer.text.contains("140347"), "nothing of the patient");
+        answer.json()["open"].as_array().unwrap().clone()
+    };
+    let open = queue("").await;
+    assert_eq!(open.len(), 2, "{open:?}");
+    assert_eq!((&open[0]["kind"], &open[0]["provider"]), (&json!("no-recipient"), &json!("hospital")));
+    assert!(open[0]["journal"].is_u64() && open[0]["text"].is_string());
+    let (first, second) = (open[0]["id"].as_u64().unwrap(), open[1]["id"].as_u64().unwrap());
+    assert_eq!(queue(&format!("?after={first}")).await.len(), 1);
+    let close = async |id: u64, operator: Option<&str>, decision: &str| {
+        let decision = decision.to_owned();
+        let answer = station.admin(|client, base| {
+            let request = client.post(format!("{base}/queue/{id}")).body(decision);
+            match operator {
+                Some(name) => request.header("x-operator", name),
+                None => request,
+            }
+        });
+        answer.await.status
+    };
+    assert_eq!(close(first, None, "sent again").await, 400, "nobody said who decided");
+    assert_eq!(close(first, Some("Helmi"), "").await, 400, "nor what");
+    assert_eq!(close(first, Some("Helmi"), &"x".repeat(3000)).await, 413);
+    assert_eq!(close(first, Some("Helmi"), "the recipient is connected now").await, 200);
+    assert_eq!(close(first, Some("Helmi"), "again").await, 404, "it is closed");
+    let open = queue("").await;
+    assert_eq!((open.len(), open[0]["id"].as_u64()), (1, Some(second)));
+    let kept = station.stop().await;
+    let audit = kept.store.read(|view| view.audit_after(silta::store::AuditSeq::from_number(0), 1000)).await.unwrap();
+    assert!(audit.iter().any(|row| row.who == "Helmi" && row.interaction == "decide"));
+}
+
+#[tokio::test]
 async fn an_error_is_told_in_the_version_of_the_sender() {
     let station = Station::start(&hospital(1)).await;
     let mut line = station.line().await;

@@ -192,3 +192,23 @@ async fn a_plan_that_comes_piece_by_piece_from_many_sides_at_once_loses_nobody()
     }
     assert_eq!(team(&site, 7).await, (0..OWNERS).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn who_takes_an_order_that_says_it_is_based_on_a_plan_is_in_the_plans_team() {
+    let site = site();
+    let orders = refer(&site, 3, 1).await;
+    let body = plan(3, &orders);
+    site.exchange.hook("county", "application/json", body, None, "plan").await.unwrap();
+    let (known, _) = current(&site, "ServiceRequest", &orders[0]).await;
+    let order = json!({
+        "resourceType": "ServiceRequest", "status": "active", "intent": "order",
+        "subject": {"reference": known.root().text_at("subject.reference").unwrap()},
+        "basedOn": [{"reference": "CarePlan/county.AS-3"}],
+        "performer": [{"identifier": {"system": "urn:oid:1.2.3", "value": "5"}}]
+    });
+    let document = Document::from_json(Model::r4(), order.to_string().into_bytes(), &Limits::default()).unwrap();
+    let made = site.exchange.create_order(document, None, &origin(&site, "create".to_owned())).await.unwrap();
+    assert_eq!(team(&site, 3).await, [0; 0], "nobody has taken anything yet");
+    accept(&site, &made.key.id).await.unwrap();
+    assert_eq!(team(&site, 3).await, [5]);
+}

@@ -55,7 +55,7 @@ state = "state"
 listen = "127.0.0.1:0"
 body_bytes = 65536
 {server}[admin]
-enabled = false
+listen = "127.0.0.1:0"
 [access.caller.everybody]
 secret_hash = ["{hash}"]
 organisation = ["urn:test|county", "urn:test|hospital"]
@@ -110,6 +110,16 @@ interactions = ["*"]
             parameters.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
         let path = format!("{base}/{kind}/_search");
         self.post(&path, "application/x-www-form-urlencoded", form.join("&")).await.json()
+    }
+
+    /// An answer of the administrators' port.
+    pub(crate) async fn admin(
+        &self,
+        request: impl FnOnce(reqwest::Client, String) -> reqwest::RequestBuilder,
+    ) -> Answer {
+        let plain = reqwest::Client::builder().no_proxy().build().unwrap();
+        let base = format!("http://{}", self.running.admin.unwrap());
+        Answer::to(request(plain, base)).await
     }
 
     /// A connection to the first listener for HL7 v2.
