@@ -1,5 +1,7 @@
 //! References, contained resources, and the entries of a Bundle.
 
+use rustc_hash::FxHashSet;
+
 use crate::definitions::{Kind, Symbol, TypeId};
 use crate::fhir::datatypes::is_id;
 use crate::fhir::document::Node;
@@ -87,9 +89,7 @@ impl<'d> Walk<'_, 'd> {
             if id.is_empty() {
                 Some(container.type_name())
             } else {
-                let target = container
-                    .child(names.contained)
-                    .find(|one| one.child(names.id).next().and_then(Node::text) == Some(id));
+                let target = self.contained_in(container, id);
                 let Some(target) = target else {
                     self.error(
                         IssueType::Structure,
@@ -121,6 +121,19 @@ impl<'d> Walk<'_, 'd> {
                 Detail::Told(format!("type says {said}, the reference is to {found}").into()),
             );
         }
+    }
+
+    /// The contained resource of this id. They are looked through once for a container.
+    fn contained_in(&mut self, container: Node<'d>, id: &str) -> Option<Node<'d>> {
+        let names = &self.validator.names;
+        if self.contained.as_ref().is_none_or(|(of, _)| *of != container.id()) {
+            let by_id = container
+                .child(names.contained)
+                .filter_map(|one| Some((one.child(names.id).next().and_then(Node::text)?, one)))
+                .collect();
+            self.contained = Some((container.id(), by_id));
+        }
+        self.contained.as_ref().and_then(|(_, by_id)| by_id.get(id).copied())
     }
 
     /// The resource whose contained resources are meant by `#id`: the outermost that is not a Bundle or its like.
@@ -164,7 +177,7 @@ impl<'d> Walk<'_, 'd> {
         if contained == Symbol::UNKNOWN {
             return;
         }
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen: FxHashSet<&str> = FxHashSet::default();
         for one in resource.child(contained) {
             match one.child(id).next().and_then(Node::text) {
                 None => self.error(
@@ -173,13 +186,13 @@ impl<'d> Walk<'_, 'd> {
                     one.id(),
                     Detail::Says("a contained resource needs an id to be referred to by"),
                 ),
-                Some(held) if seen.contains(&held) => self.error(
+                Some(held) if !seen.insert(held) => self.error(
                     IssueType::Structure,
                     Rule::Format("contained-id"),
                     one.id(),
                     Detail::Says("another contained resource has the same id"),
                 ),
-                Some(held) => seen.push(held),
+                Some(_) => {}
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The one walk over a document by the core definitions: structure, cardinality, primitives, and for every element the
 //! checks that hang on it.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::definitions::{Kind, Model, Symbol, TypeId};
 use crate::fhir::datatypes::is_lexical;
@@ -41,6 +41,8 @@ pub(super) struct Walk<'v, 'd> {
     pub(super) told_systems: Vec<String>,
     /// The ids in the whole document, once a link asked for one.
     pub(super) anchors: Option<FxHashSet<Box<str>>>,
+    /// The contained resources of the container that was last asked for one, by id.
+    pub(super) contained: Option<(NodeId, FxHashMap<&'d str, Node<'d>>)>,
     /// The ids of elements so far, with their resource.
     ids: FxHashSet<(NodeId, &'d str)>,
     /// The nodes and profiles that are being judged: cyclic profiles end here.
@@ -61,6 +63,7 @@ impl<'v, 'd> Walk<'v, 'd> {
             displays: FxHashSet::default(),
             told_systems: Vec::new(),
             anchors: None,
+            contained: None,
             ids: FxHashSet::default(),
             under_way: Vec::new(),
         }
