@@ -149,7 +149,14 @@ impl Exchange {
         if let Some(identifier) = if_none_exist {
             commit.expect(Expect::NoneExist { resource_type: "ServiceRequest".to_owned(), identifier });
         }
-        self.write_change(commit, made, &changes, person, &key, order, 1, origin, "create").await
+        let change = self.write_change(commit, made, &changes, person, &key, order, 1, origin, "create");
+        match change.await {
+            // Another create with the same condition came first: this one finds what that one made.
+            Err(ExchangeError::Store(StoreError::Exists { ids, .. })) if ids.len() == 1 => {
+                self.existing(ids.first().map_or("", String::as_str)).await
+            }
+            made => made,
+        }
     }
 
     /// Takes the next version of a Task, made on the version that the caller names.

@@ -94,6 +94,7 @@ fn changed(changed: crate::exchange::Changed) -> Changed {
         version: changed.version,
         last_modified: changed.last_modified,
         persons: changed.persons,
+        existed: changed.existed,
     }
 }
 

@@ -128,6 +128,7 @@ pub(crate) struct Cache {
     slots: moka::future::Cache<Key, Slot>,
     last: moka::future::Cache<Key, Arc<Fetched>>,
     max_age: Duration,
+    bytes: u64,
     clock: Clock,
 }
 
@@ -147,7 +148,17 @@ impl Cache {
             .max_capacity(config.bytes)
             .weigher(|_: &Key, fetched: &Arc<Fetched>| fetched.weight())
             .build();
-        Self { slots, last, max_age: config.max_age, clock }
+        Self { slots, last, max_age: config.max_age, bytes: config.bytes, clock }
+    }
+
+    /// Bytes of memory for answers.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether an answer of this moment is young enough to be given again.
+    pub(crate) fn is_young(&self, answered: Instant) -> bool {
+        self.clock.instant().since(answered) <= self.max_age
     }
 
     /// The answer that is kept and young enough, else what `fetch` gives; while one fetches, others with the same key wait

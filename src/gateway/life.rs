@@ -140,7 +140,10 @@ impl Life {
         let (request, _memory) = self.request(arrival, head, caller, body).await?;
         told.request = Some(Arc::clone(&request));
         self.policy.admit(&request).await?;
-        let response = self.handle(&request).await?;
+        let response = match self.interactions.ready(&request) {
+            Some(response) => response,
+            None => self.handle(&request).await?,
+        };
         self.policy.redact(&request, response).await
     }
 

@@ -18,6 +18,12 @@ pub trait Interactions: Send + Sync {
     /// CapabilityStatement is made of it.
     fn offers(&self) -> &Offers;
 
+    /// The answer, where it is ready: made before and known to be the same still. Does not wait for anything.
+    fn ready(&self, request: &Request) -> Option<Response> {
+        let _ = request;
+        None
+    }
+
     /// Does what is asked. Runs as a task of its own: it goes on when the caller hangs up, and when the deadline in the
     /// request passes for an interaction that is not safe.
     ///

@@ -3,7 +3,7 @@
 use super::id::{AuditSeq, DocumentId, JournalSeq, NoticeId, OutboxId, PersonId, Ref, ResourceKey};
 use super::new::{
     Deletion, Event, Evidence, Mark, NativeId, NewAudit, NewDocument, NewJournal, NewMessage, NewNotice, NewOriginal,
-    NoticeEnd,
+    NoticeEnd, Place,
 };
 use super::stored::Repeat;
 
@@ -109,6 +109,8 @@ pub enum Write {
     Event(Event),
     /// The way back from a hashed id. The same link again changes nothing.
     NativeId(NativeId),
+    /// Where a resource is found that its provider cannot be asked for by itself; in place of what was known of it.
+    Place(Place),
     /// The last native text of a document, in place of the one before.
     Original(NewOriginal),
     /// A message for the outbox.

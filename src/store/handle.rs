@@ -15,7 +15,7 @@ use super::commit::{Commit, Outcome};
 use super::config::Config;
 use super::error::StoreError;
 use super::faults::Faults;
-use super::id::{AssignedId, AuditSeq, NativeKey};
+use super::id::{AssignedId, AuditSeq, NativeKey, ResourceKey};
 use super::prepared::Work;
 use super::queue::Queue;
 use super::readers::{self, Question};
@@ -23,6 +23,7 @@ use super::reserve::Reserve;
 use super::secret::{Random, Secret};
 use super::shared::Shared;
 use super::sqlite::{self, Files, audit, migration};
+use super::stamps::Stamp;
 use super::stored::{Anchor, Chain, Health, Stats};
 use super::view::View;
 use super::writer::{Job, LastWord, Writer};
@@ -149,6 +150,19 @@ impl Store {
         });
         self.inner.questions.put(asked, 1)?;
         answered.await.unwrap_or(Err(StoreError::Incoherent("a read ended without an answer")))
+    }
+
+    /// A stamp of a resource as it stands: taken before a read, it says later whether the read would still find the same.
+    #[must_use]
+    pub fn stamp(&self, key: &ResourceKey) -> Stamp {
+        self.inner.shared.stamps.of(key)
+    }
+
+    /// Whether nothing has changed the resource, or made two persons one, since it was stamped. False now and then though
+    /// nothing has.
+    #[must_use]
+    pub fn holds(&self, stamp: &Stamp) -> bool {
+        self.inner.shared.stamps.holds(stamp)
     }
 
     /// Whether the store takes work; readiness follows it.
@@ -312,10 +326,9 @@ fn verify_some(view: &View<'_>, from: Anchor, anchor: Option<Anchor>) -> Result<
     let mut before = from;
     for link in &links {
         let covered = audit::covered(view.connection, before.seq.0, link.seq.0)?;
-        let Some((rows, last)) = covered else { return Ok(Checked::BrokenAfter(before.seq)) };
         let passed = anchor.filter(|anchor| before.seq < anchor.seq && anchor.seq <= link.seq);
-        if last != link.seq.0
-            || view.secret.chained(&before.hash, &rows) != link.hash
+        if covered.last != Some(link.seq.0)
+            || view.secret.chained(&before.hash, &covered.bytes) != link.hash
             || passed.is_some_and(|anchor| anchor != *link)
         {
             return Ok(Checked::BrokenAfter(before.seq));

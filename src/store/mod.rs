@@ -22,6 +22,7 @@ mod reserve;
 mod secret;
 mod shared;
 mod sqlite;
+mod stamps;
 mod stored;
 mod view;
 mod view_work;
@@ -39,9 +40,10 @@ pub use id::{
 };
 pub use new::{
     AuditTarget, Deletion, Delivery, Direction, Disposition, Event, Evidence, Mark, NativeId, NewAudit, NewDocument,
-    NewJournal, NewMember, NewMessage, NewNotice, NewOriginal, NoticeEnd,
+    NewJournal, NewMember, NewMessage, NewNotice, NewOriginal, NoticeEnd, Place,
 };
 pub use secret::Random;
+pub use stamps::Stamp;
 pub use stored::{
     Anchor, Audit, Chain, Health, Journal, Member, Message, Notice, Original, Repeat, Resource, Role, Seen, State,
     Stats, WorklistEntry,

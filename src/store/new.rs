@@ -134,6 +134,22 @@ pub struct NativeId {
     pub native: String,
 }
 
+/// By which question to a provider a resource was found that it cannot be asked for by itself: a part of another of its
+/// documents, or one whose id here does not say the id there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Type and id in the gateway.
+    pub key: ResourceKey,
+    /// The provider.
+    pub provider: String,
+    /// The types that were asked for.
+    pub types: Vec<String>,
+    /// About whom, where the store knows the person: whose identifiers are not stored again then.
+    pub person: Option<PersonId>,
+    /// By which identifiers (system, value), where there is no person.
+    pub identifiers: Vec<(String, String)>,
+}
+
 /// The last native text of a document of a provider: what changes are written back onto.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewOriginal {

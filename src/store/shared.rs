@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
+use super::stamps::Stamps;
 use super::stored::Health;
 
 /// Counters and flags. Each stands for itself: no order between them is relied on.
@@ -17,6 +18,7 @@ pub(super) struct Shared {
     pub(super) groups: AtomicU64,
     pub(super) wal_bytes: AtomicU64,
     pub(super) restarts: AtomicU64,
+    pub(super) stamps: Stamps,
     outbox: watch::Sender<u64>,
     ended: watch::Sender<bool>,
 }
@@ -31,6 +33,7 @@ impl Shared {
             groups: AtomicU64::new(0),
             wal_bytes: AtomicU64::new(0),
             restarts: AtomicU64::new(0),
+            stamps: Stamps::new(),
             outbox: watch::Sender::new(0),
             ended: watch::Sender::new(false),
         }

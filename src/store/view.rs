@@ -12,10 +12,10 @@ use super::commit::IdentifierQuery;
 use super::error::StoreError;
 use super::facet_bytes;
 use super::id::{AssignedId, AuditSeq, DedupKey, DocumentId, JournalSeq, NativeKey, Occurred, PersonId, ResourceKey};
-use super::new::Evidence;
+use super::new::{Evidence, Place};
 use super::prepared;
 use super::secret::Secret;
-use super::sqlite::{apply, audit, codes};
+use super::sqlite::{apply, audit, codes, places};
 use super::stored::{Audit, Journal, Member, Original, Resource, Role, Seen, WorklistEntry};
 
 /// One moment of the store: everything read through it is of the same moment. [`super::Store::read`] lends it, on a thread
@@ -250,6 +250,11 @@ impl View<'_> {
             .prepare_cached("SELECT provider, native FROM native_id WHERE type = ?1 AND id = ?2")?
             .query_row([&key.resource_type, &key.id], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?)
+    }
+
+    /// By which question to a provider a resource was found that it cannot be asked for by itself.
+    pub fn place(&self, key: &ResourceKey) -> Result<Option<Place>, StoreError> {
+        places::find(self.connection, key)
     }
 
     /// The kept native original of a provider's document.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -18,6 +19,7 @@ use super::reserve::Reserve;
 use super::secret::Secret;
 use super::shared::Shared;
 use super::sqlite::apply::Applying;
+use super::sqlite::audit::Covered;
 use super::sqlite::{Meaning, audit, meaning, prune};
 use super::stored::{Anchor, Health};
 use super::view::window_start;
@@ -55,6 +57,19 @@ struct Done {
     answers: Vec<Answer>,
     chain: Option<Anchor>,
     outbox_moved: bool,
+}
+
+/// What came of one commit within a transaction.
+struct Applied {
+    answer: Answer,
+    outbox_moved: bool,
+    covered: Covered,
+}
+
+impl Applied {
+    fn nothing(answer: Answer) -> Self {
+        Self { answer, outbox_moved: false, covered: Covered::default() }
+    }
 }
 
 /// How a refused commit is undone within a transaction.
@@ -169,12 +184,14 @@ impl Writer {
     /// `None` when a commit that was refused has left something that cannot be undone by itself.
     fn group(&mut self, jobs: &[Job], undo: Undo) -> Result<Option<Done>, StoreError> {
         self.execute("BEGIN IMMEDIATE")?;
-        let window_start = window_start(self.clock.now(), self.config.dedup_days);
+        let (now, mut covered) = (self.clock.now(), Covered::default());
+        let window_start = window_start(now, self.config.dedup_days);
         let mut done = Done { answers: Vec::with_capacity(jobs.len()), chain: None, outbox_moved: false };
         for job in jobs {
-            let Some((answer, moved)) = self.one(&job.work, window_start, undo)? else { return Ok(None) };
-            done.outbox_moved |= moved;
-            done.answers.push(answer);
+            let Some(one) = self.one(&job.work, now, window_start, undo)? else { return Ok(None) };
+            done.outbox_moved |= one.outbox_moved;
+            covered.append(&one.covered);
+            done.answers.push(one.answer);
         }
         if !done.answers.iter().any(|answer| matches!(answer, Ok(Outcome::Committed(_)))) {
             self.execute("ROLLBACK")?;
@@ -185,7 +202,7 @@ impl Writer {
             prune::forget(&self.connection, window_start)?;
             self.since_forgetting = 0;
         }
-        done.chain = audit::add_link(&self.connection, &self.secret, &self.chain)?;
+        done.chain = audit::add_link(&self.connection, &self.secret, &self.chain, &covered)?;
         self.faults.at_commit().map_err(StoreError::from)?;
         self.execute("COMMIT")?;
         Ok(Some(done))
@@ -193,25 +210,29 @@ impl Writer {
 
     /// One commit. An error is one of the whole transaction; the commit's own is in the answer. `None` when it was refused and
     /// what it had written cannot be undone by itself.
-    fn one(&self, work: &Work, window_start: i64, undo: Undo) -> Result<Option<(Answer, bool)>, StoreError> {
+    fn one(&self, work: &Work, now: Timestamp, window_start: i64, undo: Undo) -> Result<Option<Applied>, StoreError> {
         if undo == Undo::Savepoint {
             self.execute("SAVEPOINT one")?;
         }
-        let mut applying = Applying::new(&self.connection, &self.secret, self.clock.now(), window_start);
+        let mut applying = Applying::new(&self.connection, &self.secret, now, window_start);
         match applying.apply(work) {
             Ok(Outcome::Committed(receipt)) => {
                 if undo == Undo::Savepoint {
                     self.execute("RELEASE one")?;
                 }
-                Ok(Some((Ok(Outcome::Committed(receipt)), applying.outbox_moved)))
+                Ok(Some(Applied {
+                    answer: Ok(Outcome::Committed(receipt)),
+                    outbox_moved: applying.outbox_moved,
+                    covered: applying.covered,
+                }))
             }
             Err(error) if meaning(&error) != Meaning::Statement || self.connection.is_autocommit() => Err(error),
             refused if undo == Undo::Savepoint => {
                 self.execute("ROLLBACK TO one")?;
                 self.execute("RELEASE one")?;
-                Ok(Some((refused, false)))
+                Ok(Some(Applied::nothing(refused)))
             }
-            refused => Ok((!applying.wrote).then_some((refused, false))),
+            refused => Ok((!applying.wrote).then(|| Applied::nothing(refused))),
         }
     }
 
@@ -244,6 +265,12 @@ impl Writer {
             self.shared.turn(Health::Open);
         }
         self.shared.groups.fetch_add(1, Ordering::Relaxed);
+        // Everything is counted before anybody is told: who was told must not be given what was there before.
+        for (job, answer) in jobs.iter().zip(&done.answers) {
+            if let Ok(outcome) = answer {
+                self.shared.stamps.count(&job.work, outcome);
+            }
+        }
         for (job, answer) in jobs.into_iter().zip(done.answers) {
             let count =
                 if matches!(answer, Ok(Outcome::Committed(_))) { &self.shared.commits } else { &self.shared.refusals };

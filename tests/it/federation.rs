@@ -483,7 +483,15 @@ async fn a_part_of_another_document_is_read_by_the_search_that_gave_it() {
         let response = world.read(id).await.unwrap();
         assert_eq!(body(&response)["status"], "active");
         assert_eq!(response.providers, ["county"]);
+        // What was referred to does not dangle after a restart.
+        let response = soon(world.restarted().handle(&world.read_of(id))).await.unwrap();
+        assert_eq!(body(&response)["status"], "active");
     }
+    let person = world.keep(Some("hospital"), AINO, &[patient("hospital.7", AINO)]).await;
+    world.search("CareTeam", &[BY_HETU]).await;
+    let response = soon(world.restarted().handle(&world.read_of("CareTeam/hashed77"))).await.unwrap();
+    assert_eq!(response.persons, [person], "it is known whose it is");
+    assert_eq!(refused(world.read("CareTeam/hashed78").await).0, Fault::NotFound);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@
 mod access;
 mod architecture;
 mod commands_maps;
+mod conditional_create;
 mod config;
 mod convert;
 mod crossings;
@@ -33,6 +34,7 @@ mod native;
 mod operations;
 mod packages;
 mod provider;
+mod ready;
 mod search;
 mod store;
 mod support;

@@ -8,18 +8,20 @@ use silta_engine::fault::Fault;
 use silta_engine::fhir::document::Document;
 use silta_engine::search::{Facet, FacetValue, facets};
 
-use super::Federation;
 use super::part::{How, Part, Report, parts};
 use super::patient::Patient;
 use super::same_mode;
 use super::source::{Source, Sources, Translated};
 use super::store_failed;
+use super::{Asking, Federation};
 use crate::access::caller::Mode;
 use crate::clock::Instant;
 use crate::gateway::cache::{Failure, Fetched, Found, Fresh, Key, Question};
 use crate::gateway::outcome::Issue;
 use crate::provider::{AdapterError, Answer, Identifier, NativeDocument, Read, Search};
-use crate::store::{Commit, Direction, Disposition, Evidence, NewJournal, PersonId, ResourceKey};
+use crate::store::{
+    Commit, Direction, Disposition, Evidence, NewJournal, PersonId, ResourceKey, StoreError, View, Write,
+};
 
 const PATIENT: &str = "Patient";
 
@@ -27,13 +29,79 @@ const PATIENT: &str = "Patient";
 /// Bounded; what is forgotten is found again by searching.
 pub(super) struct Whereabouts(moka::future::Cache<ResourceKey, Arc<Place>>);
 
-struct Place {
+#[derive(Clone)]
+pub(super) struct Place {
     provider: Arc<str>,
     patient: Patient,
     types: Vec<String>,
 }
 
+impl Place {
+    /// Whether both are the same question.
+    fn is(&self, other: &Self) -> bool {
+        self.provider == other.provider
+            && self.types == other.types
+            && match (self.patient.person, other.patient.person) {
+                (None, None) => self.patient.identifiers == other.patient.identifiers,
+                (one, two) => one == two,
+            }
+    }
+
+    fn stored(&self, key: &ResourceKey) -> crate::store::Place {
+        let identifiers = match self.patient.person {
+            Some(_) => Vec::new(),
+            None => self.patient.identifiers.iter().map(|one| (one.system.clone(), one.value.clone())).collect(),
+        };
+        crate::store::Place {
+            key: key.clone(),
+            provider: self.provider.to_string(),
+            types: self.types.clone(),
+            person: self.patient.person,
+            identifiers,
+        }
+    }
+}
+
+/// What the store knows of where a resource can be had that is not kept.
+pub(super) struct Traces {
+    /// Its provider and its id there, where its own id is a hash.
+    native: Option<(String, String)>,
+    place: Option<Place>,
+}
+
+impl Traces {
+    /// `remembered`: where it was found since the start.
+    pub(super) fn of(view: &View<'_>, key: &ResourceKey, remembered: Option<&Place>) -> Result<Self, StoreError> {
+        let native = view.native(key)?;
+        if let Some(place) = remembered {
+            // Two persons may have become one since.
+            let person = place.patient.person.map(|person| view.survivor(person)).transpose()?;
+            let place = Place { patient: Patient { person, ..place.patient.clone() }, ..place.clone() };
+            return Ok(Self { native, place: Some(place) });
+        }
+        let Some(place) = view.place(key)? else { return Ok(Self { native, place: None }) };
+        let patient = match place.person {
+            Some(person) => Patient::of(view, person)?,
+            None => Patient {
+                person: None,
+                identifiers: place
+                    .identifiers
+                    .into_iter()
+                    .map(|(system, value)| Identifier { system, value })
+                    .collect(),
+                holders: BTreeSet::new(),
+            },
+        };
+        let place = Place { provider: place.provider.into(), patient, types: place.types };
+        Ok(Self { native, place: Some(place) })
+    }
+}
+
 impl Whereabouts {
+    pub(super) async fn place(&self, key: &ResourceKey) -> Option<Arc<Place>> {
+        self.0.get(key).await
+    }
+
     pub(super) fn new() -> Self {
         Self(moka::future::Cache::builder().max_capacity(200_000).build())
     }
@@ -55,11 +123,34 @@ impl Federation {
         let Ok((fetched, fresh)) = answer else { return (Vec::new(), report) };
         if matches!(fresh, Fresh::Live) {
             let place = Arc::new(Place { provider: Arc::clone(&source.name), patient: patient.clone(), types });
-            for found in &fetched.resources {
-                self.whereabouts.0.insert(found.key.clone(), Arc::clone(&place)).await;
-            }
+            self.remember(source, &place, &fetched).await;
         }
         (parts(&source.name, &fetched, how(&fresh), patient.person).collect(), report)
+    }
+
+    /// Remembers by which question resources were found; on the disk where they could not be found again without it.
+    async fn remember(&self, source: &Source, place: &Arc<Place>, fetched: &Fetched) {
+        let mut commit = Commit::new();
+        for found in &fetched.resources {
+            let known = self.whereabouts.0.get(&found.key).await;
+            if known.is_some_and(|known| known.is(place)) {
+                continue;
+            }
+            if !source.can_read(&found.key) {
+                commit.write(Write::Place(place.stored(&found.key)));
+            }
+            self.whereabouts.0.insert(found.key.clone(), Arc::clone(place)).await;
+        }
+        if commit.write.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.commit(commit).await {
+            // The answer needs the audit, which needs the store, so that nothing is given that cannot be found again.
+            tracing::warn!(provider = %source.name, %error, "where resources are found is not kept");
+            for found in &fetched.resources {
+                self.whereabouts.0.invalidate(&found.key).await;
+            }
+        }
     }
 
     async fn answer_about(
@@ -103,13 +194,12 @@ impl Federation {
         &self,
         sources: &Sources,
         wanted: &ResourceKey,
+        traces: Traces,
         mode: Mode,
         deadline: Instant,
-    ) -> Result<Option<Part>, Failure> {
-        let by_search = self.whereabouts.0.get(wanted).await;
+    ) -> Result<Option<(Part, Option<Asking>)>, Failure> {
+        let Traces { native, place: by_search } = traces;
         let person = by_search.as_ref().and_then(|place| place.patient.person);
-        let key = wanted.clone();
-        let native = self.store.read(move |view| view.native(&key)).await.map_err(store_failed)?;
         let native = native
             .or_else(|| wanted.id.split_once('.').map(|(provider, native)| (provider.to_owned(), native.to_owned())));
         let source = |name: &str| sources.find(name).filter(|source| same_mode(source.mode, mode));
@@ -117,6 +207,7 @@ impl Federation {
             && let Some(source) = source(&provider)
             && source.adapter.capabilities().of(&wanted.resource_type).read
         {
+            let before = self.generation(source, person);
             let answer = self.answer_for(sources, source, wanted, native, person, deadline).await;
             self.count(&source.name, &answer);
             match answer {
@@ -124,7 +215,7 @@ impl Federation {
                     let found = parts(&source.name, &fetched, how(&fresh), person).find(|part| part.key == *wanted);
                     if let Some(mut part) = found {
                         self.attribute(&mut part).await?;
-                        return Ok(Some(part));
+                        return Ok(Some((part, self.asking(&source.name, before, &fetched, &fresh))));
                     }
                 }
                 Err(failure) if matches!(failure.fault, Fault::NotFound | Fault::Deleted) => {}
@@ -134,10 +225,16 @@ impl Federation {
         // A part of another document has no address of its own at its provider, and its id may say nothing.
         let Some(place) = by_search else { return Ok(None) };
         let Some(source) = source(&place.provider) else { return Ok(None) };
+        let before = self.generation(source, person);
         let (fetched, fresh) =
             self.answer_about(sources, source, &place.patient, place.types.clone(), deadline).await?;
         let found = parts(&source.name, &fetched, how(&fresh), person).find(|part| part.key == *wanted);
-        Ok(found)
+        Ok(found.map(|part| (part, self.asking(&source.name, before, &fetched, &fresh))))
+    }
+
+    /// The generation of (provider, person), where it is known who is asked about.
+    fn generation(&self, source: &Source, person: Option<PersonId>) -> Option<(PersonId, u64)> {
+        person.map(|person| (person, self.translation.generation(&source.name, person)))
     }
 
     async fn answer_for(
@@ -168,7 +265,7 @@ impl Federation {
     }
 
     fn key(&self, sources: &Sources, source: &Source, question: Question, person: Option<PersonId>) -> Key {
-        let generation = person.map_or(0, |person| self.translation.generation(&source.name, person));
+        let generation = self.generation(source, person).map_or(0, |(_, generation)| generation);
         Key { provider: Arc::clone(&source.name), question, person, version: sources.version, generation }
     }
 

@@ -16,19 +16,19 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
-use prometheus::IntCounterVec;
+use prometheus::{IntCounter, IntCounterVec};
 use serde::Deserialize;
 
-use self::ask::Whereabouts;
+use self::ask::{Traces, Whereabouts};
 pub(crate) use self::message::of_members;
-use self::part::{Part, Report, State, merged};
+use self::part::{How, Part, Report, State, merged};
 pub(crate) use self::patient::Patient;
 pub use self::source::{Source, Sources, Translated, Translation};
-use super::cache::{self, Cache, Failure};
+use super::cache::{self, Cache, Failure, Fresh};
 use crate::access::caller::Mode;
 use crate::clock::{Clock, Instant};
 use crate::provider;
-use crate::store::{Member, ResourceKey, Store, StoreError};
+use crate::store::{Member, PersonId, ResourceKey, Stamp, Store, StoreError};
 use crate::telemetry::metrics::{MetricError, Metrics};
 
 /// `[federation]`: who is asked for what is not kept here.
@@ -77,6 +77,30 @@ pub(crate) struct Gathered {
     pub(crate) reports: Vec<Report>,
 }
 
+/// A resource that was found, and by what it can be known to be the same still.
+pub(crate) struct Found {
+    pub(crate) part: Part,
+    /// None where it must be looked for each time.
+    pub(crate) basis: Option<Basis>,
+}
+
+/// What a part that was found rests on: while it holds, looking for it again would give the same.
+pub(crate) struct Basis {
+    stamp: Stamp,
+    sources: Arc<Sources>,
+    live: Option<Asking>,
+}
+
+/// What a provider's answer rests on.
+struct Asking {
+    provider: Arc<str>,
+    person: PersonId,
+    generation: u64,
+    /// When the provider was asked.
+    instant: Instant,
+    counter: Option<IntCounter>,
+}
+
 impl Federation {
     /// A federation of these providers.
     #[must_use]
@@ -113,6 +137,11 @@ impl Federation {
     /// Uses these providers from now on.
     pub fn replace(&self, sources: Sources) {
         self.sources.store(Arc::new(sources));
+    }
+
+    /// Bytes of memory for answers.
+    pub(crate) const fn cache_bytes(&self) -> u64 {
+        self.cache.bytes()
     }
 
     /// When providers are given up for a request with this deadline: early enough to say so.
@@ -222,18 +251,72 @@ impl Federation {
     /// # Errors
     /// Where its owner fails, or the store.
     pub(crate) async fn find(&self, key: &ResourceKey, mode: Mode, deadline: Instant) -> Result<Option<Part>, Failure> {
-        let wanted = key.clone();
-        let sources = self.sources.load_full();
+        Ok(self.find_with_basis(key, mode, deadline).await?.map(|found| found.part))
+    }
+
+    /// As [`Federation::find`], with what the finding rests on.
+    ///
+    /// # Errors
+    /// Where its owner fails, or the store.
+    pub(crate) async fn find_with_basis(
+        &self,
+        key: &ResourceKey,
+        mode: Mode,
+        deadline: Instant,
+    ) -> Result<Option<Found>, Failure> {
+        let (sources, stamp) = (self.sources.load_full(), self.store.stamp(key));
+        let (wanted, remembered) = (key.clone(), self.whereabouts.place(key).await);
         let known = Arc::clone(&sources);
-        let kept = self.store.read(move |view| match view.member(&wanted)? {
-            Some(member) => Ok(Some(Part::stored(member))),
-            None => message::part(view, &known, &wanted),
+        let kept = self.store.read(move |view| {
+            if let Some(member) = view.member(&wanted)? {
+                return Ok(Ok((Part::stored(member), Some(None))));
+            }
+            // What is made when it is read rests on many rows.
+            match message::part(view, &known, &wanted)? {
+                Some(part) => Ok(Ok((part, None))),
+                None => Traces::of(view, &wanted, remembered.as_deref()).map(Err),
+            }
         });
         let found = match kept.await.map_err(store_failed)? {
-            Some(part) => Some(part),
-            None => self.ask_for(&sources, key, mode, deadline).await?,
+            Ok(found) => Some(found),
+            Err(traces) => {
+                let asked = self.ask_for(&sources, key, traces, mode, deadline).await?;
+                asked.map(|(part, asking)| (part, asking.map(Some)))
+            }
         };
-        Ok(found.filter(|part| may_see(&sources, part, mode)))
+        Ok(found
+            .filter(|(part, _)| may_see(&sources, part, mode))
+            .map(|(part, live)| Found { part, basis: live.map(|live| Basis { stamp, sources, live }) }))
+    }
+
+    /// Whether what was found on this basis would be found again now. Counts it as an answer that was kept if so.
+    pub(crate) fn holds(&self, basis: &Basis) -> bool {
+        let holds = self.store.holds(&basis.stamp)
+            && Arc::ptr_eq(&self.sources.load(), &basis.sources)
+            && basis.live.as_ref().is_none_or(|asking| {
+                self.translation.generation(&asking.provider, asking.person) == asking.generation
+                    && self.cache.is_young(asking.instant)
+            });
+        if holds && let Some(counter) = basis.live.as_ref().and_then(|asking| asking.counter.as_ref()) {
+            counter.inc();
+        }
+        holds
+    }
+
+    /// What an answer about a person rests on, with the generation as it stood before the question was asked.
+    fn asking(
+        &self,
+        provider: &Arc<str>,
+        before: Option<(PersonId, u64)>,
+        fetched: &cache::Fetched,
+        fresh: &Fresh,
+    ) -> Option<Asking> {
+        let (person, generation) = before?;
+        if matches!(fresh, Fresh::Stale(_)) {
+            return None;
+        }
+        let counter = self.counter.as_ref().map(|counter| counter.with_label_values(&[provider, How::Kept.code()]));
+        Some(Asking { provider: Arc::clone(provider), person, generation, instant: fetched.instant, counter })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::provider::{
     Adapter, AdapterError, Answer, BoxFuture, Capabilities, Delivery, Identifier, Liveness, Mode, NativeDocument, Read,
     Receipt, Search,
 };
-use crate::store::PersonId;
+use crate::store::{PersonId, ResourceKey};
 
 /// A provider that can be asked.
 #[derive(Clone)]
@@ -60,6 +60,14 @@ pub struct Translated {
     pub resources: Vec<Arc<Document>>,
     /// What is to be said of them.
     pub warnings: Vec<Issue>,
+}
+
+impl Source {
+    /// Whether it can be asked for a resource by what the resource's own id says.
+    pub(super) fn can_read(&self, key: &ResourceKey) -> bool {
+        let is_own = key.id.split_once('.').is_some_and(|(provider, _)| provider == self.name.as_ref());
+        is_own && self.adapter.capabilities().of(&key.resource_type).read
+    }
 }
 
 impl Sources {

@@ -20,27 +20,46 @@ pub(super) async fn create(exchanged: &Exchanged, request: &Request, kind: Resou
         Some(parameters) => Some(condition(request, kind, parameters)?),
         None => None,
     };
-    if let Some(query) = &none_exist {
-        let (query, federation) = (query.clone(), &exchanged.federation);
-        let bearing = federation.store.read(move |view| view.identified(kind.name(), &query));
-        let bearing = bearing.await.map_err(store_failed)?;
-        if bearing.len() > 1 {
-            let text = format!("{} {kind} resources bear the identifier in If-None-Exist", bearing.len());
-            return Err(Refusal::new(Fault::MultipleMatches, text));
-        }
-        if let Some(id) = bearing.into_iter().next() {
-            let deadline = federation.deadline(request.deadline);
-            let key = ResourceKey::new(kind.name(), id);
-            if let Some(part) = federation.find(&key, request.caller.mode, deadline).await? {
-                let mut response = read::response(&part, request, federation.clock.now());
-                response.location = part.version.map(|version| format!("{key}/_history/{version}"));
-                return Ok(response);
-            }
-        }
+    if let Some(query) = &none_exist
+        && let Some(response) = bearing(exchanged, request, kind, query).await?
+    {
+        return Ok(response);
     }
-    let new = NewResource { document, none_exist, caller: &request.caller, request: &request.id };
+    let new = NewResource { document, none_exist: none_exist.clone(), caller: &request.caller, request: &request.id };
     let changed = exchanged.workflow.create(new).await?;
-    Ok(changed.response(StatusCode::CREATED, request.prefer.content))
+    match none_exist {
+        // Another create came between: this one is answered as if it had found what that one made.
+        Some(query) if changed.existed => {
+            let found = bearing(exchanged, request, kind, &query).await?;
+            let text = format!("a {kind} that this caller may not see bears the identifier in If-None-Exist");
+            found.ok_or_else(|| Refusal::new(Fault::Duplicate, text))
+        }
+        _ => Ok(changed.response(StatusCode::CREATED, request.prefer.content)),
+    }
+}
+
+/// The one resource that bears an identifier, as the answer to a create that it makes needless
+/// (<http://hl7.org/fhir/R4/http.html#ccreate>).
+async fn bearing(
+    exchanged: &Exchanged,
+    request: &Request,
+    kind: ResourceType,
+    query: &IdentifierQuery,
+) -> Result<Option<Response>, Refusal> {
+    let (query, federation) = (query.clone(), &exchanged.federation);
+    let bearing = federation.store.read(move |view| view.identified(kind.name(), &query));
+    let bearing = bearing.await.map_err(store_failed)?;
+    if bearing.len() > 1 {
+        let text = format!("{} {kind} resources bear the identifier in If-None-Exist", bearing.len());
+        return Err(Refusal::new(Fault::MultipleMatches, text));
+    }
+    let Some(id) = bearing.into_iter().next() else { return Ok(None) };
+    let deadline = federation.deadline(request.deadline);
+    let key = ResourceKey::new(kind.name(), id);
+    let Some(part) = federation.find(&key, request.caller.mode, deadline).await? else { return Ok(None) };
+    let mut response = read::response(&part, request, federation.clock.now());
+    response.location = part.version.map(|version| format!("{key}/_history/{version}"));
+    Ok(Some(response))
 }
 
 /// The one identifier that a conditional create may name.

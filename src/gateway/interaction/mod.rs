@@ -7,6 +7,7 @@ mod create;
 mod document;
 mod offers;
 mod read;
+mod ready;
 mod search;
 mod update;
 mod validate;
@@ -20,6 +21,7 @@ use silta_engine::validation::Validator;
 
 pub use self::convert::Converter;
 pub(super) use self::convert::taken;
+use self::ready::Ready;
 pub use self::search::{NoKey, Pages};
 pub use self::workflow::{Change, Changed, NewResource, Workflow};
 use super::cache::Failure;
@@ -37,6 +39,7 @@ pub struct Exchanged {
     pages: Pages,
     validator: Arc<Validator>,
     converter: Option<Converter>,
+    ready: Ready,
 }
 
 impl Exchanged {
@@ -44,7 +47,8 @@ impl Exchanged {
     #[must_use]
     pub fn new(federation: Arc<Federation>, workflow: Arc<dyn Workflow>, pages: Pages) -> Self {
         let validator = Arc::new(Validator::built_in());
-        Self { offers: offers::offers(), federation, workflow, pages, validator, converter: None }
+        let ready = Ready::new(federation.cache_bytes());
+        Self { offers: offers::offers(), federation, workflow, pages, validator, converter: None, ready }
     }
 
     /// Judging by this validator rather than by the profiles of the program alone.
@@ -64,6 +68,13 @@ impl Exchanged {
 impl Interactions for Exchanged {
     fn offers(&self) -> &Offers {
         &self.offers
+    }
+
+    fn ready(&self, request: &Request) -> Option<Response> {
+        match &request.interaction {
+            Interaction::Read(kind, id) => read::ready(self, request, *kind, id),
+            _ => None,
+        }
     }
 
     fn handle<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Response, Refusal>> {

@@ -9,10 +9,11 @@ use silta_engine::fault::Fault;
 use silta_engine::fhir::document::{Document, Limits};
 
 use super::Exchanged;
+use super::ready::Prepared;
 use crate::access::interaction::ResourceType;
 use crate::gateway::cache::Failure;
 use crate::gateway::federation::part::{Content, How, Part};
-use crate::gateway::federation::store_failed;
+use crate::gateway::federation::{Found, store_failed};
 use crate::gateway::outcome::Refusal;
 use crate::gateway::request::{Id, Request};
 use crate::gateway::respond::{Body, Response};
@@ -28,9 +29,18 @@ pub(super) async fn read(
     let federation = &exchanged.federation;
     let key = ResourceKey::new(kind.name(), id.as_str());
     let deadline = federation.deadline(request.deadline);
-    let found = federation.find(&key, request.caller.mode, deadline).await;
+    let found = federation.find_with_basis(&key, request.caller.mode, deadline).await;
     match found {
-        Ok(Some(part)) => Ok(response(&part, request, federation.clock.now())),
+        Ok(Some(Found { part, basis })) => {
+            let response = response(&part, request, federation.clock.now());
+            // A Binary depends on what the caller accepts, and is not read often.
+            if let Some(basis) = basis.filter(|_| kind.name() != "Binary") {
+                let as_of = (part.origin.how != How::Stored).then_some(part.origin.as_of);
+                let prepared = Prepared::new(response.clone(), as_of, basis);
+                exchanged.ready.keep(kind, id, request.caller.mode, prepared);
+            }
+            Ok(response)
+        }
         Ok(None) => {
             let kept = federation.store.read(move |view| view.resource(&key, None)).await;
             let kept = kept.map_err(store_failed)?;
@@ -43,6 +53,17 @@ pub(super) async fn read(
         }
         Err(failure) => Err(named(failure, id)),
     }
+}
+
+/// The answer, where it was given before and is the same still.
+pub(super) fn ready(exchanged: &Exchanged, request: &Request, kind: ResourceType, id: &Id) -> Option<Response> {
+    let mode = request.caller.mode;
+    let prepared = exchanged.ready.find(kind, id, mode)?;
+    if !exchanged.federation.holds(prepared.basis()) {
+        exchanged.ready.forget(kind, id, mode);
+        return None;
+    }
+    Some(prepared.response(exchanged.federation.clock.now()))
 }
 
 /// A failure with the name of the provider that the id begins with.

@@ -63,6 +63,8 @@ pub struct Changed {
     pub last_modified: Timestamp,
     /// Whose data it is.
     pub persons: Vec<PersonId>,
+    /// It was there already (`If-None-Exist`), and nothing was changed or audited.
+    pub existed: bool,
 }
 
 impl Changed {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::audit::Covered;
 use super::codes;
 use crate::store::commit::{Expect, Outcome, Receipt, Write};
 use crate::store::error::StoreError;
@@ -28,6 +29,8 @@ pub(in crate::store) struct Applying<'a> {
     pub(in crate::store) outbox_moved: bool,
     /// Whether anything was written yet: until then a refusal leaves nothing to be undone.
     pub(in crate::store) wrote: bool,
+    /// The audit rows that were written, as the chain covers them.
+    pub(in crate::store) covered: Covered,
     /// Who persons are now, as far as this commit has asked.
     pub(super) persons_now: Vec<(i64, i64)>,
 }
@@ -55,6 +58,7 @@ impl<'a> Applying<'a> {
             receipt: Receipt::default(),
             outbox_moved: false,
             wrote: false,
+            covered: Covered::default(),
             persons_now: Vec::new(),
         }
     }
@@ -161,6 +165,7 @@ impl<'a> Applying<'a> {
             }
             (Write::Delete(deletion), _) => self.delete(deletion)?,
             (Write::NativeId(link), _) => self.native_id(link)?,
+            (Write::Place(place), _) => self.place(place)?,
             (Write::Message(message), _) => self.message(message)?,
             (Write::Mark(mark), _) => self.mark(mark)?,
             (Write::Notice(notice), _) => self.notice(notice)?,
@@ -184,27 +189,24 @@ impl<'a> Applying<'a> {
         }
         self.wrote = true;
         let received = journal.received.as_microsecond();
-        let seq: i64 = self
-            .connection
+        self.connection
             .prepare_cached(
                 "INSERT INTO journal (received, provider, direction, disposition, media, control, dedup, body_hash, acknowledgement, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING seq",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
-            .query_row(
-                (
-                    received,
-                    &journal.provider,
-                    codes::direction_code(journal.direction),
-                    codes::disposition_code(journal.disposition),
-                    &journal.media,
-                    &journal.control,
-                    journal.dedup.as_ref().map(|key| &key.0[..]),
-                    body_hash,
-                    journal.acknowledgement.as_deref(),
-                    &journal.body[..],
-                ),
-                |row| row.get(0),
-            )?;
+            .execute((
+                received,
+                &journal.provider,
+                codes::direction_code(journal.direction),
+                codes::disposition_code(journal.disposition),
+                &journal.media,
+                &journal.control,
+                journal.dedup.as_ref().map(|key| &key.0[..]),
+                body_hash,
+                journal.acknowledgement.as_deref(),
+                &journal.body[..],
+            ))?;
+        let seq = self.connection.last_insert_rowid();
         if let (true, Some(key)) = (kept, &journal.dedup) {
             self.connection
                 .prepare_cached("INSERT OR REPLACE INTO dedup (key, journal, received) VALUES (?1, ?2, ?3)")?
@@ -221,10 +223,10 @@ impl<'a> Applying<'a> {
             before.push(self.next_version(&member.key, member.version)?);
         }
         self.wrote = true;
-        let id: i64 = self
-            .connection
-            .prepare_cached("INSERT INTO document (journal, body) VALUES (?1, ?2) RETURNING id")?
-            .query_row((journal, &document.body[..]), |row| row.get(0))?;
+        self.connection
+            .prepare_cached("INSERT INTO document (journal, body) VALUES (?1, ?2)")?
+            .execute((journal, &document.body[..]))?;
+        let id = self.connection.last_insert_rowid();
         for ((member, rows), before) in document.members.iter().zip(rows).zip(before) {
             self.member(id, member, rows, before)?;
         }

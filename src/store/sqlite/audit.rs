@@ -18,30 +18,77 @@ impl Applying<'_> {
             AuditTarget::Resource(key) => (1, key.resource_type.as_str(), key.id.as_str(), None),
             AuditTarget::Query { resource_type, hash } => (2, resource_type.as_str(), "", Some(hash)),
         };
-        let seq = self
-            .connection
+        let (time, providers) = (audit.time.as_microsecond(), audit.providers.join("\n"));
+        self.connection
             .prepare_cached(
                 "INSERT INTO audit (time, who, interaction, target, type, id, query, person, providers, outcome, request)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) RETURNING seq",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
-            .query_row(
-                (
-                    audit.time.as_microsecond(),
-                    &audit.who,
-                    &audit.interaction,
-                    target,
-                    resource_type,
-                    id,
-                    query,
-                    person,
-                    audit.providers.join("\n"),
-                    &audit.outcome,
-                    &audit.request,
-                ),
-                |row| row.get(0),
-            )?;
+            .execute((
+                time,
+                &audit.who,
+                &audit.interaction,
+                target,
+                resource_type,
+                id,
+                query,
+                person,
+                &providers,
+                &audit.outcome,
+                &audit.request,
+            ))?;
+        let seq = self.connection.last_insert_rowid();
+        let covered = &mut self.covered;
+        covered.integer(seq).integer(time).text(&audit.who).text(&audit.interaction).integer(target);
+        covered.text(resource_type).text(id);
+        match query {
+            Some(hash) => covered.blob(hash),
+            None => covered.null(),
+        };
+        covered.integer(person).text(&providers).text(&audit.outcome).text(&audit.request);
+        covered.last = Some(seq);
         self.receipt.audit.push(AuditSeq(seq));
         Ok(())
+    }
+}
+
+/// What a link's hash is over: every column of every row, each with its kind and its length; and the last row's number.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Covered {
+    pub(in crate::store) bytes: Vec<u8>,
+    pub(in crate::store) last: Option<i64>,
+}
+
+impl Covered {
+    /// Adds the rows that come after these.
+    pub(in crate::store) fn append(&mut self, later: &Self) {
+        self.bytes.extend_from_slice(&later.bytes);
+        self.last = later.last.or(self.last);
+    }
+
+    fn integer(&mut self, number: i64) -> &mut Self {
+        self.bytes.push(1);
+        self.bytes.extend_from_slice(&number.to_be_bytes());
+        self
+    }
+
+    fn null(&mut self) -> &mut Self {
+        self.counted(0, &[])
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.counted(2, text.as_bytes())
+    }
+
+    fn blob(&mut self, blob: &[u8]) -> &mut Self {
+        self.counted(3, blob)
+    }
+
+    fn counted(&mut self, kind: u8, value: &[u8]) -> &mut Self {
+        self.bytes.push(kind);
+        self.bytes.extend_from_slice(&u64::try_from(value.len()).unwrap_or(u64::MAX).to_be_bytes());
+        self.bytes.extend_from_slice(value);
+        self
     }
 }
 
@@ -100,9 +147,10 @@ pub(in crate::store) fn add_link(
     connection: &Connection,
     secret: &Secret,
     before: &Anchor,
+    added: &Covered,
 ) -> Result<Option<Anchor>, StoreError> {
-    let Some((rows, last)) = covered(connection, before.seq.0, i64::MAX)? else { return Ok(None) };
-    let hash = secret.chained(&before.hash, &rows);
+    let Some(last) = added.last else { return Ok(None) };
+    let hash = secret.chained(&before.hash, &added.bytes);
     connection.prepare_cached("INSERT INTO chain (last, hash) VALUES (?1, ?2)")?.execute((last, hash))?;
     Ok(Some(Anchor { seq: AuditSeq(last), hash }))
 }
@@ -117,36 +165,25 @@ pub(in crate::store) fn links(connection: &Connection, after: i64, limit: usize)
         .collect::<Result<_, _>>()?)
 }
 
-/// What a link's hash is over: every column of every row, each after its length; and the last row's number.
-pub(in crate::store) fn covered(
-    connection: &Connection,
-    after: i64,
-    last: i64,
-) -> Result<Option<(Vec<u8>, i64)>, StoreError> {
+/// The rows after `after` up to `last`, as a link covers them.
+pub(in crate::store) fn covered(connection: &Connection, after: i64, last: i64) -> Result<Covered, StoreError> {
     use rusqlite::types::ValueRef;
     let mut statement =
         connection.prepare_cached(&format!("SELECT {COLUMNS} FROM audit WHERE seq > ?1 AND seq <= ?2 ORDER BY seq"))?;
     let columns = statement.column_count();
     let mut rows = statement.query([after, last])?;
-    let (mut bytes, mut end) = (Vec::new(), None);
+    let mut covered = Covered::default();
     while let Some(row) = rows.next()? {
         for column in 0..columns {
-            let (kind, value): (u8, &[u8]) = match row.get_ref(column)? {
-                ValueRef::Null => (0, &[]),
-                ValueRef::Integer(number) => {
-                    bytes.push(1);
-                    bytes.extend_from_slice(&number.to_be_bytes());
-                    continue;
-                }
+            match row.get_ref(column)? {
+                ValueRef::Null => covered.null(),
+                ValueRef::Integer(number) => covered.integer(number),
                 ValueRef::Real(_) => return Err(StoreError::Damaged("audit row")),
-                ValueRef::Text(text) => (2, text),
-                ValueRef::Blob(blob) => (3, blob),
+                ValueRef::Text(text) => covered.counted(2, text),
+                ValueRef::Blob(blob) => covered.blob(blob),
             };
-            bytes.push(kind);
-            bytes.extend_from_slice(&u64::try_from(value.len()).unwrap_or(u64::MAX).to_be_bytes());
-            bytes.extend_from_slice(value);
         }
-        end = Some(row.get(0)?);
+        covered.last = Some(row.get(0)?);
     }
-    Ok(end.map(|end| (bytes, end)))
+    Ok(covered)
 }

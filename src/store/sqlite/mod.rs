@@ -6,6 +6,7 @@ pub(super) mod codes;
 pub(super) mod migration;
 mod outbox;
 mod persons;
+pub(super) mod places;
 pub(super) mod prune;
 
 pub(super) use outbox::recover;

@@ -205,6 +205,20 @@ impl Plan {
 pub(crate) type Handled = Result<Response, Refusal>;
 
 impl World {
+    /// The interactions as they are after a restart: with the store as it is, and nothing remembered.
+    pub(crate) fn restarted(&self) -> Arc<Exchanged> {
+        let federation = Federation::new(
+            Sources::new(self.sources.clone(), 1),
+            self.store.clone(),
+            Arc::clone(&self.plain) as Arc<dyn Translation>,
+            Config::default(),
+            &silta::gateway::cache::Config::default(),
+            self.clock.clone(),
+        );
+        let workflow = Arc::clone(&self.asked) as Arc<dyn Workflow>;
+        Arc::new(Exchanged::new(Arc::new(federation), workflow, Pages::new([5; 32]).unwrap()))
+    }
+
     /// Keeps resources of a provider (none: the gateway's own) about the person with this identity code.
     pub(crate) async fn keep(&self, provider: Option<&str>, hetu: &str, resources: &[Value]) -> PersonId {
         let mut commit = Commit::new();
@@ -578,7 +592,13 @@ impl Workflow for Asked {
         let id = json!({"resourceType": "ServiceRequest", "id": "made.1"}).to_string().into_bytes();
         let document = Document::from_json(Model::r4(), id, &Limits::default()).unwrap();
         let last_modified = "2026-02-03T08:00:00Z".parse().unwrap();
-        Box::pin(std::future::ready(Ok(Changed { document, version: 1, last_modified, persons: Vec::new() })))
+        Box::pin(std::future::ready(Ok(Changed {
+            document,
+            version: 1,
+            last_modified,
+            persons: Vec::new(),
+            existed: false,
+        })))
     }
 
     fn update_task<'a>(&'a self, change: Change<'a>) -> BoxFuture<'a, Result<Changed, Refusal>> {
@@ -586,7 +606,7 @@ impl Workflow for Asked {
         let last_modified = "2026-02-03T08:00:00Z".parse().unwrap();
         let version = change.if_match + 1;
         let answer = match change.if_match {
-            7 => Ok(Changed { document: change.document, version, last_modified, persons: Vec::new() }),
+            7 => Ok(Changed { document: change.document, version, last_modified, persons: Vec::new(), existed: false }),
             _ => Err(Refusal::new(Fault::VersionStale, "the Task has changed since")),
         };
         Box::pin(std::future::ready(answer))
