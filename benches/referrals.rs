@@ -16,7 +16,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use silta::clock::Clock;
 use silta::exchange::{Exchange, MessageHandler, Parts, mllp};
@@ -76,26 +76,37 @@ fn message(number: usize) -> Vec<u8> {
 /// The sender's side: so many messages over each connection.
 fn send(address: SocketAddr, messages: usize) {
     let each = messages / CONNECTIONS;
+    let waits = std::sync::Mutex::new(Vec::with_capacity(messages));
     std::thread::scope(|scope| {
         for connection in 0..CONNECTIONS {
+            let waits = &waits;
             scope.spawn(move || {
+                let mut own = Vec::with_capacity(each);
                 let mut stream = TcpStream::connect(address).unwrap();
                 stream.set_nodelay(true).unwrap();
                 let mut buffer = vec![0; 4096];
                 for place in 0..each {
-                    stream.write_all(&message(connection * each + place)).unwrap();
+                    let message = message(connection * each + place);
+                    #[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+                    let begun = Instant::now();
+                    stream.write_all(&message).unwrap();
                     let mut answer = Vec::new();
                     while !answer.ends_with(b"\x1c\r") {
                         let read = stream.read(&mut buffer).unwrap();
                         assert!(read > 0, "the gateway hung up");
                         answer.extend_from_slice(&buffer[..read]);
                     }
+                    own.push(begun.elapsed());
                     let text = String::from_utf8_lossy(&answer);
                     assert!(text.contains("MSA|CA|"), "{text}");
                 }
+                waits.lock().unwrap().extend(own);
             });
         }
     });
+    let mut waits = waits.into_inner().unwrap();
+    waits.sort();
+    println!("p50 {:.1?}  p99 {:.1?}", waits[waits.len() / 2], waits[waits.len() * 99 / 100]);
 }
 
 /// CPU seconds of this process so far (user and system).
@@ -141,21 +152,25 @@ fn run(messages: usize, delay: Duration) {
         let listener = mllp::Listener::bind(config, folder.path(), clock.clone(), &counters).await.unwrap();
         let running = listener.start(Arc::new(MessageHandler(exchange)));
         let (started, used) = (clock.instant(), cpu());
-        let mut sender = Command::new(std::env::current_exe().unwrap())
+        let sender = Command::new(std::env::current_exe().unwrap())
             .args(["send", &running.address().to_string(), &messages.to_string()])
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let status = tokio::task::spawn_blocking(move || sender.wait().unwrap()).await.unwrap();
-        assert!(status.success());
+        let output = tokio::task::spawn_blocking(move || sender.wait_with_output().unwrap()).await.unwrap();
+        assert!(output.status.success());
         let (took, used) = (clock.instant().since(started).as_secs_f64(), cpu() - used);
+        let groups = store.stats().await.unwrap().groups.max(1);
         #[expect(clippy::cast_precision_loss, reason = "a count of messages")]
         let count = messages as f64;
         println!(
-            "{:>3} ms added to a commit: {:>6.0} messages/s acknowledged after commit, {:>4.0} µs CPU a message",
+            "{:>3} ms added to a commit: {:>6.0} messages/s acknowledged after commit, {:>4.0} µs CPU a message, {:.1} a group, {}",
             delay.as_millis(),
             count / took,
-            used / count * 1e6
+            used / count * 1e6,
+            count / f64::from(u32::try_from(groups).unwrap()),
+            String::from_utf8_lossy(&output.stdout).trim()
         );
         running.drain(clock.instant().after(Duration::from_secs(5))).await.unwrap();
     });

@@ -4,6 +4,10 @@
 //! stands above it in this list and the engine: [`clock`], [`telemetry`], [`store`] and [`provider`], [`access`],
 //! [`exchange`], [`gateway`], [`config`], [`command`].
 
+/// Messages and requests are taken on one thread and given back on another, which the system's allocator does at a price.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod access;
 pub mod clock;
 pub mod command;

@@ -1,6 +1,6 @@
 //! What the store knows of a document that came in: which resources it speaks of, whose they are, and how they stand.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use silta_engine::fhir::document::Node;
 
@@ -93,7 +93,7 @@ pub(crate) fn gather(
             known.resolved.insert(named, key);
         }
     }
-    let keys: Vec<ResourceKey> = known.resolved.values().cloned().collect();
+    let keys: BTreeSet<ResourceKey> = known.resolved.values().cloned().collect();
     for key in keys {
         if let Some(member) = view.member(&key)? {
             known.members.insert(key, member);
@@ -122,7 +122,7 @@ fn referred(
 ) -> Result<ResourceKey, StoreError> {
     let as_written = ResourceKey::new(kind, native);
     let is_gateways = native.split_once('.').is_some_and(|(name, _)| ground.providers.iter().any(|one| one == name));
-    if is_gateways || view.member(&as_written)?.is_some() {
+    if is_gateways || view.exists(&as_written)? {
         return Ok(as_written);
     }
     let assigned = view.assign(provider, native, crate::store::NativeKey::Plain);
@@ -140,7 +140,7 @@ fn key_of(
     }
     // What the gateway sent may come back under the gateway's own id.
     let as_written = ResourceKey::new(entry.resource_type.clone(), entry.native.clone());
-    if view.member(&as_written)?.is_some() {
+    if view.exists(&as_written)? {
         return Ok((as_written, None));
     }
     // A referral is known by its business identifiers, whoever speaks of it.

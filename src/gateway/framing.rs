@@ -129,7 +129,7 @@ impl Scanner {
                     };
                 }
                 Place::Head | Place::Size | Place::Trailer => {
-                    let end = bytes.iter().position(|byte| *byte == b'\n');
+                    let end = memchr::memchr(b'\n', bytes);
                     let (text, rest) = end.map_or((bytes, &[] as &[u8]), |end| bytes.split_at(end));
                     let room = KEPT.saturating_sub(self.line.len()).min(text.len());
                     self.line.extend_from_slice(text.get(..room).unwrap_or_default());

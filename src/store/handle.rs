@@ -1,5 +1,6 @@
 //! The handle: opening, committing, reading, closing.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
@@ -100,6 +101,7 @@ impl Store {
             reserve,
             chain,
             log,
+            persons_now: HashMap::new(),
             since_forgetting: 0,
         };
         inner.start("store-writer", move || {

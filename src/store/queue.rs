@@ -22,6 +22,25 @@ struct Inner<T> {
     open: bool,
 }
 
+impl<T> Inner<T> {
+    fn pop(&mut self) -> Option<(T, usize)> {
+        let (item, weight) = self.waiting.pop_front()?;
+        self.weight = self.weight.saturating_sub(weight);
+        Some((item, weight))
+    }
+
+    fn pop_some(&mut self, most: usize, heaviest: usize, taken: &mut Vec<T>) {
+        let (mut count, mut weight) = (0_usize, 0_usize);
+        while let Some((_, next)) = self.waiting.front() {
+            (count, weight) = (count.saturating_add(1), weight.saturating_add(*next));
+            if count > most || weight > heaviest {
+                break;
+            }
+            taken.extend(self.pop().map(|(item, _)| item));
+        }
+    }
+}
+
 impl<T> Queue<T> {
     pub(super) fn new(most: usize, heaviest: usize) -> Self {
         let inner = Inner { waiting: VecDeque::new(), weight: 0, open: true };
@@ -63,17 +82,18 @@ impl<T> Queue<T> {
                 break;
             }
         }
-        let (mut taken, mut weight) = (Vec::new(), 0_usize);
-        while let Some((_, next)) = inner.waiting.front() {
-            weight = weight.saturating_add(*next);
-            if !taken.is_empty() && (taken.len() >= most || weight > heaviest) {
-                break;
-            }
-            let Some((item, next)) = inner.waiting.pop_front() else { break };
-            inner.weight = inner.weight.saturating_sub(next);
+        let mut taken = Vec::new();
+        if let Some(first) = inner.pop() {
+            let (item, weight) = first;
             taken.push(item);
+            inner.pop_some(most.saturating_sub(1), heaviest.saturating_sub(weight), &mut taken);
         }
         Some(taken)
+    }
+
+    /// Adds what is there, without waiting: at most so many and so heavy.
+    pub(super) fn take_more(&self, most: usize, heaviest: usize, taken: &mut Vec<T>) {
+        self.lock().pop_some(most, heaviest, taken);
     }
 
     /// Takes nothing more in; what waits is still taken out.

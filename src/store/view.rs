@@ -67,6 +67,16 @@ impl View<'_> {
         Ok(found)
     }
 
+    /// Whether a resource is there now: neither never made nor deleted.
+    pub fn exists(&self, key: &ResourceKey) -> Result<bool, StoreError> {
+        let deleted: Option<bool> = self
+            .connection
+            .prepare_cached("SELECT deleted FROM version WHERE type = ?1 AND id = ?2 ORDER BY version DESC LIMIT 1")?
+            .query_row([&key.resource_type, &key.id], |row| row.get(0))
+            .optional()?;
+        Ok(deleted == Some(false))
+    }
+
     /// The current version of a resource with its facets; `None` where there is none or it is deleted.
     pub fn member(&self, key: &ResourceKey) -> Result<Option<Member>, StoreError> {
         let Some(resource) = self.resource(key, None)?.filter(|resource| !resource.deleted) else { return Ok(None) };

@@ -1,5 +1,6 @@
 //! The writer: one thread, one connection, one transaction for whatever was waiting.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -34,6 +35,9 @@ pub(super) struct Job {
 /// How long the writer waits for work before it looks by itself whether there is room again.
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(1);
 
+/// Persons that the writer remembers.
+const PERSONS: usize = 1 << 14;
+
 type Answer = Result<Outcome, StoreError>;
 
 /// The writing thread's own.
@@ -48,6 +52,8 @@ pub(super) struct Writer {
     pub(super) reserve: Reserve,
     pub(super) chain: Anchor,
     pub(super) log: LogKeeper,
+    /// Who persons are now, as far as it was asked.
+    pub(super) persons_now: HashMap<i64, i64>,
     /// Commits since messages past the window were last forgotten.
     pub(super) since_forgetting: usize,
 }
@@ -125,11 +131,11 @@ impl Writer {
         }
     }
 
-    fn transaction(&mut self, jobs: Vec<Job>) {
+    fn transaction(&mut self, mut jobs: Vec<Job>) {
         if jobs.is_empty() {
             return;
         }
-        match self.attempt(&jobs) {
+        match self.attempt(&mut jobs) {
             Ok(done) => self.settle(jobs, done),
             Err(Meaning::Full) if jobs.len() > 1 => {
                 // One that does not fit must not take the others with it.
@@ -150,7 +156,7 @@ impl Writer {
                 if copied.is_err_and(|error| meaning(&error) == Meaning::Disk) {
                     return self.break_down(jobs);
                 }
-                match self.attempt(&jobs) {
+                match self.attempt(&mut jobs) {
                     Ok(done) => self.settle(jobs, done),
                     Err(Meaning::Disk) => self.break_down(jobs),
                     Err(Meaning::Full | Meaning::Statement) => self.refuse(jobs, || StoreError::Full),
@@ -166,10 +172,14 @@ impl Writer {
     /// Refusals are known, with few exceptions, before a commit has written anything. So the transaction is first tried
     /// without savepoints, which cost a copy of every page; where one of the exceptions comes, all of it is done again with a
     /// savepoint for each commit.
-    fn attempt(&mut self, jobs: &[Job]) -> Result<Done, Meaning> {
+    fn attempt(&mut self, jobs: &mut Vec<Job>) -> Result<Done, Meaning> {
         let mut result = self.group(jobs, Undo::Nothing);
         if matches!(result, Ok(None)) {
+            self.persons_now.clear();
             result = self.execute("ROLLBACK").and_then(|()| self.group(jobs, Undo::Savepoint));
+        }
+        if !matches!(result, Ok(Some(_))) {
+            self.persons_now.clear();
         }
         if result.is_err() && !self.connection.is_autocommit() && self.execute("ROLLBACK").is_err() {
             return Err(Meaning::Disk);
@@ -182,16 +192,30 @@ impl Writer {
     }
 
     /// `None` when a commit that was refused has left something that cannot be undone by itself.
-    fn group(&mut self, jobs: &[Job], undo: Undo) -> Result<Option<Done>, StoreError> {
+    ///
+    /// What came to wait while the others were written is made in the same transaction, up to the bounds of one.
+    fn group(&mut self, jobs: &mut Vec<Job>, undo: Undo) -> Result<Option<Done>, StoreError> {
         self.execute("BEGIN IMMEDIATE")?;
         let (now, mut covered) = (self.clock.now(), Covered::default());
         let window_start = window_start(now, self.config.dedup_days);
         let mut done = Done { answers: Vec::with_capacity(jobs.len()), chain: None, outbox_moved: false };
-        for job in jobs {
-            let Some(one) = self.one(&job.work, now, window_start, undo)? else { return Ok(None) };
-            done.outbox_moved |= one.outbox_moved;
-            covered.append(&one.covered);
-            done.answers.push(one.answer);
+        let mut weight = 0_usize;
+        loop {
+            for job in jobs.iter().skip(done.answers.len()) {
+                let Some(one) = self.one(&job.work, now, window_start, undo)? else { return Ok(None) };
+                done.outbox_moved |= one.outbox_moved;
+                covered.append(&one.covered);
+                done.answers.push(one.answer);
+                weight = weight.saturating_add(job.work.weight);
+            }
+            if undo == Undo::Savepoint || self.shared.health() != Health::Open {
+                break;
+            }
+            let most = self.config.group_commits.saturating_sub(jobs.len());
+            self.queue.take_more(most, self.config.group_bytes.saturating_sub(weight), jobs);
+            if jobs.len() == done.answers.len() {
+                break;
+            }
         }
         if !done.answers.iter().any(|answer| matches!(answer, Ok(Outcome::Committed(_)))) {
             self.execute("ROLLBACK")?;
@@ -210,12 +234,24 @@ impl Writer {
 
     /// One commit. An error is one of the whole transaction; the commit's own is in the answer. `None` when it was refused and
     /// what it had written cannot be undone by itself.
-    fn one(&self, work: &Work, now: Timestamp, window_start: i64, undo: Undo) -> Result<Option<Applied>, StoreError> {
+    fn one(
+        &mut self,
+        work: &Work,
+        now: Timestamp,
+        window_start: i64,
+        undo: Undo,
+    ) -> Result<Option<Applied>, StoreError> {
         if undo == Undo::Savepoint {
             self.execute("SAVEPOINT one")?;
         }
         let mut applying = Applying::new(&self.connection, &self.secret, now, window_start);
-        match applying.apply(work) {
+        applying.persons_now = std::mem::take(&mut self.persons_now);
+        let applied = applying.apply(work);
+        // What was learnt from writes that may be undone is not kept.
+        if matches!(applied, Ok(Outcome::Committed(_))) && applying.persons_now.len() < PERSONS {
+            self.persons_now = std::mem::take(&mut applying.persons_now);
+        }
+        match applied {
             Ok(Outcome::Committed(receipt)) => {
                 if undo == Undo::Savepoint {
                     self.execute("RELEASE one")?;

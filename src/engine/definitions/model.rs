@@ -56,7 +56,8 @@ pub enum Strength {
 pub struct Model {
     pub(super) bytes: Cow<'static, [u8]>,
     pub(super) strings: Vec<u32>,
-    strings_at: usize,
+    /// The text of every string, one after the other.
+    text: Cow<'static, str>,
     types: Vec<TypeRecord>,
     elements: Vec<ElementRecord>,
     choices: Vec<ChoiceRecord>,
@@ -138,7 +139,15 @@ impl Model {
             strings.push(u32_at(section, 4 + index * 4).ok_or(FormatError::Damaged)?);
         }
         let base = section.as_ptr().addr() - bytes.as_ptr().addr();
-        let strings_at = base + 4 + (count + 1) * 4;
+        let range = base + 4 + (count + 1) * 4..base + section.len();
+        // Read as text once, so that names need not be checked each time they are looked at.
+        let text = match &bytes {
+            Cow::Borrowed(bytes) => std::str::from_utf8(bytes.get(range).unwrap_or_default()).map(Cow::Borrowed),
+            Cow::Owned(bytes) => {
+                std::str::from_utf8(bytes.get(range).unwrap_or_default()).map(|text| Cow::Owned(text.to_owned()))
+            }
+        };
+        let text = text.map_err(|_| FormatError::Damaged)?;
         let types = read_all(container.section(Section::Types)?, TypeRecord::SIZE, TypeRecord::read)?;
         let elements = read_all(container.section(Section::Elements)?, ElementRecord::SIZE, ElementRecord::read)?;
         let choices = read_all(container.section(Section::ElementTypes)?, ChoiceRecord::SIZE, ChoiceRecord::read)?;
@@ -146,7 +155,7 @@ impl Model {
         let mut model = Self {
             bytes,
             strings,
-            strings_at,
+            text,
             types,
             elements,
             choices,
@@ -165,7 +174,7 @@ impl Model {
         Self {
             bytes: Cow::Borrowed(&[]),
             strings: vec![0],
-            strings_at: 0,
+            text: Cow::Borrowed(""),
             types: Vec::new(),
             elements: Vec::new(),
             choices: Vec::new(),
@@ -224,10 +233,7 @@ impl Model {
         let (Some(start), Some(end)) = (self.strings.get(index), self.strings.get(index.wrapping_add(1))) else {
             return "";
         };
-        self.bytes
-            .get(self.strings_at + *start as usize..self.strings_at + *end as usize)
-            .and_then(|bytes| std::str::from_utf8(bytes).ok())
-            .unwrap_or("")
+        self.text.get(*start as usize..*end as usize).unwrap_or("")
     }
 
     pub(super) fn section(&self, section: Section) -> &[u8] {

@@ -264,12 +264,15 @@ impl Translation {
             return Err(Refusals::one(node.type_name(), "a known resource of the same type", Fault::Internal));
         }
         let owner = (of.frame, of.slot);
-        let said: Vec<(&[super::run::ReachStep], State)> = self
+        let (plan, frames) = (&self.map.plan, self.run.frames.as_slice());
+        let said: Vec<(Vec<super::run::ReachStep>, State)> = self
             .run
             .fold
             .iter()
-            .filter(|state| state.owner == owner)
-            .map(|state| (state.path.as_slice(), state.state))
+            .filter_map(|state| {
+                let (of, path) = fold::reach(plan, frames, state)?;
+                (of == owner).then_some((path, state.state))
+            })
             .collect();
         fold::fold(node, known, &said).map_err(|error: DraftError| Refusals::one("", error.to_string(), error.fault()))
     }

@@ -2,6 +2,7 @@
 //!
 //! <http://hl7.org/fhir/R4/searchparameter-registry.html>
 
+use crate::definitions::{Model, Symbol};
 use crate::fhir::document::Node;
 
 /// An expression as alternatives, each a walk from the resource.
@@ -12,8 +13,8 @@ pub(super) struct Plan {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
-    /// Every repetition of a child by its logical name.
-    Child(String),
+    /// Every repetition of a child by its logical name, which has this symbol in R4.
+    Child(String, Symbol),
     /// Only what is of this type: `(a as T)`, `a.as(T)`, `a.ofType(T)`.
     OfType(String),
     /// Only references to this type: `where(resolve() is T)`.
@@ -39,17 +40,29 @@ impl Plan {
     /// The logical names from the resource, where the plan is one plain walk.
     pub(super) fn plain(&self) -> Option<Vec<&str>> {
         let [steps] = self.alternatives.as_slice() else { return None };
-        steps.iter().map(|step| if let Step::Child(name) = step { Some(name.as_str()) } else { None }).collect()
+        steps.iter().map(|step| if let Step::Child(name, _) = step { Some(name.as_str()) } else { None }).collect()
+    }
+
+    /// Whether the plan may find anything in a resource of R4 that has children of these logical names only.
+    pub(super) fn may_find(&self, children: &[Symbol]) -> bool {
+        self.alternatives.iter().any(|steps| match steps.first() {
+            Some(Step::Child(_, symbol)) => *symbol == Symbol::UNKNOWN || children.contains(symbol),
+            _ => true,
+        })
     }
 
     /// What the plan finds in a resource, in order.
     pub(super) fn find<'d>(&'d self, resource: Node<'d>) -> Vec<Node<'d>> {
         let mut found = Vec::new();
+        let is_r4 = std::ptr::eq(resource.document().model().as_ref(), Model::r4().as_ref());
         for steps in &self.alternatives {
             let mut here = vec![resource];
             for step in steps {
                 here = match step {
-                    Step::Child(name) => here.iter().flat_map(|node| node.named(name)).collect(),
+                    Step::Child(_, symbol) if is_r4 && *symbol != Symbol::UNKNOWN => {
+                        here.iter().flat_map(|node| node.child(*symbol)).collect()
+                    }
+                    Step::Child(name, _) => here.iter().flat_map(|node| node.named(name)).collect(),
                     Step::OfType(name) => here.into_iter().filter(|node| node.type_name() == name).collect(),
                     Step::RefersTo(name) => here.into_iter().filter(|node| refers_to(*node, name)).collect(),
                     Step::Where(name, text) => {
@@ -113,7 +126,7 @@ fn walk(text: &str) -> Option<(&str, Vec<Step>)> {
 
 fn step(text: &str) -> Option<Step> {
     let Some((function, rest)) = text.split_once('(') else {
-        return name(text).map(|text| Step::Child(text.to_owned()));
+        return name(text).map(|text| Step::Child(text.to_owned(), Model::r4().symbol(text)));
     };
     let argument = rest.strip_suffix(')')?.trim();
     match function {

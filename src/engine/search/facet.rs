@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::definitions::SearchType;
+use crate::definitions::{Model, SearchType, Symbol};
 use crate::fhir::document::{Document, Node};
 
 use super::interval::Interval;
@@ -45,7 +45,14 @@ pub fn facets(document: &Document) -> Vec<Facet> {
 #[must_use]
 pub fn facets_at(root: Node<'_>) -> Vec<Facet> {
     let mut found = Vec::new();
+    let is_r4 = std::ptr::eq(root.document().model().as_ref(), Model::r4().as_ref());
+    let mut children: Vec<Symbol> =
+        root.children().map(|child| child.element().map_or(child.symbol(), |element| element.symbol())).collect();
+    children.dedup();
     for parameter in Parameters::r4().on(root.type_name()) {
+        if is_r4 && !parameter.plan().may_find(&children) {
+            continue;
+        }
         for node in parameter.plan().find(root) {
             let add = &mut |value| found.push(Facet { name: Cow::Borrowed(parameter.code()), value });
             match parameter.kind() {

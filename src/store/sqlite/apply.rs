@@ -1,5 +1,7 @@
 //! One commit, inside its savepoint: what it expects is checked, what it writes is written.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -31,8 +33,8 @@ pub(in crate::store) struct Applying<'a> {
     pub(in crate::store) wrote: bool,
     /// The audit rows that were written, as the chain covers them.
     pub(in crate::store) covered: Covered,
-    /// Who persons are now, as far as this commit has asked.
-    pub(super) persons_now: Vec<(i64, i64)>,
+    /// Who persons are now, as far as it was asked since two of them last became one.
+    pub(in crate::store) persons_now: HashMap<i64, i64>,
 }
 
 /// The current version of a resource, by what the writer needs of it.
@@ -59,7 +61,7 @@ impl<'a> Applying<'a> {
             outbox_moved: false,
             wrote: false,
             covered: Covered::default(),
-            persons_now: Vec::new(),
+            persons_now: HashMap::new(),
         }
     }
 

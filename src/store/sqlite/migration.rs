@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 use crate::store::error::StoreError;
 
 /// A migration that has been released is never changed; a change is a new one.
-const MIGRATIONS: &[(u32, &str)] = &[(1, include_str!("0001.sql")), (2, include_str!("0002.sql")), (3, include_str!("0003.sql"))];
+const MIGRATIONS: &[(u32, &str)] =
+    &[(1, include_str!("0001.sql")), (2, include_str!("0002.sql")), (3, include_str!("0003.sql"))];
 
 /// Brings the database to this program's version.
 pub(in crate::store) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<(), StoreError> {

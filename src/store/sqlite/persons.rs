@@ -134,7 +134,7 @@ impl Applying<'_> {
         if person.0 == 0 {
             return Ok(0);
         }
-        if let Some((_, now)) = self.persons_now.iter().find(|(asked, _)| *asked == person.0) {
+        if let Some(now) = self.persons_now.get(&person.0) {
             return Ok(*now);
         }
         let now = self
@@ -143,7 +143,7 @@ impl Applying<'_> {
             .query_row([person.0], |row| row.get(0))
             .optional()?
             .ok_or(StoreError::Missing("person"))?;
-        self.persons_now.push((person.0, now));
+        self.persons_now.insert(person.0, now);
         Ok(now)
     }
 

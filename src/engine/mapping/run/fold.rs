@@ -8,7 +8,15 @@ use crate::fhir::draft::{At, Draft, DraftError};
 
 use super::super::plan::{Mark, MarkValue, Plan, ScopeId, SlotAt, SlotRef, SlotSelect};
 use super::get::Frame;
-use super::{ReachStep, State};
+use super::{FoldState, ReachStep, Said, State};
+
+/// The resource that a state is of, and the path from there; `None` for a place inside a composite.
+pub(crate) fn reach(plan: &Plan, frames: &[Frame], state: &FoldState) -> Option<((usize, u16), Vec<ReachStep>)> {
+    match state.of {
+        Said::Slot(slot) => reach_of_slot(plan, state.frame, slot, frames),
+        Said::Scope(id) => reach_of_scope(plan, id, state.frame, frames),
+    }
+}
 
 /// The resource that a slot hangs on, and the path from there; `None` for a place inside a composite.
 pub(crate) fn reach_of_slot(
@@ -100,14 +108,14 @@ fn climb(plan: &Plan, frames: &[Frame], frame: usize, slot: u16, path: &mut Vec<
 pub(crate) fn fold(
     new: Node<'_>,
     known: &Arc<Document>,
-    said: &[(&[ReachStep], State)],
+    said: &[(Vec<ReachStep>, State)],
 ) -> Result<Arc<Document>, DraftError> {
     let mut draft = Draft::new(known.model(), known.root().type_name());
     let root = draft.root();
     draft.graft(root, known.root());
     let mut done: Vec<(&[ReachStep], State)> = Vec::new();
     for (path, state) in said {
-        match done.iter_mut().find(|(other, _)| other == path) {
+        match done.iter_mut().find(|(other, _)| *other == path.as_slice()) {
             Some((_, strongest)) => *strongest = (*strongest).max(*state),
             None => done.push((path, *state)),
         }

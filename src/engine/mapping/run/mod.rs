@@ -10,7 +10,7 @@ pub(crate) mod verify;
 use crate::fault::Fault;
 use crate::fhir::draft::At;
 
-use super::plan::SlotSelect;
+use super::plan::{ScopeId, SlotSelect};
 
 /// A resource of a translation.
 #[derive(Debug, Clone)]
@@ -80,13 +80,21 @@ pub(crate) struct ReachStep {
     pub(crate) list: bool,
 }
 
-/// What was said of an element of a resource.
-#[derive(Debug, Clone)]
+/// What was said in one occurrence of a scope. Of which element of which resource is found out when that is asked.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct FoldState {
-    /// Frame and slot of the resource.
-    pub(crate) owner: (usize, u16),
-    pub(crate) path: Vec<ReachStep>,
+    pub(crate) frame: usize,
+    pub(crate) of: Said,
     pub(crate) state: State,
+}
+
+/// By what an element was spoken of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Said {
+    /// A slot of the frame's scope.
+    Slot(u16),
+    /// A scope within the frame's.
+    Scope(ScopeId),
 }
 
 /// Why a document is refused: each place that does not hold.

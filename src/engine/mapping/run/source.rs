@@ -1,6 +1,9 @@
 //! A native document as a plan reads it: bases, selections and conditions.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+
+use rustc_hash::FxHashMap;
 
 use crate::native::hl7v2::schema::{GroupId, GroupTree, NodeIndex, Schema, Version as V2, group};
 use crate::native::{Format, Kind, NodeId, Place, SegmentName, Tree, Value};
@@ -31,6 +34,8 @@ struct Segments {
     nodes: Vec<NodeId>,
     names: Vec<Option<SegmentName>>,
     groups: GroupTree<'static>,
+    /// How deep segments stand below groups, as far as it was asked.
+    depths: RefCell<FxHashMap<(NodeIndex, SegmentName), Option<u8>>>,
 }
 
 impl<'t> Source<'t> {
@@ -54,7 +59,7 @@ impl<'t> Source<'t> {
         let names: Vec<Option<SegmentName>> = nodes.iter().map(|n| tree.segment_name(*n)).collect();
         let texts: Vec<&str> = names.iter().map(|n| n.as_ref().map_or("", SegmentName::as_str)).collect();
         let segments = structure.map(|structure| group(structure, &texts));
-        let v2_segments = segments.map(|groups| Segments { nodes, names, groups });
+        let v2_segments = segments.map(|groups| Segments { nodes, names, groups, depths: RefCell::default() });
         Self { tree, v2: v2_segments, version: version(v2), event }
     }
 
@@ -212,6 +217,15 @@ impl<'t> Source<'t> {
 
     /// How many groups lie between a group and the nearest place of a segment in it, by the structure.
     fn depth(&self, v2: &Segments, within: NodeIndex, name: SegmentName) -> Option<u8> {
+        if let Some(known) = v2.depths.borrow().get(&(within, name)) {
+            return *known;
+        }
+        let depth = self.nearest(v2, within, name);
+        v2.depths.borrow_mut().insert((within, name), depth);
+        depth
+    }
+
+    fn nearest(&self, v2: &Segments, within: NodeIndex, name: SegmentName) -> Option<u8> {
         let structure = v2.groups.structure();
         let end = structure.node(within)?.end;
         let mut best: Option<u8> = None;

@@ -4,7 +4,7 @@ use crate::native::NodeId;
 
 use super::super::super::plan::{Const, Constant, SlotAt};
 use super::super::super::trace::{By, Disposition};
-use super::super::{FoldState, State, Verb};
+use super::super::{FoldState, Said, State, Verb};
 use super::Get;
 
 impl<'r> Get<'r> {
@@ -100,15 +100,12 @@ impl<'r> Get<'r> {
             Constant::Provider => self.draft.set(at, &self.cx.provider),
             Constant::Now => self.draft.set(at, &self.cx.now.to_string()),
         }
-        let reach = super::super::fold::reach_of_slot(self.plan, frame, one.slot, &self.frames);
-        if let Some((owner, path)) = reach {
-            let state = match (one.default, one.events.is_empty()) {
-                (true, _) => State::Empty,
-                (false, true) => State::Fixed,
-                (false, false) => State::Valued,
-            };
-            self.fold.push(FoldState { owner, path, state });
-        }
+        let state = match (one.default, one.events.is_empty()) {
+            (true, _) => State::Empty,
+            (false, true) => State::Fixed,
+            (false, false) => State::Valued,
+        };
+        self.fold.push(FoldState { frame, of: Said::Slot(one.slot), state });
     }
 
     pub(super) fn links(&mut self) {
@@ -125,11 +122,7 @@ impl<'r> Get<'r> {
                 };
                 let at = self.ensure(frame, link.slot);
                 self.draft.set_path(at, "reference", &url);
-                if let Some((owner, path)) =
-                    super::super::fold::reach_of_slot(self.plan, frame, link.slot, &self.frames)
-                {
-                    self.fold.push(FoldState { owner, path, state: State::Valued });
-                }
+                self.fold.push(FoldState { frame, of: Said::Slot(link.slot), state: State::Valued });
             }
         }
     }

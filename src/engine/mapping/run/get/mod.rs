@@ -18,7 +18,7 @@ use super::super::plan::{Condition, NativePath, NativeSelect, Plan, RuleId, Scop
 use super::super::syntax::{Direction, Otherwise, Test};
 use super::super::trace::{By, Disposition, Record, Trace};
 use super::source::{Base, Source};
-use super::{Entry, FoldState, Refusal, Refusals, State};
+use super::{Entry, FoldState, Refusal, Refusals, Said, State};
 
 /// One occurrence of a scope.
 #[derive(Debug, Clone, Copy)]
@@ -204,16 +204,14 @@ impl<'r> Get<'r> {
     /// Notes what a line said of a resource, for folding it onto what is known.
     fn remember(&mut self, frame: usize, stmt: &Stmt, state: State) {
         // Only lines whose place hangs on a resource itself count; those of composites are in their scope's line.
-        let reach = match stmt.kind {
-            StmtKind::Scope(id) => super::fold::reach_of_scope(self.plan, id, frame, &self.frames),
+        let of = match stmt.kind {
+            StmtKind::Scope(id) => Said::Scope(id),
             StmtKind::Rule(id) => {
                 let Some(rule) = self.plan.rule(id) else { return };
-                super::fold::reach_of_slot(self.plan, frame, rule.slot, &self.frames)
+                Said::Slot(rule.slot)
             }
         };
-        if let Some((owner, path)) = reach {
-            self.fold.push(FoldState { owner, path, state });
-        }
+        self.fold.push(FoldState { frame, of, state });
     }
 
     /// Runs a scope for each of its native repetitions.
