@@ -24,7 +24,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use site::{Gateway, HETU, Provider, code, cpu_of};
+use site::{Gateway, HETU, Provider, code, cpu_of, key_of};
 
 const CONNECTIONS: &str = "-c16";
 const TURNS: usize = 3;
@@ -68,7 +68,7 @@ async fn prepare() -> (Gateway, String, Vec<u8>) {
     let search = search.header("content-type", "application/x-www-form-urlencoded");
     let found = search.body(format!("patient.identifier={HETU}%7C{person}")).send().await.unwrap();
     assert!(found.text().await.unwrap().contains("plan-"), "the plan is found");
-    let url = gateway.url(&format!("CarePlan/association.plan-{person}"));
+    let url = gateway.url(&format!("CarePlan/association.plan-{}", key_of(&person)));
     let first = caller.get(&url).send().await.unwrap();
     assert_eq!(first.status(), 200);
     let second = caller.get(&url).send().await.unwrap();

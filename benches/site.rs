@@ -58,7 +58,7 @@ async fn answer(request: Request<Incoming>, delay: Duration) -> Result<Response<
     let content = match (path.as_str(), asked) {
         ("/r4/CarePlan/_search", Some(code)) => Some(bundle(&care_plan(&code))),
         ("/r4/Patient/_search", Some(code)) => Some(bundle(&patient(&code))),
-        _ => path.strip_prefix("/r4/CarePlan/plan-").map(|code| care_plan(code).to_string()),
+        _ => path.strip_prefix("/r4/CarePlan/plan-").map(|key| care_plan(&code_of(key)).to_string()),
     };
     let mut response = Response::new(Full::new(Bytes::from(content.clone().unwrap_or_default())));
     if content.is_none() {
@@ -73,18 +73,28 @@ fn bundle(resource: &serde_json::Value) -> String {
 }
 
 fn patient(code: &str) -> serde_json::Value {
-    json!({"resourceType": "Patient", "id": format!("p-{code}"), "identifier": [{"system": HETU, "value": code}],
+    json!({"resourceType": "Patient", "id": format!("p-{}", key_of(code)), "identifier": [{"system": HETU, "value": code}],
            "name": [{"family": "Koivisto-Näyte", "given": ["Aino"]}], "birthDate": "1947-03-14"})
 }
 
 fn care_plan(code: &str) -> serde_json::Value {
     let step = |text: &str| json!({"detail": {"status": "scheduled", "description": text}});
-    json!({"resourceType": "CarePlan", "id": format!("plan-{code}"), "status": "active", "intent": "plan",
+    json!({"resourceType": "CarePlan", "id": format!("plan-{}", key_of(code)), "status": "active", "intent": "plan",
            "title": "Kotikuntoutus lonkkamurtuman jälkeen", "created": "2026-03-02",
-           "subject": {"reference": format!("Patient/p-{code}")},
+           "subject": {"reference": format!("Patient/p-{}", key_of(code))},
            "period": {"start": "2026-03-02", "end": "2026-06-02"},
            "activity": [step("Fysioterapeutin kotikäynti kaksi kertaa viikossa"),
                         step("Apuvälinearvio ja kodin turvallisuus"), step("Tasapainoryhmä alueella")]})
+}
+
+/// A server's own number of a person: an identity code may stand in no id.
+pub fn key_of(code: &str) -> String {
+    code.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn code_of(key: &str) -> String {
+    let bytes = (0..key.len() / 2).map(|at| u8::from_str_radix(&key[at * 2..at * 2 + 2], 16).unwrap());
+    String::from_utf8(bytes.collect()).unwrap()
 }
 
 /// The gateway at work.
