@@ -47,38 +47,51 @@ impl Exchange {
             let Some(partner) = self.partner(provider) else {
                 return Err(ExchangeError::Configuration(format!("no provider is named {provider}")));
             };
-            let mut live = LiveDocuments::default();
+            let mut all = Vec::with_capacity(documents.len());
             for document in documents {
-                self.translate_one(&partner, document, &mut live).await?;
+                let (translated, base) = self.translate_bytes(&partner, document)?;
+                all.push((Arc::new(translated), self.bases(base)));
+            }
+            // One look at the store for all of them: who asks waits for each.
+            let known = self.gather_all(&partner, all.clone()).await?;
+            let mut live = LiveDocuments::default();
+            for ((document, (translated, bases)), known) in documents.iter().zip(&all).zip(&known) {
+                self.translate_one(&partner, document, translated, bases, known, &mut live)?;
             }
             Ok(live)
         })
     }
 
-    async fn translate_one(
+    fn translate_bytes(
         &self,
         partner: &Arc<Partner>,
         native: &NativeDocument,
+    ) -> Result<(Translated, Option<String>), ExchangeError> {
+        if native.media_type.contains("fhir") {
+            return fhir_document(native);
+        }
+        let syntax = self.syntax_of(partner, &native.media_type);
+        let tree = parse(&syntax, &native.bytes.0)?;
+        Ok((self.translate_tree(partner, &tree)?, None))
+    }
+
+    fn translate_one(
+        &self,
+        partner: &Arc<Partner>,
+        native: &NativeDocument,
+        translated: &Translated,
+        bases: &Bases,
+        known: &Known,
         live: &mut LiveDocuments,
     ) -> Result<(), ExchangeError> {
-        let (translated, base) = if native.media_type.contains("fhir") {
-            fhir_document(native)?
-        } else {
-            let syntax = self.syntax_of(partner, &native.media_type);
-            let tree = parse(&syntax, &native.bytes.0)?;
-            (self.translate_tree(partner, &tree)?, None)
-        };
-        let translated = Arc::new(translated);
-        let bases = self.bases(base);
-        let known = self.gather_with(partner, &translated, &bases).await?;
         let updated = native.last_modified.unwrap_or(native.fetched_at);
         let mine: Vec<bool> = translated
             .entries
             .iter()
             .zip(&known.keys)
-            .map(|(entry, key)| !entry.deleted && entry.resource_type != "Task" && is_own(&known, key, partner.name()))
+            .map(|(entry, key)| !entry.deleted && entry.resource_type != "Task" && is_own(known, key, partner.name()))
             .collect();
-        let bundle = place(&translated, &known, &bases, partner, updated)?;
+        let bundle = place(translated, known, bases, partner, updated)?;
         let resources: Vec<Node<'_>> = compose::resources(&bundle).collect();
         for (resource, mine) in resources.into_iter().zip(mine) {
             if !mine {
@@ -95,7 +108,7 @@ impl Exchange {
             let whole = Part::new(&bundle, resource.id())
                 .detach()
                 .map_err(|_| ExchangeError::Internal("a translated resource cannot be read"))?;
-            live.resources.push(with_team(whole, &known)?);
+            live.resources.push(with_team(whole, known)?);
         }
         Ok(())
     }
@@ -106,9 +119,23 @@ impl Exchange {
         translated: &Arc<Translated>,
         bases: &Bases,
     ) -> Result<Known, ExchangeError> {
-        let (provider, translated, bases) = (partner.name().to_owned(), Arc::clone(translated), bases.clone());
-        let ground = Arc::clone(&self.settings().ground);
-        Ok(self.store().read(move |view| super::known::gather(view, &provider, &translated, &bases, &ground)).await?)
+        let one = vec![(Arc::clone(translated), bases.clone())];
+        let known = self.gather_all(partner, one).await?.into_iter().next();
+        known.ok_or(ExchangeError::Internal("a look at the store gave nothing"))
+    }
+
+    /// What is known of each of several documents, in one moment.
+    async fn gather_all(
+        &self,
+        partner: &Arc<Partner>,
+        documents: Vec<(Arc<Translated>, Bases)>,
+    ) -> Result<Vec<Known>, ExchangeError> {
+        let (provider, ground) = (partner.name().to_owned(), Arc::clone(&self.settings().ground));
+        let known = self.store().read(move |view| {
+            let each = documents.iter();
+            each.map(|(translated, bases)| super::known::gather(view, &provider, translated, bases, &ground)).collect()
+        });
+        Ok(known.await?)
     }
 
     /// How a provider's documents of a media type are read.
