@@ -134,7 +134,7 @@ impl Gateway {
             text.push_str(&format!(
                 "[providers.{name}]\nmode = \"test\"\norganisations = [\"urn:ietf:rfc:3986|urn:oid:1.2.246.10.{}\"]\n\
                  [providers.{name}.fhir]\nbase = \"http://{address}/r4/\"\npatient_identifiers = [\"{HETU}\"]\n\
-                 types = {{ CarePlan = {{ read = true, search = true }}, Patient = {{ read = true, search = true }} }}\n",
+                 types = {{ CarePlan = {{ read = true, search = true }}, Patient = {{ search = true }} }}\n",
                 place + 10
             ));
         }
