@@ -178,7 +178,7 @@ fn the_countys_acceptance_is_the_answer_to_the_hospitals_message() {
     assert!(fields[11].starts_with("LAH-2026-000123^"), "{}", fields[11]);
     assert_eq!(segment("PRD").len(), 2);
     assert!(segment("PID")[0].contains("140347-9120"));
-    assert!(segment("NTE").contains(&"NTE|||Kuntoutus toteutui.|RE"), "{:?}", segment("NTE"));
+    assert!(segment("NTE").contains(&"NTE|1||Kuntoutus toteutui.|RE"), "{:?}", segment("NTE"));
 }
 
 #[test]

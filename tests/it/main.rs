@@ -40,6 +40,7 @@ mod store;
 mod support;
 mod v2_acknowledgement;
 mod v2_grouping;
+mod v2_maps;
 mod v2_rules;
 mod v2_schema;
 mod validation;

@@ -2,6 +2,10 @@
 const EMBEDDED: &[(&str, &str)] = &[
     ("hl7/v2/maps/datatypes.map", include_str!("../../../profiles/hl7/v2/maps/datatypes.map")),
     ("hl7/v2/maps/segments.map", include_str!("../../../profiles/hl7/v2/maps/segments.map")),
+    ("hl7/v2/maps/orders.map", include_str!("../../../profiles/hl7/v2/maps/orders.map")),
+    ("hl7/v2/maps/results.map", include_str!("../../../profiles/hl7/v2/maps/results.map")),
+    ("hl7/v2/maps/scheduling.map", include_str!("../../../profiles/hl7/v2/maps/scheduling.map")),
+    ("hl7/v2/maps/care-plan.map", include_str!("../../../profiles/hl7/v2/maps/care-plan.map")),
     ("hl7/v2/maps/ref-i12.map", include_str!("../../../profiles/hl7/v2/maps/ref-i12.map")),
     ("hl7/v2/maps/adt.map", include_str!("../../../profiles/hl7/v2/maps/adt.map")),
     ("hl7/v2/maps/rri-i12.map", include_str!("../../../profiles/hl7/v2/maps/rri-i12.map")),

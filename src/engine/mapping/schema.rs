@@ -91,15 +91,22 @@ impl NativeSchema {
     }
 
     fn field(&self, segment: SegmentName, number: u16) -> Option<FieldDef> {
-        let Self::Hl7v2 { versions, .. } = self else { return None };
-        let known =
-            versions.iter().filter_map(|v| Schema::version(*v).segment(segment.as_str())?.field(number).copied());
-        known.clone().find(|f| !f.datatype.is_empty() && f.datatype != "WD").or_else(|| known.clone().next())
+        let Self::Hl7v2 { .. } = self else { return None };
+        // Segments and data types are those of all versions: a message may use what came later than its structure.
+        let known = V2::ALL
+            .into_iter()
+            .rev()
+            .filter_map(|v| Schema::version(v).segment(segment.as_str())?.field(number).copied());
+        let typed = |f: &FieldDef| !f.datatype.is_empty() && f.datatype != "WD";
+        // A withdrawn field is what it was.
+        let mut in_use = known.clone().filter(|f| typed(f) && f.max != Some(0));
+        in_use.next().or_else(|| known.clone().find(typed)).or_else(|| known.clone().next())
     }
 
     fn component(&self, datatype: &str, number: u16) -> Option<FieldDef> {
-        let Self::Hl7v2 { versions, .. } = self else { return None };
-        let known = versions.iter().filter_map(|v| Schema::version(*v).datatype(datatype)?.component(number).copied());
+        let Self::Hl7v2 { .. } = self else { return None };
+        let known =
+            V2::ALL.into_iter().rev().filter_map(|v| Schema::version(v).datatype(datatype)?.component(number).copied());
         known.clone().find(|f| !f.datatype.is_empty() && f.datatype != "WD").or_else(|| known.clone().next())
     }
 
@@ -124,6 +131,15 @@ impl NativeSchema {
             },
             (Place::Typed { datatype, .. }, NativeName::Component(number) | NativeName::Subcomponent(number)) => {
                 if let Some(component) = self.component(datatype, *number) {
+                    return Ok(Place::Typed { datatype: component.datatype });
+                }
+                // A data type of old is the beginning of the later one, and the other way round.
+                let kin = match *datatype {
+                    "CE" => Some("CWE"),
+                    "EIP" => Some("EI"),
+                    _ => None,
+                };
+                if let Some(component) = kin.and_then(|kin| self.component(kin, *number)) {
                     return Ok(Place::Typed { datatype: component.datatype });
                 }
                 let open = *datatype == "varies" || datatype.is_empty() || *datatype == "WD";

@@ -205,7 +205,9 @@ impl Map {
         let tree =
             hl7v2::create(separators, &version, charset, declared.unwrap_or(true)).map_err(|e| unreadable(&e))?;
         let event = match request {
-            Some(request) => msh(request, 9, 2),
+            // The answer to a referral has the referral's event, that to an order its own.
+            Some(request) if events.contains(&msh(request, 9, 2)) => msh(request, 9, 2),
+            Some(_) => events.first().cloned().unwrap_or_default(),
             None if envelope.event.is_empty() => events.first().cloned().unwrap_or_default(),
             None => envelope.event.clone(),
         };

@@ -72,6 +72,8 @@ fn walk(
                             note(plan, inner, reference, resource, (since, before, line), lists);
                         }
                     }
+                    // The place that the outer line made already.
+                    Some(SlotAt::Alias(SlotRef { up: 1, slot: 0 })) => {}
                     Some(_) => note(plan, inner, 0, None, (since, before, line), lists),
                     None => {}
                 }

@@ -59,6 +59,12 @@ impl Library {
         if let Some(uri) = self.aliases.get(name) {
             return uri.clone();
         }
+        // An alias that goes on: `v2/PID-10` below the alias `v2`.
+        if let Some((head, rest)) = name.split_once('/')
+            && let Some(uri) = self.aliases.get(head)
+        {
+            return format!("{uri}{rest}");
+        }
         if let Some(table) = name.strip_prefix("v2-").filter(|t| t.len() == 4) {
             return format!("http://terminology.hl7.org/CodeSystem/v2-{table}");
         }

@@ -125,13 +125,33 @@ impl Compiler<'_> {
             if let syntax::Test::In(_) = condition.test {
                 self.claim(&end, true);
             }
+            let test = match &condition.test {
+                syntax::Test::Inside(table) => syntax::Test::Inside(self.codes_of(table, condition.span)),
+                syntax::Test::Outside(table) => syntax::Test::Outside(self.codes_of(table, condition.span)),
+                other => other.clone(),
+            };
             compiled.push(plan::Condition {
                 any: condition.any,
                 path: plan::NativePath { from_document: condition.path.origin == Origin::Document, steps },
-                test: condition.test.clone(),
+                test,
             });
         }
         compiled
+    }
+
+    /// The native codes of a table.
+    fn codes_of(&mut self, name: &[String], span: syntax::Span) -> Vec<String> {
+        let library = self.library;
+        match name.first().and_then(|name| library.tables.get(name)) {
+            Some(table) => table.rows.iter().map(|row| row.native.clone()).collect(),
+            None => {
+                let mut known: Vec<&str> = library.tables.keys().map(String::as_str).collect();
+                known.sort_unstable();
+                let what = format!("there is no table {}", name.join(" "));
+                self.problem(span, what, super::fhir::nearest(&name.join(" "), &known));
+                Vec::new()
+            }
+        }
     }
 
     /// Conditions on where the innermost scope stands.

@@ -47,9 +47,46 @@ pub(super) fn system(name: &str, cx: &Context) -> Result<Got, Uncarried> {
     if uri(name) {
         return Ok(Got::exact(name));
     }
-    Err(Uncarried::new(
-        "a coding system name of table 0396, an OID, a URI, or a name that the provider's settings know",
-    ))
+    // A name of the provider's own stands for the provider's own system.
+    own(name, cx).map(Got::exact).ok_or_else(|| Uncarried::new("the name of a code system, its OID or its URI"))
+}
+
+/// Where the code systems stand that a provider has a name for and this gateway has not.
+fn own_systems(cx: &Context) -> String {
+    format!("urn:silta:codes:{}:", cx.provider)
+}
+
+/// A name as a part of a URN, other characters than letters, digits and `-_.` by their bytes (RFC 3986, 2.1).
+fn own(name: &str, cx: &Context) -> Option<String> {
+    if name.trim().is_empty() || name.chars().any(char::is_control) {
+        return None;
+    }
+    let mut uri = own_systems(cx);
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    Some(uri)
+}
+
+/// The name that [`own`] made a URN of.
+fn own_name(urn: &str, cx: &Context) -> Option<String> {
+    let rest = urn.strip_prefix(&own_systems(cx))?;
+    let mut bytes = Vec::new();
+    let mut left = rest.bytes();
+    while let Some(byte) = left.next() {
+        if byte == b'%' {
+            let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16));
+            let (high, low) = (digit(left.next())?, digit(left.next())?);
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok().filter(|name| !name.is_empty())
 }
 
 pub(super) fn put_system(value: &str, cx: &Context) -> Result<Put, Uncarried> {
@@ -62,6 +99,9 @@ pub(super) fn put_system(value: &str, cx: &Context) -> Result<Put, Uncarried> {
     }
     if let Some((name, _)) = SYSTEMS.iter().find(|(_, uri)| *uri == value) {
         return Ok(Put::exact(*name));
+    }
+    if let Some(name) = own_name(value, cx) {
+        return Ok(Put::exact(name));
     }
     if let Some(plain) = value.strip_prefix("urn:oid:").filter(|o| oid(o)) {
         return Ok(Put::exact(plain));
@@ -100,11 +140,10 @@ pub(super) fn get(from: &Texts<'_>, cx: &Context) -> Option<Got> {
         let typed: &[usize] = &[1, 2];
         let uri_of = match part(2) {
             Some("ISO") if oid(id) => Some((format!("urn:oid:{id}"), typed)),
-            Some("UUID" | "GUID") => Some((format!("urn:uuid:{}", id.to_ascii_lowercase()), typed)),
+            Some("UUID" | "GUID") if uuid(id) => Some((format!("urn:uuid:{}", id.to_ascii_lowercase()), typed)),
             Some("URI" | "URL") if uri(id) => Some((id.to_owned(), typed)),
-            Some("DNS") => None,
-            _ if oid(id) => Some((format!("urn:oid:{id}"), &[1][..])),
-            _ if uri(id) => Some((id.to_owned(), &[1][..])),
+            None if oid(id) => Some((format!("urn:oid:{id}"), &[1][..])),
+            None if uri(id) => Some((id.to_owned(), &[1][..])),
             _ => None,
         };
         if let Some((text, used)) = uri_of {
@@ -160,6 +199,13 @@ fn oid(text: &str) -> bool {
         && arcs
             .clone()
             .all(|a| !a.is_empty() && a.bytes().all(|b| b.is_ascii_digit()) && (a == "0" || !a.starts_with('0')))
+}
+
+/// Hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+fn uuid(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    groups.iter().map(|g| g.len()).eq([8, 4, 4, 4, 12])
+        && groups.iter().all(|g| g.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// An absolute URI by its form.

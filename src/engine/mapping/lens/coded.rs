@@ -92,6 +92,12 @@ impl CodeTable {
         self.name.as_deref().and_then(|name| cx.tables.get(name)).map_or(&[], Vec::as_slice)
     }
 
+    fn in_other_case(&self, text: &str) -> Option<&Target> {
+        let mut alike = self.forward.iter().filter(|(native, _)| native.eq_ignore_ascii_case(text));
+        let (_, found) = alike.next()?;
+        alike.all(|(_, other)| other.code == found.code).then_some(found)
+    }
+
     pub(super) fn get(&self, text: &str, cx: &Context) -> Result<Got, Uncarried> {
         let text = text.trim();
         if let Some((_, code)) = self.extension(cx).iter().find(|(native, _)| native == text) {
@@ -100,6 +106,8 @@ impl CodeTable {
         match self.forward.get(text) {
             Some(target) if target.fidelity == Fidelity::Exact => Ok(Got::exact(target.code.as_str())),
             Some(target) => Ok(Got::approximated(target.code.as_str())),
+            // A code in other letter case, where only one row could be meant, stands for that row.
+            None if let Some(target) = self.in_other_case(text) => Ok(Got::approximated(target.code.as_str())),
             None => Err(Uncarried { expected: format!("one of {}", self.allowed).into(), code: true }),
         }
     }

@@ -59,6 +59,7 @@ pub(super) fn put_number(value: &str, whole: bool) -> Result<Put, Uncarried> {
 }
 
 pub(super) fn boolean(text: &str, yes: &str, no: &str) -> Result<Got, Uncarried> {
+    let text = text.trim();
     if text == yes {
         Ok(Got::exact("true"))
     } else if text == no {

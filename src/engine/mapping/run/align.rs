@@ -35,6 +35,14 @@ pub(crate) fn align(old_document: &Document, new_document: &Document, old: &[Nod
         let found = free.iter().copied().find(|o| url.is_some() && old.get(*o).is_some_and(|o| self::url(*o) == url));
         take(at, found, &mut of_new, &mut free);
     }
+    // What is written the same first: two references to resources of one type say the same, and are not.
+    for (at, node) in new.iter().enumerate() {
+        if of_new.get(at).is_some_and(Option::is_some) {
+            continue;
+        }
+        let found = free.iter().copied().find(|o| old.get(*o).is_some_and(|o| o.raw() == node.raw()));
+        take(at, found, &mut of_new, &mut free);
+    }
     for (at, node) in new.iter().enumerate() {
         if of_new.get(at).is_some_and(Option::is_some) {
             continue;

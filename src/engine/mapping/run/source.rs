@@ -269,6 +269,9 @@ impl<'t> Source<'t> {
             let here = match (&condition.test, &value) {
                 (Test::In(values), Value::Text(text)) => values.iter().any(|v| v == text),
                 (Test::NotIn(values), Value::Text(text)) => values.iter().any(|v| v == text),
+                (Test::Inside(codes) | Test::Outside(codes), Value::Text(text)) => {
+                    codes.iter().any(|code| code.eq_ignore_ascii_case(text.trim()))
+                }
                 (Test::Valued | Test::Absent, Value::Text(_)) => true,
                 // A composite, object or array is there when something in it is.
                 (Test::Valued | Test::Absent, _) => {
@@ -287,8 +290,8 @@ impl<'t> Source<'t> {
             self.walk(start, &condition.path, 0, &mut check);
         }
         match condition.test {
-            Test::In(_) | Test::Valued => any,
-            Test::Absent | Test::NotIn(_) => !any,
+            Test::In(_) | Test::Valued | Test::Inside(_) => any,
+            Test::Absent | Test::NotIn(_) | Test::Outside(_) => !any,
         }
     }
 

@@ -59,11 +59,15 @@ pub(crate) fn differences(
         found: Vec::new(),
     };
     let (ours, theirs) = (resources(wanted), resources(got));
-    for id in &ours {
-        let node = wanted.node(*id);
+    let by_url = |node: Node<'_>| {
         let url = node.parent().and_then(|e| e.text_at("fullUrl")).filter(|url| keyed.contains(url));
         let same = url.and_then(|url| got.bundle().by_url(url));
-        if let Some(other) = same.filter(|o| got.node(*o).type_name() == node.type_name()) {
+        same.filter(|o| got.node(*o).type_name() == node.type_name())
+    };
+    // A key that is not carried whole can become another's: of the same name are first those that say the same.
+    for id in &ours {
+        let node = wanted.node(*id);
+        if let Some(other) = by_url(node).filter(|o| equal(wanted, got, node, got.node(*o))) {
             compare.pair(*id, other);
         }
     }
@@ -77,7 +81,8 @@ pub(crate) fn differences(
         let fits = |o: &NodeId| !compare.paired.contains(o) && got.node(*o).type_name() == node.type_name();
         let free: Vec<NodeId> = theirs.iter().copied().filter(fits).collect();
         let alike = free.iter().copied().find(|o| equal(wanted, got, node, got.node(*o)));
-        match alike.or_else(|| free.first().copied()) {
+        let named = by_url(node).filter(|o| !compare.paired.contains(o));
+        match alike.or(named).or_else(|| free.first().copied()) {
             Some(other) => {
                 compare.pair(*id, other);
                 compare.work();

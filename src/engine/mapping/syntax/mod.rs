@@ -397,6 +397,10 @@ pub enum Test {
     In(Vec<String>),
     /// It is none of these.
     NotIn(Vec<String>),
+    /// It is a native code of this table, letter case aside: the table's name here, its codes in a plan.
+    Inside(Vec<String>),
+    /// It is no native code of this table.
+    Outside(Vec<String>),
 }
 
 /// A path into a native document.

@@ -204,6 +204,10 @@ fn condition(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Condition> {
     } else if cursor.at("=") && !cursor.at("=>") {
         cursor.eat("=");
         Test::In(values(cursor)?)
+    } else if cursor.eat_word("in") {
+        Test::Inside(vec![cursor.expect_word("the name of a table")?])
+    } else if cursor.eat_word("outside") {
+        Test::Outside(vec![cursor.expect_word("the name of a table")?])
     } else {
         Test::Valued
     };

@@ -93,6 +93,8 @@ impl fmt::Display for Condition {
             Test::Absent => write!(f, "!{}", self.path),
             Test::In(values) => write!(f, "{} = {}", self.path, alternatives(values)),
             Test::NotIn(values) => write!(f, "{} != {}", self.path, alternatives(values)),
+            Test::Inside(table) => write!(f, "{} in {}", self.path, table.join(" ")),
+            Test::Outside(table) => write!(f, "{} outside {}", self.path, table.join(" ")),
         }
     }
 }

@@ -61,7 +61,7 @@ impl<'r> Get<'r> {
         for (default, frame) in [false, true].into_iter().flat_map(|d| (0..frames).map(move |f| (d, f))) {
             let Some(scope) = plan.scope(self.of(frame).scope) else { continue };
             for one in scope.consts.iter().filter(|one| one.default == default) {
-                if default && self.stands(frame, one.slot) {
+                if default && self.stands(frame, one) {
                     continue;
                 }
                 let event = one.events.is_empty() || one.events.iter().any(|e| e == self.event_of());
@@ -73,12 +73,21 @@ impl<'r> Get<'r> {
     }
 
     /// Whether the element of a slot is there, whichever line made it.
-    pub(super) fn stands(&self, frame: usize, slot: u16) -> bool {
-        let Some(SlotAt::Child { parent, written, .. }) = self.slot_of(frame, slot).map(|s| &s.at) else {
-            return self.peek(frame, slot).is_some();
-        };
-        let Some(holder) = self.peek(self.above(frame, parent.up), parent.slot) else { return false };
-        self.draft.children(holder).any(|child| self.draft.name(child) == written.as_ref())
+    /// What is further in stands for the first element below what must be there: `default .code.text` says nothing
+    /// beside another `.code`.
+    pub(super) fn stands(&self, frame: usize, one: &Const) -> bool {
+        let mut slot = one.slot;
+        loop {
+            let Some(SlotAt::Child { parent, written, .. }) = self.slot_of(frame, slot).map(|s| &s.at) else {
+                return self.peek(frame, slot).is_some();
+            };
+            if parent.up == 0 && *parent != one.anchor {
+                slot = parent.slot;
+                continue;
+            }
+            let Some(holder) = self.peek(self.above(frame, parent.up), parent.slot) else { return false };
+            return self.draft.children(holder).any(|child| self.draft.name(child) == written.as_ref());
+        }
     }
 
     pub(super) fn set_const(&mut self, frame: usize, one: &Const) {

@@ -145,6 +145,9 @@ impl<'r> Get<'r> {
                 }
             }
         }
+        if let Some(scope) = self.plan.scope(0) {
+            self.ordinal_leaf(self.source.root(), scope, 1);
+        }
         self.scope(frame);
         self.apply_defaults();
         self.fixed();
@@ -244,6 +247,7 @@ impl<'r> Get<'r> {
                     continue;
                 }
                 state = State::Valued;
+                self.claim_conditions(base, &scope.when, scope.line);
                 if self.referred(frame, scope) {
                     self.more(scope, &[place, place]);
                     continue;

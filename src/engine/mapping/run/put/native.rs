@@ -1,6 +1,6 @@
 //! Native places: found, or made as far as the structure needs.
 
-use crate::native::hl7v2::schema::{GroupTree, group};
+use crate::native::hl7v2::schema::{Group, GroupTree, group};
 use crate::native::{Anchor, EditError, Format, Insert, NodeId, Place, Scalar, SegmentName, Step};
 
 use super::super::super::plan::{Condition, NativeName, NativePath, NativeSelect, NativeStep};
@@ -139,7 +139,10 @@ impl<'r> Put<'r> {
         // A segment that only another group of the structure takes stands at the end of the one it is asked for in.
         let after = match groups.insertion_point(within, name.as_str()) {
             Ok(insertion) => insertion.after,
-            Err(_) => groups.group(within).and_then(|g| g.segments.end.checked_sub(1)),
+            Err(_) => match inside(&groups, within, name.as_str()) {
+                Some(after) => Some(after),
+                None => groups.group(within).and_then(|g| g.segments.end.checked_sub(1)),
+            },
         };
         let Some((index, anchor)) = after.and_then(|index| Some((index, self.sequence.get(index)?.0))) else {
             return self.edit.insert(Anchor::Last(Place::Node(NodeId::ROOT), &[]), Insert::Segment(name));
@@ -208,6 +211,20 @@ impl<'r> Put<'r> {
             fault: error.fault(),
         });
     }
+}
+
+/// Where a segment that a group has no place for goes in the groups that stand in it: the outermost, the first of them.
+fn inside(groups: &GroupTree<'_>, within: usize, name: &str) -> Option<usize> {
+    let mut open = vec![within];
+    while !open.is_empty() {
+        let below = |(id, group): (usize, &Group)| group.parent.is_some_and(|p| open.contains(&p)).then_some(id);
+        let next: Vec<usize> = groups.groups().iter().enumerate().filter_map(below).collect();
+        if let Some(after) = next.iter().find_map(|id| groups.insertion_point(*id, name).ok()?.after) {
+            return Some(after);
+        }
+        open = next;
+    }
+    None
 }
 
 /// One step below a spot; a level that is not written out is its parent, and is remembered as a step.

@@ -61,6 +61,9 @@ impl<'r> Put<'r> {
         }
         let put = match rule.lens.put(&new_texts, &held, self.cx) {
             Ok(put) => put,
+            // What stands there without the line, or where native says nothing, need not be said by it.
+            Err(_) if self.forced && same(&new_texts, &old_texts) => return Ok(()),
+            Err(_) if held.iter().all(Option::is_none) && self.said_without(frame, rule, &new_texts) => return Ok(()),
             Err(why) => {
                 let node = new.first().copied();
                 self.uncarried(node, rule, &why);
@@ -103,6 +106,14 @@ impl<'r> Put<'r> {
             self.free_copies(frame, rule);
         }
         Ok(())
+    }
+
+    /// Whether the map says a value by itself where native has none.
+    fn said_without(&self, frame: usize, rule: &Rule, texts: &[&str]) -> bool {
+        let [only] = texts else { return false };
+        let defaults = self.scope_of(frame).map(|s| s.consts.as_slice()).unwrap_or_default();
+        let by_default = defaults.iter().any(|c| c.default && c.slot == rule.slot && says(&c.value, only));
+        by_default || rule.empty.as_ref().is_some_and(|constant| says(constant, only))
     }
 
     /// Copies of a leaf that changes follow it, whatever the wanted Bundle has there.

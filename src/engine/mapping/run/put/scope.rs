@@ -244,6 +244,15 @@ impl<'r> Put<'r> {
             }
             self.make_true(&outer, &scope.when)?;
         }
+        // The place may be there for what other lines say of it.
+        let flat = scope.body.iter().all(|stmt| matches!(stmt.kind, StmtKind::Rule(_)));
+        if flat && new.is_some_and(|new| self.carries(Side::New, frame, id, new) == 0) {
+            return Ok(());
+        }
+        // What another line gave is that line's to write.
+        if flat && old.is_some_and(|old| self.carries(Side::Old, frame, id, old) > 0) {
+            return Ok(());
+        }
         let Some(path) = scope.native.first() else { return Ok(()) };
         let open = self.open_guards.len();
         let spot = if scope.repeats {
@@ -292,14 +301,14 @@ impl<'r> Put<'r> {
                 })
             })
             .collect();
-        let carried = self.carries(frame, id, new);
+        let carried = self.carries(Side::New, frame, id, new);
         let mut earlier = true;
         for rival in rivals {
             if rival == id {
                 earlier = false;
                 continue;
             }
-            let theirs = self.carries(frame, rival, new);
+            let theirs = self.carries(Side::New, frame, rival, new);
             if theirs > carried || (earlier && theirs == carried) {
                 return true;
             }
@@ -308,18 +317,18 @@ impl<'r> Put<'r> {
     }
 
     /// How many of the primitives of a value the lines of a scope take.
-    fn carries(&mut self, frame: usize, id: ScopeId, new: Node<'r>) -> usize {
+    fn carries(&mut self, side: Side, frame: usize, id: ScopeId, node: Node<'r>) -> usize {
         let plan = self.plan;
         let Some(scope) = plan.scope(id) else { return 0 };
         let Some(spot) = self.frames.get(frame).map(|f| f.spot.clone()) else { return 0 };
         let trial = self.frame(id, frame, spot, None);
-        self.assign(trial, Side::New, 0, Some(new));
+        self.assign(trial, side, 0, Some(node));
         let mut count = 0;
         for stmt in &scope.body {
             if let StmtKind::Rule(rule) = stmt.kind
                 && let Some(rule) = plan.rule(rule).filter(|r| r.direction != Direction::Get)
             {
-                count += self.values(Side::New, trial, rule).len();
+                count += self.values(side, trial, rule).len();
             }
         }
         count
@@ -342,10 +351,10 @@ impl<'r> Put<'r> {
     pub(super) fn may_become(&self, outer: &Spot, scope: &Scope) -> bool {
         scope.when.iter().all(|condition| match &condition.test {
             Test::In(_) => self.first(outer, &condition.path).is_none() || outer.node.is_some(),
-            Test::Absent | Test::NotIn(_) => {
+            Test::Absent | Test::NotIn(_) | Test::Outside(_) => {
                 self.base(outer).is_none_or(|b| self.source.hold(b, std::slice::from_ref(condition)))
             }
-            Test::Valued => true,
+            Test::Valued | Test::Inside(_) => true,
         })
     }
 
