@@ -100,7 +100,7 @@ fn main() {
             continue;
         }
         let text = std::fs::read(&path).unwrap();
-        let runs = if text.len() < 100_000 { 40 } else { 5 };
+        let runs = if text.len() < 100_000 { 200 } else { 12 };
         let measured = shortest(
             runs,
             [

@@ -338,6 +338,10 @@ impl Document {
 
     /// The slot that holds a slot.
     pub(super) fn parent_of(&self, index: u32) -> Option<u32> {
+        if index == 0 {
+            // The table is only made for those who climb.
+            return None;
+        }
         let parents = self.parents.get_or_init(|| {
             let mut parents = Vec::with_capacity(self.slots.slots.len());
             let mut open: Vec<(u32, u32)> = Vec::new();

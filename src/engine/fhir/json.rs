@@ -167,6 +167,7 @@ impl Parser<'_> {
         }
         let (start, end, decoded) = self.string()?;
         let text = self.text;
+        let decoded = decoded.map(|from| self.out.decoded.split_off(from));
         let name = decoded.as_deref().unwrap_or_else(|| text.get(start..end).unwrap_or(""));
         let (bare, twin) = name.strip_prefix('_').map_or((name, 0), |bare| (bare, flag::TWIN));
         let symbol = self.model.symbol_of(bare.as_bytes());
@@ -260,9 +261,8 @@ impl Parser<'_> {
                 if to - from > self.limits.string as usize {
                     return self.fail_at(SyntaxFault::StringTooLong(self.limits.string), start);
                 }
-                if let Some(decoded) = decoded {
-                    let from = offset(self.out.decoded.len());
-                    self.out.decoded.push_str(&decoded);
+                if let Some(from) = decoded {
+                    let from = offset(from);
                     let end = offset(self.out.decoded.len());
                     self.out.escapes.push(Aside { slot: offset(index), start: from, end });
                     self.push(Shape::String, from_to(start + 1, self.at - 1), symbol, flags | flag::ESCAPED, index);
@@ -300,25 +300,27 @@ impl Parser<'_> {
         Ok(self.at)
     }
 
-    /// A string whose opening quote is at the current place: its span, and its text where that has escapes.
-    fn string(&mut self) -> Result<(usize, usize, Option<String>), SyntaxError> {
+    /// A string whose opening quote is at the current place: its span, and where in the decoded texts its own was put, if it
+    /// has escapes.
+    fn string(&mut self) -> Result<(usize, usize, Option<usize>), SyntaxError> {
         let start = self.at + 1;
         let mut from = start;
-        let mut decoded: Option<String> = None;
+        let mut decoded: Option<usize> = None;
         loop {
             let (at, stop) = scan::plain_run(self.bytes, from);
             match stop {
                 Stop::Quote => {
-                    if let Some(text) = &mut decoded {
-                        text.push_str(self.text.get(from..at).unwrap_or(""));
+                    if decoded.is_some() {
+                        self.out.decoded.push_str(self.text.get(from..at).unwrap_or(""));
                     }
                     self.at = at + 1;
                     return Ok((start, at, decoded));
                 }
                 Stop::Backslash => {
-                    let text = decoded.get_or_insert_default();
-                    text.push_str(self.text.get(from..at).unwrap_or(""));
-                    from = match scan::escape(self.bytes, at, text) {
+                    let out = &mut self.out.decoded;
+                    decoded.get_or_insert(out.len());
+                    out.push_str(self.text.get(from..at).unwrap_or(""));
+                    from = match scan::escape(self.bytes, at, out) {
                         Ok(after) => after,
                         Err(EscapeFault::Unknown) => return self.fail_at(SyntaxFault::Escape, at),
                         Err(EscapeFault::Surrogate) => return self.fail_at(SyntaxFault::Surrogate, at),

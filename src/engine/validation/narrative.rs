@@ -1,9 +1,7 @@
 //! Narrative XHTML (<http://hl7.org/fhir/R4/narrative.html#xhtml>): well-formed, and only the elements and attributes that
 //! carry no behaviour. One pass over the text, without a tree.
 
-use quick_xml::Reader;
-use quick_xml::escape::unescape;
-use quick_xml::events::{BytesStart, Event};
+use memchr::{memchr, memchr2, memmem};
 
 /// What is wrong with a narrative.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,124 +46,127 @@ pub(super) struct Anchors {
     pub(super) languages: Vec<String>,
 }
 
-const ELEMENTS: [&str; 61] = [
-    "p",
-    "br",
-    "div",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "a",
-    "span",
-    "b",
-    "em",
-    "i",
-    "strong",
-    "small",
-    "big",
-    "tt",
-    "dfn",
-    "q",
-    "var",
-    "abbr",
-    "acronym",
-    "cite",
-    "blockquote",
-    "hr",
-    "address",
-    "bdo",
-    "kbd",
-    "sub",
-    "sup",
-    "ul",
-    "ol",
-    "li",
-    "dl",
-    "dt",
-    "dd",
-    "pre",
-    "table",
-    "caption",
-    "colgroup",
-    "col",
-    "thead",
-    "tr",
-    "tfoot",
-    "tbody",
-    "th",
-    "td",
-    "code",
-    "samp",
-    "img",
-    "map",
-    "area",
-    "ins",
-    "del",
-    "strike",
-    "u",
-    "s",
-    "figure",
-    "figcaption",
-    "font",
-];
+/// The elements that a narrative may have.
+fn is_element(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"p" | b"br"
+            | b"div"
+            | b"h1"
+            | b"h2"
+            | b"h3"
+            | b"h4"
+            | b"h5"
+            | b"h6"
+            | b"a"
+            | b"span"
+            | b"b"
+            | b"em"
+            | b"i"
+            | b"strong"
+            | b"small"
+            | b"big"
+            | b"tt"
+            | b"dfn"
+            | b"q"
+            | b"var"
+            | b"abbr"
+            | b"acronym"
+            | b"cite"
+            | b"blockquote"
+            | b"hr"
+            | b"address"
+            | b"bdo"
+            | b"kbd"
+            | b"sub"
+            | b"sup"
+            | b"ul"
+            | b"ol"
+            | b"li"
+            | b"dl"
+            | b"dt"
+            | b"dd"
+            | b"pre"
+            | b"table"
+            | b"caption"
+            | b"colgroup"
+            | b"col"
+            | b"thead"
+            | b"tr"
+            | b"tfoot"
+            | b"tbody"
+            | b"th"
+            | b"td"
+            | b"code"
+            | b"samp"
+            | b"img"
+            | b"map"
+            | b"area"
+            | b"ins"
+            | b"del"
+            | b"strike"
+            | b"u"
+            | b"s"
+            | b"figure"
+            | b"figcaption"
+            | b"font"
+    )
+}
 
-const ATTRIBUTES: [&str; 20] = [
-    "title",
-    "style",
-    "class",
-    "id",
-    "lang",
-    "xml:lang",
-    "dir",
-    "accesskey",
-    "tabindex",
-    "xmlns",
-    "xml:space",
-    "idref",
-    "name",
-    "datetime",
-    "cite",
-    "width",
-    "height",
-    "align",
-    "valign",
-    "border",
-];
-
-fn is_attribute(element: &str, name: &str) -> bool {
-    if ATTRIBUTES.contains(&name) || name.starts_with("xmlns:") || name.starts_with("data-") {
+fn is_attribute(element: &[u8], name: &[u8]) -> bool {
+    let everywhere = matches!(
+        name,
+        b"title"
+            | b"style"
+            | b"class"
+            | b"id"
+            | b"lang"
+            | b"xml:lang"
+            | b"dir"
+            | b"accesskey"
+            | b"tabindex"
+            | b"xmlns"
+            | b"xml:space"
+            | b"idref"
+            | b"name"
+            | b"datetime"
+            | b"cite"
+            | b"width"
+            | b"height"
+            | b"align"
+            | b"valign"
+            | b"border"
+    );
+    if everywhere || name.starts_with(b"xmlns:") || name.starts_with(b"data-") {
         return true;
     }
     match element {
-        "a" => matches!(
+        b"a" => matches!(
             name,
-            "href" | "name" | "charset" | "type" | "hreflang" | "rel" | "rev" | "shape" | "coords" | "target"
+            b"href" | b"name" | b"charset" | b"type" | b"hreflang" | b"rel" | b"rev" | b"shape" | b"coords" | b"target"
         ),
-        "img" => matches!(name, "src" | "alt" | "longdesc" | "usemap" | "ismap" | "hspace" | "vspace"),
-        "area" | "map" => matches!(name, "shape" | "coords" | "href" | "nohref" | "alt" | "name"),
-        "table" => matches!(name, "summary" | "frame" | "rules" | "cellspacing" | "cellpadding" | "bgcolor"),
-        "td" | "th" | "tr" | "col" | "colgroup" | "thead" | "tbody" | "tfoot" => matches!(
+        b"img" => matches!(name, b"src" | b"alt" | b"longdesc" | b"usemap" | b"ismap" | b"hspace" | b"vspace"),
+        b"area" | b"map" => matches!(name, b"shape" | b"coords" | b"href" | b"nohref" | b"alt" | b"name"),
+        b"table" => matches!(name, b"summary" | b"frame" | b"rules" | b"cellspacing" | b"cellpadding" | b"bgcolor"),
+        b"td" | b"th" | b"tr" | b"col" | b"colgroup" | b"thead" | b"tbody" | b"tfoot" => matches!(
             name,
-            "abbr"
-                | "axis"
-                | "headers"
-                | "scope"
-                | "rowspan"
-                | "colspan"
-                | "span"
-                | "char"
-                | "charoff"
-                | "nowrap"
-                | "bgcolor"
+            b"abbr"
+                | b"axis"
+                | b"headers"
+                | b"scope"
+                | b"rowspan"
+                | b"colspan"
+                | b"span"
+                | b"char"
+                | b"charoff"
+                | b"nowrap"
+                | b"bgcolor"
         ),
-        "ol" | "ul" | "li" => matches!(name, "start" | "type" | "value" | "compact"),
-        "blockquote" | "q" | "ins" | "del" => name == "cite",
-        "font" => matches!(name, "color" | "size" | "face"),
-        "br" => name == "clear",
-        "hr" => matches!(name, "size" | "noshade"),
+        b"ol" | b"ul" | b"li" => matches!(name, b"start" | b"type" | b"value" | b"compact"),
+        b"blockquote" | b"q" | b"ins" | b"del" => name == b"cite",
+        b"font" => matches!(name, b"color" | b"size" | b"face"),
+        b"br" => name == b"clear",
+        b"hr" => matches!(name, b"size" | b"noshade"),
         _ => false,
     }
 }
@@ -175,140 +176,264 @@ pub(super) fn faults(text: &str) -> Vec<Fault> {
     read(text, &mut Anchors::default())
 }
 
-const BLOCKS: [&str; 6] = ["div", "blockquote", "table", "ol", "ul", "p"];
-
 /// What is wrong, in the order of the text; `anchors` takes what the text names.
 pub(super) fn read(text: &str, anchors: &mut Anchors) -> Vec<Fault> {
-    let mut reader = Reader::from_str(text);
-    let mut faults = Vec::new();
-    let mut has_content = false;
-    let mut is_first = true;
-    let mut links = 0;
-    // For each open element, whether it is a paragraph or within one.
-    let mut open: Vec<bool> = Vec::new();
-    loop {
-        match reader.read_event() {
-            Ok(event @ (Event::Start(_) | Event::Empty(_))) => {
-                let (element, is_open) = match &event {
-                    Event::Start(element) => (element, true),
-                    Event::Empty(element) => (element, false),
-                    _ => continue,
-                };
-                start(element, is_first, &mut faults);
-                link(element, &mut links, &mut faults, anchors);
-                let name = element.name();
-                let in_paragraph = open.last().copied().unwrap_or(false);
-                if in_paragraph && BLOCKS.contains(&name.as_ref()) {
-                    faults.push(Fault::Block(name.as_ref().to_owned()));
-                }
-                if open.len() == 1 && name.as_ref() == "div" {
-                    anchors.languages.extend(attribute(element, "xml:lang"));
-                }
-                has_content |= is_content(element);
-                is_first = false;
-                if is_open {
-                    open.push(in_paragraph || name.as_ref() == "p");
-                }
-            }
-            Ok(Event::End(_)) => {
-                open.pop();
-            }
-            Ok(Event::Text(piece)) => {
-                let is_blank = piece.chars().all(char::is_whitespace);
-                has_content |= !is_blank;
-                if open.is_empty() && !is_blank {
-                    faults.push(Fault::Malformed);
-                }
-            }
-            Ok(Event::GeneralRef(entity)) => {
-                has_content = true;
-                if unescape(&format!("&{};", &*entity)).is_err() && !is_html_entity(&entity) {
-                    faults.push(Fault::Entity);
-                }
-            }
-            Ok(Event::CData(_)) => has_content = true,
-            Ok(Event::Comment(_) | Event::Decl(_)) => {}
-            Ok(Event::PI(_)) => {}
-            Ok(Event::DocType(_)) => faults.push(Fault::Malformed),
-            Ok(Event::Eof) => break,
-            Err(_) => {
-                faults.push(Fault::Malformed);
-                return faults;
-            }
-        }
-        if faults.len() > 100 {
-            return faults;
-        }
-    }
-    if !open.is_empty() || is_first {
-        faults.push(Fault::Malformed);
-    } else if !has_content {
-        faults.push(Fault::Empty);
-    }
-    faults
-}
-
-fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
-    let found = element.try_get_attribute(name).ok().flatten()?;
-    Some(found.value.to_string())
-}
-
-/// The links and images, and what they may lead to.
-fn link(element: &BytesStart<'_>, links: &mut usize, faults: &mut Vec<Fault>, anchors: &mut Anchors) {
-    anchors.there.extend(attribute(element, "id"));
-    let name = element.name();
-    let target = match name.as_ref() {
-        "a" => {
-            anchors.there.extend(attribute(element, "name"));
-            attribute(element, "href")
-        }
-        "img" => attribute(element, "src"),
-        _ => None,
+    let mut pass = Pass {
+        rest: text.as_bytes(),
+        open: Vec::new(),
+        links: 0,
+        has_content: false,
+        is_first: true,
+        faults: Vec::new(),
+        anchors,
     };
-    let Some(target) = target else { return };
-    *links += 1;
-    let scheme = target.split_once(':').map(|(scheme, _)| scheme.trim().to_ascii_lowercase());
-    if let Some(fragment) = target.strip_prefix('#').filter(|fragment| !fragment.is_empty()) {
-        anchors.wanted.push(fragment.to_owned());
-    } else if target.trim().is_empty() {
-        faults.push(Fault::Link(*links, Scheme::Empty));
-    } else if matches!(scheme.as_deref(), Some("javascript" | "vbscript")) {
-        faults.push(Fault::Link(*links, Scheme::Active));
-    } else if name.as_ref() == "a" && matches!(scheme.as_deref(), Some("urn" | "cid")) {
-        faults.push(Fault::Link(*links, Scheme::Name));
+    if pass.whole().is_none() {
+        pass.faults.push(Fault::Malformed);
     }
+    pass.faults
 }
 
-fn is_content(element: &BytesStart<'_>) -> bool {
-    element.name().as_ref() == "img"
+/// One pass over a text.
+struct Pass<'t, 'a> {
+    rest: &'t [u8],
+    /// The names of the elements that are open, and whether each is a paragraph or within one.
+    open: Vec<(&'t [u8], bool)>,
+    /// Links and images so far.
+    links: usize,
+    has_content: bool,
+    is_first: bool,
+    faults: Vec<Fault>,
+    anchors: &'a mut Anchors,
 }
 
-fn start(element: &BytesStart<'_>, is_first: bool, faults: &mut Vec<Fault>) {
-    let name = element.name();
-    let name = name.as_ref();
-    if is_first {
-        let namespace = element.try_get_attribute("xmlns").ok().flatten();
-        if name != "div" || namespace.is_none_or(|namespace| &*namespace.value != "http://www.w3.org/1999/xhtml") {
-            faults.push(Fault::Root);
-        }
-    }
-    if !ELEMENTS.contains(&name) {
-        faults.push(Fault::Element(name.to_owned()));
-    }
-    for attribute in element.attributes() {
-        match attribute {
-            Ok(attribute) => {
-                let key = attribute.key.as_ref();
-                if !is_attribute(name, key) {
-                    faults.push(Fault::Attribute(key.to_owned()));
-                }
+/// Faults after which the rest is not looked at.
+const MOST: usize = 100;
+
+impl<'t> Pass<'t, '_> {
+    /// Nothing: it is not well-formed from here on.
+    fn whole(&mut self) -> Option<()> {
+        while !self.rest.is_empty() && self.faults.len() <= MOST {
+            let at = memchr2(b'<', b'&', self.rest).unwrap_or(self.rest.len());
+            let (text, rest) = self.rest.split_at_checked(at)?;
+            self.rest = rest;
+            self.text(text);
+            match self.rest.get(..2) {
+                None if self.rest.is_empty() => break,
+                Some([b'&', _]) => self.entity()?,
+                Some([b'<', b'/']) => self.end()?,
+                Some([b'<', b'!']) => self.declared()?,
+                Some([b'<', b'?']) => drop(self.skip(b"?>")?),
+                Some([b'<', _]) => self.start()?,
+                _ => return None,
             }
-            Err(_) => faults.push(Fault::Malformed),
+        }
+        if self.faults.len() > MOST {
+            return Some(());
+        }
+        if !self.open.is_empty() || self.is_first {
+            return None;
+        }
+        if !self.has_content {
+            self.faults.push(Fault::Empty);
+        }
+        Some(())
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        // Between tags there is mostly nothing.
+        let is_blank = text.iter().all(u8::is_ascii_whitespace)
+            || std::str::from_utf8(text).is_ok_and(|text| text.chars().all(char::is_whitespace));
+        self.has_content |= !is_blank;
+        if self.open.is_empty() && !is_blank {
+            self.faults.push(Fault::Malformed);
         }
     }
+
+    /// Goes behind a mark; gives what stands before it.
+    fn skip(&mut self, mark: &[u8]) -> Option<&'t [u8]> {
+        let at = memmem::find(self.rest, mark)?;
+        let (before, rest) = self.rest.split_at_checked(at)?;
+        self.rest = rest.get(mark.len()..)?;
+        Some(before)
+    }
+
+    /// `&name;`, `&#9;`.
+    fn entity(&mut self) -> Option<()> {
+        let end = memchr(b';', self.rest)?;
+        let name = self.rest.get(1..end)?;
+        if name.is_empty() || memchr2(b'<', b'&', name).is_some() {
+            return None;
+        }
+        self.rest = self.rest.get(end + 1..)?;
+        self.has_content = true;
+        if !is_entity(name) {
+            self.faults.push(Fault::Entity);
+        }
+        Some(())
+    }
+
+    /// A comment, a CDATA section; a document type is not allowed.
+    fn declared(&mut self) -> Option<()> {
+        if self.rest.starts_with(b"<!--") {
+            self.rest = self.rest.get(4..)?;
+            self.skip(b"-->")?;
+        } else if self.rest.starts_with(b"<![CDATA[") {
+            self.skip(b"]]>")?;
+            self.has_content = true;
+        } else {
+            self.faults.push(Fault::Malformed);
+            self.skip(b">")?;
+        }
+        Some(())
+    }
+
+    fn end(&mut self) -> Option<()> {
+        let end = memchr(b'>', self.rest)?;
+        let name = self.rest.get(2..end)?.trim_ascii_end();
+        self.rest = self.rest.get(end + 1..)?;
+        self.open.pop().filter(|(open, _)| *open == name).map(|_| ())
+    }
+
+    /// A start tag or an empty element.
+    fn start(&mut self) -> Option<()> {
+        let mut rest = self.rest.get(1..)?;
+        let length = rest.iter().position(|byte| is_end_of_name(*byte))?;
+        let (name, after) = rest.split_at_checked(length)?;
+        rest = after;
+        if name.is_empty() {
+            return None;
+        }
+        let mut is_narrative = false;
+        let mut is_closed = false;
+        let mut named = Named::default();
+        if !is_element(name) {
+            self.faults.push(Fault::Element(String::from_utf8_lossy(name).into_owned()));
+        }
+        let mut seen: [&[u8]; 8] = [&[]; 8];
+        let mut count = 0_usize;
+        loop {
+            let before = rest.len();
+            rest = rest.trim_ascii_start();
+            match rest.first()? {
+                b'>' => {
+                    rest = rest.get(1..)?;
+                    break;
+                }
+                b'/' => {
+                    rest = rest.get(1..)?.strip_prefix(b">")?;
+                    is_closed = true;
+                    break;
+                }
+                _ if before == rest.len() => return None,
+                _ => {}
+            }
+            let (key, value, after) = attribute(rest)?;
+            rest = after;
+            // No element of XHTML has more than a few.
+            if seen.iter().take(count).any(|held| *held == key) {
+                return None;
+            }
+            if let Some(free) = seen.get_mut(count) {
+                *free = key;
+                count += 1;
+            }
+            if self.is_first && key == b"xmlns" {
+                is_narrative = value == b"http://www.w3.org/1999/xhtml";
+            }
+            match key {
+                b"id" => named.id = Some(value),
+                b"name" if name == b"a" => named.name = Some(value),
+                b"href" if name == b"a" => named.target = Some(value),
+                b"src" if name == b"img" => named.target = Some(value),
+                b"xml:lang" => named.language = Some(value),
+                _ => {}
+            }
+            if !is_attribute(name, key) {
+                self.faults.push(Fault::Attribute(String::from_utf8_lossy(key).into_owned()));
+            }
+        }
+        self.rest = rest;
+        if self.is_first && (name != b"div" || !is_narrative) {
+            self.faults.push(Fault::Root);
+        }
+        self.is_first = false;
+        self.has_content |= name == b"img";
+        self.link(name, &named);
+        let in_paragraph = self.open.last().is_some_and(|(_, within)| *within);
+        if in_paragraph && matches!(name, b"div" | b"blockquote" | b"table" | b"ol" | b"ul" | b"p") {
+            self.faults.push(Fault::Block(String::from_utf8_lossy(name).into_owned()));
+        }
+        if self.open.len() == 1 && name == b"div" {
+            self.anchors.languages.extend(named.language.map(lossy));
+        }
+        if !is_closed {
+            self.open.push((name, in_paragraph || name == b"p"));
+        }
+        Some(())
+    }
+
+    /// The links and images, and what they may lead to.
+    fn link(&mut self, name: &[u8], named: &Named<'_>) {
+        self.anchors.there.extend(named.id.map(lossy));
+        self.anchors.there.extend(named.name.map(lossy));
+        let Some(target) = named.target.map(lossy) else { return };
+        self.links += 1;
+        let scheme = target.split_once(':').map(|(scheme, _)| scheme.trim().to_ascii_lowercase());
+        if let Some(fragment) = target.strip_prefix('#').filter(|fragment| !fragment.is_empty()) {
+            self.anchors.wanted.push(fragment.to_owned());
+        } else if target.trim().is_empty() {
+            self.faults.push(Fault::Link(self.links, Scheme::Empty));
+        } else if matches!(scheme.as_deref(), Some("javascript" | "vbscript")) {
+            self.faults.push(Fault::Link(self.links, Scheme::Active));
+        } else if name == b"a" && matches!(scheme.as_deref(), Some("urn" | "cid")) {
+            self.faults.push(Fault::Link(self.links, Scheme::Name));
+        }
+    }
+}
+
+/// The attributes of an element that name something.
+#[derive(Default)]
+struct Named<'t> {
+    id: Option<&'t [u8]>,
+    name: Option<&'t [u8]>,
+    target: Option<&'t [u8]>,
+    language: Option<&'t [u8]>,
+}
+
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+fn is_end_of_name(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/' | b'=' | b'<' | b'"' | b'\'')
+}
+
+/// `name="value"`: name, value, and what follows.
+fn attribute(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let length = text.iter().position(|byte| is_end_of_name(*byte))?;
+    let (key, rest) = text.split_at_checked(length)?;
+    let rest = rest.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
+    let quote = *rest.first().filter(|byte| matches!(byte, b'"' | b'\''))?;
+    let rest = rest.get(1..)?;
+    let (value, rest) = rest.split_at_checked(memchr(quote, rest)?)?;
+    if key.is_empty() || memchr(b'<', value).is_some() {
+        return None;
+    }
+    Some((key, value, rest.get(1..)?))
 }
 
 /// The entities of XHTML 1.0 are names of letters; whether a name is one of them is not looked up.
-fn is_html_entity(name: &str) -> bool {
-    name.starts_with('#') || (2..=8).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+fn is_entity(name: &[u8]) -> bool {
+    match name.strip_prefix(b"#") {
+        Some(number) => {
+            let code = match number.strip_prefix(b"x") {
+                Some(digits) => {
+                    std::str::from_utf8(digits).ok().and_then(|digits| u32::from_str_radix(digits, 16).ok())
+                }
+                None => std::str::from_utf8(number).ok().and_then(|digits| digits.parse().ok()),
+            };
+            code.is_some_and(|code| code != 0 && char::from_u32(code).is_some())
+        }
+        None => (2..=8).contains(&name.len()) && name.iter().all(u8::is_ascii_alphanumeric),
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::definitions::{ElementId, Kind, Model, Strength, Symbol, TypeId};
+use crate::fhir::datatypes::Primitive;
 use crate::package::library::Canonical;
 use crate::terminology::{Set, Terminology};
 
@@ -23,6 +24,7 @@ pub(super) struct TypePlan {
     pub(super) constraints: Vec<super::constraint::Constraint>,
     pub(super) special: Special,
     pub(super) lexical: Lexical,
+    pub(super) form: Primitive,
 }
 
 /// Types with rules of their own.
@@ -139,6 +141,7 @@ impl TypePlan {
                 "Observation" => Special::Observation,
                 _ => Special::None,
             },
+            form: Primitive::of(if kind == Kind::Primitive { name } else { "" }),
             lexical: match name {
                 _ if kind != Kind::Primitive => Lexical::None,
                 "boolean" => Lexical::Boolean,

@@ -43,8 +43,8 @@ pub(super) fn literal(reference: &str) -> Option<Literal<'_>> {
 
 /// The resource of the same document that a reference is to: contained, or an entry of the Bundle.
 pub(super) fn resolve<'d>(reference: &str, from: Node<'d>) -> Option<Node<'d>> {
-    let container = root_of(from.resource());
     if let Some(id) = reference.strip_prefix('#') {
+        let container = root_of(from.resource());
         if id.is_empty() {
             return Some(container);
         }
@@ -60,7 +60,7 @@ pub(super) fn resolve<'d>(reference: &str, from: Node<'d>) -> Option<Node<'d>> {
     }
     let literal = literal(plain).filter(|literal| !literal.is_absolute)?;
     // A relative reference is relative to the base of its entry's fullUrl, where that has one.
-    let entry = container.parent().filter(|parent| parent.element_name() == "entry");
+    let entry = root_of(from.resource()).parent().filter(|parent| parent.element_name() == "entry");
     let base = entry
         .and_then(|entry| entry.text_at("fullUrl"))
         .and_then(|url| self::literal(url).filter(|literal| literal.is_absolute).map(|literal| (url, literal)))

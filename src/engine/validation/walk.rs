@@ -4,7 +4,6 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::definitions::{Kind, Model, Symbol, TypeId};
-use crate::fhir::datatypes::is_lexical;
 use crate::fhir::document::{Node, NodeId, Shape};
 use crate::fhir::physical::Physical;
 use crate::fhirpath::root_of;
@@ -55,8 +54,8 @@ impl<'v, 'd> Walk<'v, 'd> {
             validator,
             model: &validator.model,
             findings: Vec::new(),
-            resources: Vec::new(),
-            counts: Vec::new(),
+            resources: Vec::with_capacity(8),
+            counts: Vec::with_capacity(128),
             depth: 0,
             is_xml: false,
             core_only: false,
@@ -509,17 +508,8 @@ impl<'d> Walk<'_, 'd> {
                 return;
             }
         }
-        let type_name = self.model.type_name(type_id);
-        let is_uri = matches!(type_name, "uri" | "url" | "canonical");
-        // A name may have a fragment, a canonical a version.
-        let name = text.split(['#', '|']).next().unwrap_or(text);
-        let is_named = |kind| !is_uri || !text.starts_with("urn:") || is_lexical(kind, name);
-        if !is_lexical(type_name, text)
-            || (text.starts_with("urn:uuid:") && !is_named("uuid"))
-            || (text.starts_with("urn:oid:") && !is_named("oid"))
-            || (element.symbol == self.validator.names.id && text.contains(char::is_whitespace))
-        {
-            let detail = Detail::Form { type_name: Box::from(type_name) };
+        if !plan.form.has(text) || (element.symbol == self.validator.names.id && text.contains(char::is_whitespace)) {
+            let detail = Detail::Form { type_name: Box::from(self.model.type_name(type_id)) };
             self.error(IssueType::Value, Rule::Type(type_id), at.id(), detail);
             return;
         }

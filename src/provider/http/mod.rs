@@ -8,7 +8,7 @@
 mod adapter;
 mod config;
 mod extract;
-mod schema;
+pub(crate) mod schema;
 mod template;
 
 pub use adapter::Http;

@@ -7,19 +7,19 @@ use serde_json::Value;
 use super::extract::push_step;
 
 /// A compiled schema. References outside of it are not fetched.
-pub(super) struct Schema(Validator);
+pub(crate) struct Schema(Validator);
 
 /// Where a document breaks the schema, and which rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Violation {
-    pub(super) path: String,
-    pub(super) expected: String,
+pub(crate) struct Violation {
+    pub(crate) path: String,
+    pub(crate) expected: String,
 }
 
 impl Schema {
     /// # Errors
     /// What is wrong with the schema.
-    pub(super) fn compile(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn compile(bytes: &[u8]) -> Result<Self, String> {
         let schema: Value = serde_json::from_slice(bytes).map_err(|error| format!("not JSON: {error}"))?;
         let compiled = jsonschema::options().should_validate_formats(true).offline().build(&schema);
         compiled.map(Self).map_err(|error| format!("not a JSON Schema that can be used: {error}"))
@@ -27,16 +27,34 @@ impl Schema {
 
     /// Checks one document that stands at `at` (a JSON path) of what was received or is to be sent.
     pub(super) fn check(&self, json: &str, at: &str) -> Result<(), Violation> {
+        self.violations(json, at).and_then(|mut found| found.next().map_or(Ok(()), Err))
+    }
+
+    /// All that breaks the schema.
+    ///
+    /// # Errors
+    /// The text is not JSON.
+    pub(crate) fn violations(
+        &self,
+        json: &str,
+        at: &str,
+    ) -> Result<impl Iterator<Item = Violation> + use<>, Violation> {
         let value: Value = serde_json::from_str(json).map_err(|error| Violation {
             path: at.to_owned(),
             expected: format!("JSON (line {}, column {})", error.line(), error.column()),
         })?;
-        let Some(error) = self.0.iter_errors(&value).next() else { return Ok(()) };
-        let mut path = at.to_owned();
-        for step in error.instance_path().as_str().split('/').skip(1) {
-            push_step(&mut path, &step.replace("~1", "/").replace("~0", "~"));
-        }
-        Err(Violation { path, expected: expected(error.kind(), error.schema_path().as_str()) })
+        let found: Vec<Violation> = self
+            .0
+            .iter_errors(&value)
+            .map(|error| {
+                let mut path = at.to_owned();
+                for step in error.instance_path().as_str().split('/').skip(1) {
+                    push_step(&mut path, &step.replace("~1", "/").replace("~0", "~"));
+                }
+                Violation { path, expected: expected(error.kind(), error.schema_path().as_str()) }
+            })
+            .collect();
+        Ok(found.into_iter())
     }
 }
 

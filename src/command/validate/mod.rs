@@ -1,4 +1,6 @@
-//! `silta validate`: documents judged by the core definitions and profiles.
+//! `silta validate`: documents judged by the core definitions and profiles, native ones by the rules of their format.
+
+mod native;
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -9,16 +11,18 @@ use serde_json::{Value, json};
 use silta_engine::definitions::Model;
 use silta_engine::fhir::document::{Document, Limits};
 use silta_engine::package::library::Library;
-use silta_engine::validation::{Finding, Options, Severity, Validator, outcome, syntax_outcome};
+use silta_engine::validation::{Options, Validator, outcome, syntax_outcome};
 
 use super::{DONE, FAILED, USAGE, package};
 use crate::clock::Clock;
 
-/// Judges FHIR documents, JSON or XML, by the core definitions and profiles.
+/// Judges FHIR documents, JSON or XML, by the core definitions and profiles, and native documents by their own rules.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  silta validate --package hl7.fhir.fi.base.tgz patient.json\n\nA folder is searched for .json, .xml \
-                        and .ndjson files; - is standard input. Exit 0: no errors; 1: errors; 2: a file cannot be read."
+    after_help = "Example:\n  silta validate --package hl7.fhir.fi.base.tgz patient.json\n\nA folder is searched for .json, .xml, \
+                        .ndjson, .hl7 and .csv files; - is standard input. HL7 v2 messages are judged by the tables of their \
+                        version, C-CDA documents for being well-formed, JSON without a resourceType by --schema, tables by \
+                        --columns.\nExit 0: no errors; 1: errors; 2: a file cannot be read."
 )]
 pub(super) struct Arguments {
     /// A package to judge by: a .tgz, a folder, or one definition as JSON or XML.
@@ -39,6 +43,18 @@ pub(super) struct Arguments {
     /// A folder of profiles that adds to those of the program.
     #[arg(long, value_name = "DIR")]
     profiles: Option<PathBuf>,
+    /// The JSON Schema that JSON documents without a resourceType must hold to.
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// The columns that a table (.csv) must have, separated by commas.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// What stands between the cells of a table; without it, what its first line has most of.
+    #[arg(long, value_name = "CHARACTER")]
+    separator: Option<char>,
+    /// The character set of tables, and of HL7 v2 messages that name none: utf-8, windows-1252, iso-8859-1 …
+    #[arg(long, value_name = "NAME")]
+    charset: Option<String>,
     /// Files and folders; - is standard input.
     #[arg(required = true, value_name = "FILE|DIR|-")]
     input: Vec<PathBuf>,
@@ -68,6 +84,7 @@ fn judge(arguments: &Arguments, clock: &Clock) -> io::Result<u8> {
     }
     let library = packages.done(&mut io::stderr())?;
     let validator = Validator::new(library).with_options(Options { best_practice: arguments.best_practice });
+    let rules = native::Rules::of(arguments)?;
     let profiles: Vec<&str> = arguments.profile.iter().map(String::as_str).collect();
     let mut files = Vec::new();
     for path in &arguments.input {
@@ -78,7 +95,10 @@ fn judge(arguments: &Arguments, clock: &Clock) -> io::Result<u8> {
     for file in files {
         for input in read(&file)? {
             let started = clock.instant();
-            let (issues, judged) = one(&validator, &profiles, input.content);
+            let (issues, is_sound) = match native::judge(&rules, &file, &input.content) {
+                Some(native) => native,
+                None => one(&validator, &profiles, input.content),
+            };
             let micros = clock.instant().since(started).as_micros();
             let worst = |severity: &str| {
                 issues
@@ -96,56 +116,53 @@ fn judge(arguments: &Arguments, clock: &Clock) -> io::Result<u8> {
                 }
                 writeln!(out, "{line}")?;
             } else {
-                print(&mut out, &input.file, input.line, &issues, judged.as_deref())?;
+                print(&mut out, &input.file, input.line, &issues, is_sound)?;
             }
+            // What was found is told at once.
+            out.flush()?;
         }
     }
     out.flush()?;
     Ok(if failed { FAILED } else { DONE })
 }
 
-/// The outcome of one text, and the findings in it.
-fn one(validator: &Validator, profiles: &[&str], content: Vec<u8>) -> (Value, Option<Vec<Finding>>) {
+/// The outcome of one text, and whether nothing was found.
+fn one(validator: &Validator, profiles: &[&str], content: Vec<u8>) -> (Value, bool) {
     let is_xml = content.iter().find(|byte| !byte.is_ascii_whitespace() && !matches!(byte, 0xef | 0xbb | 0xbf));
     let read = if is_xml == Some(&b'<') { Document::from_xml } else { Document::from_json };
     match read(Model::r4(), content, &Limits::default()) {
         Ok(document) => {
             let findings = validator.validate(&document, profiles);
-            (outcome(&document, &findings), Some(findings))
+            (outcome(&document, &findings), findings.is_empty())
         }
-        Err(error) => (syntax_outcome(&error), None),
+        Err(error) => (syntax_outcome(&error), false),
     }
 }
 
-fn print(
-    out: &mut impl Write,
-    file: &str,
-    line: Option<usize>,
-    outcome: &Value,
-    findings: Option<&[Finding]>,
-) -> io::Result<()> {
+fn print(out: &mut impl Write, file: &str, line: Option<usize>, outcome: &Value, is_sound: bool) -> io::Result<()> {
     let name = line.map_or_else(|| file.to_owned(), |line| format!("{file} line {line}"));
-    if findings.is_some_and(<[Finding]>::is_empty) {
+    if is_sound {
         return writeln!(out, "{name}: nothing wrong was found");
     }
+    let mut errors = 0;
     for issue in outcome.get("issue").and_then(Value::as_array).into_iter().flatten() {
         let text = |path: &str| issue.pointer(path).and_then(Value::as_str).unwrap_or("");
+        errors += usize::from(matches!(text("/severity"), "error" | "fatal"));
+        let place = [text("/diagnostics"), text("/expression/0")];
+        let [position, path] = place.map(|place| if place.is_empty() { String::new() } else { format!("{place}: ") });
         writeln!(
             out,
-            "{name}:{}: {}: {}: {} [{}]",
-            text("/diagnostics"),
+            "{name}:{position}{}: {path}{} [{}]",
             text("/severity"),
-            text("/expression/0"),
             text("/details/text"),
             text("/details/coding/0/code")
         )?;
     }
-    let errors = findings.map_or(1, |findings| findings.iter().filter(|one| one.severity == Severity::Error).count());
     writeln!(out, "{name}: {errors} errors")
 }
 
 fn is_document(path: &Path) -> bool {
-    matches!(path.extension().and_then(OsStr::to_str), Some("json" | "xml" | "ndjson"))
+    matches!(path.extension().and_then(OsStr::to_str), Some("json" | "xml" | "ndjson" | "hl7" | "csv"))
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
