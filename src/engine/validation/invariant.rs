@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::fhir::document::Node;
+use crate::fhir::document::{Node, NodeId};
 use crate::fhirpath::{Budget, Context, EvalError, Host, root_of};
 use crate::terminology::Membership;
 
@@ -14,6 +14,8 @@ use super::{Validator, narrative};
 /// What constraints ask for beyond their document.
 pub(super) struct Above<'v> {
     pub(super) validator: &'v Validator,
+    /// The nodes and profiles that are being judged.
+    pub(super) under_way: &'v [(NodeId, usize)],
 }
 
 impl Host for Above<'_> {
@@ -47,7 +49,7 @@ impl Host for Above<'_> {
     }
 
     fn conforms_to(&self, node: Node<'_>, profile: &str) -> Option<bool> {
-        super::walk::conforms(self.validator, node, profile)
+        super::walk::conforms(self.validator, node, profile, self.under_way)
     }
 
     fn subsumes(&self, system: &str, ancestor: &str, code: &str) -> Option<bool> {
@@ -108,7 +110,7 @@ impl<'d> Walk<'_, 'd> {
                 let Some(plan) = constraint.plan(&self.validator.model, &self.validator.compiled) else {
                     return Err(EvalError::Undecided("the expression"));
                 };
-                let host = Above { validator: self.validator };
+                let host = Above { validator: self.validator, under_way: &self.under_way };
                 let context = Context {
                     focus: Some(node),
                     context: None,

@@ -70,8 +70,16 @@ impl<'v, 'd> Walk<'v, 'd> {
 }
 
 /// Whether a node conforms to a profile, by a walk of its own; nothing when the profile is not at hand.
-pub(super) fn conforms(validator: &Validator, node: Node<'_>, profile: &str) -> Option<bool> {
+///
+/// `under_way` is what is being judged further up: a profile whose constraint asks for itself ends there.
+pub(super) fn conforms(
+    validator: &Validator,
+    node: Node<'_>,
+    profile: &str,
+    under_way: &[(NodeId, usize)],
+) -> Option<bool> {
     let mut walk = Walk::new(validator);
+    walk.under_way.extend_from_slice(under_way);
     let core = profile.split('|').next().and_then(|url| url.strip_prefix("http://hl7.org/fhir/StructureDefinition/"));
     if let Some(type_id) = core.and_then(|name| validator.model.type_named(name)) {
         // The core is what documents are walked by; what the node claims beyond it is not asked.
