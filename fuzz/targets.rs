@@ -14,8 +14,11 @@ use silta_engine::package::library::Library;
 use silta_engine::package::snapshot::Generator;
 use silta_engine::validation::{Validator, outcome};
 
+/// Takes any bytes.
+pub(crate) type Target = fn(&[u8]);
+
 /// A target by its name, which is that of its folder under `fuzz/corpus`.
-pub const TARGETS: [(&str, fn(&[u8])); 6] =
+pub(crate) const TARGETS: [(&str, Target); 6] =
     [("json", json), ("xml", xml), ("fhirpath", fhirpath), ("package", package), ("native", native), ("map", map)];
 
 static VALIDATOR: LazyLock<Validator> = LazyLock::new(Validator::built_in);
@@ -26,7 +29,7 @@ fn judged(document: &Document) {
 }
 
 /// FHIR's JSON: read, judged, written as XML and read again.
-pub fn json(bytes: &[u8]) {
+pub(crate) fn json(bytes: &[u8]) {
     let limits = Limits::default();
     let Ok(document) = Document::from_json(Model::r4(), bytes.to_vec(), &limits) else { return };
     judged(&document);
@@ -36,7 +39,7 @@ pub fn json(bytes: &[u8]) {
 }
 
 /// FHIR's XML: read, judged; what it means as JSON can be read.
-pub fn xml(bytes: &[u8]) {
+pub(crate) fn xml(bytes: &[u8]) {
     let limits = Limits::default();
     let Ok(document) = Document::from_xml(Model::r4(), bytes.to_vec(), &limits) else { return };
     judged(&document);
@@ -48,7 +51,7 @@ static SUBJECT: &str = r#"{"resourceType":"Patient","id":"p","name":[{"given":["
     "birthDate":"1950-01-01","active":true,"multipleBirthInteger":2,"contact":[{"name":{"text":"x"}}]}"#;
 
 /// A FHIRPath expression: compiled, evaluated within a budget.
-pub fn fhirpath(bytes: &[u8]) {
+pub(crate) fn fhirpath(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(plan) = Plan::compile(Model::r4(), text, None) else { return };
     let Ok(document) = Document::from_json(Model::r4(), SUBJECT.as_bytes().to_vec(), &Limits::default()) else {
@@ -59,7 +62,7 @@ pub fn fhirpath(bytes: &[u8]) {
 }
 
 /// A package, or a definition: its profiles in full, and as rules.
-pub fn package(bytes: &[u8]) {
+pub(crate) fn package(bytes: &[u8]) {
     let mut library = Library::empty();
     let small = archive::Limits { bytes: 1 << 22, entries: 100 };
     match archive::read_tgz(bytes, small) {
@@ -81,7 +84,7 @@ pub fn package(bytes: &[u8]) {
 }
 
 /// A native document in each format; what was read is written as it was.
-pub fn native(bytes: &[u8]) {
+pub(crate) fn native(bytes: &[u8]) {
     let syntaxes = [
         Syntax::Hl7V2(hl7v2::Options::default()),
         Syntax::Xml,
@@ -96,7 +99,7 @@ pub fn native(bytes: &[u8]) {
 }
 
 /// A map file: read, with all its mistakes told.
-pub fn map(bytes: &[u8]) {
+pub(crate) fn map(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let _ = syntax::parse("fuzzed.map", text);
 }
