@@ -83,7 +83,11 @@ fn issue(severity: &str, fault: Fault, rule: &str, text: &str, place: &str) -> V
 }
 
 fn unreadable(error: &SyntaxError) -> Vec<Value> {
-    vec![issue("fatal", error.fault(), "syntax", &error.to_string(), &error.location())]
+    let place = match error.segment {
+        Some(_) => error.location(),
+        None => format!("{}:{}", error.position.line, error.position.column),
+    };
+    vec![issue("fatal", error.fault(), "syntax", &error.problem.to_string(), &place)]
 }
 
 /// HL7 v2: by the structure, segments, types and tables of the message's version.
