@@ -47,6 +47,7 @@ impl Provider {
 
 async fn answer(request: Request<Incoming>, delay: Duration) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
+    #[expect(clippy::disallowed_methods, reason = "the question of a gateway that the measurement itself configured")]
     let body = request.into_body().collect().await.unwrap().to_bytes();
     if !delay.is_zero() {
         #[expect(clippy::disallowed_methods, reason = "a slow server is slow in real time")]
