@@ -98,7 +98,7 @@ fn every_single_fault_in_the_examples_is_found_at_its_place() {
         })
         .filter(|(_, value)| errors(&validator, value, None).is_empty())
         .collect();
-    assert!(sound.len() > 90, "most examples are sound");
+    assert!(sound.len() > 80, "most examples are sound: {}", sound.len());
     let judged = data::in_parallel(&sound, |(name, value)| {
         let mut dice = Dice::new(seed ^ name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31) + u64::from(byte)));
         let mutants = faults::of(value, &mut dice, each, &validator);
