@@ -99,6 +99,14 @@ impl Model {
             .map(|record| SearchParameter { model: self, record })
     }
 
+    /// The search parameters of all types, each once for every type that it is on.
+    pub fn all_search_parameters(&self) -> impl Iterator<Item = SearchParameter<'_>> {
+        let section = self.section(Section::SearchParameters);
+        (0..section.len() / SearchRecord::SIZE)
+            .filter_map(move |index| SearchRecord::read(section, index))
+            .map(|record| SearchParameter { model: self, record })
+    }
+
     /// What the profile or extension of this canonical (without version) says, as a StructureDefinition in JSON that
     /// holds facts only.
     #[must_use]

@@ -1,6 +1,8 @@
 //! Definitions as documents: StructureDefinitions, SearchParameters, CapabilityStatements and Questionnaires that contradict
 //! what they are made over or themselves.
 
+use rustc_hash::FxHashMap;
+
 use crate::definitions::{Kind, Model, SearchType, TypeId};
 use crate::fhir::document::Node;
 use crate::fhirpath::Plan;
@@ -272,16 +274,17 @@ impl<'d> Walk<'_, 'd> {
                 list(&found.content, "base").iter().filter_map(|base| base.as_str().map(str::to_owned)).collect();
             return Some((text(&found.content, "type").to_owned(), bases));
         }
-        let mut kind = None;
-        let mut bases = Vec::new();
-        for id in self.model.types().filter(|id| self.model.kind(*id) == Kind::Resource) {
-            let name = self.model.type_name(id);
-            for parameter in self.model.search_parameters(name).filter(|parameter| parameter.url() == canonical) {
-                kind = Some(search_code(parameter.kind()).to_owned());
-                bases.push(name.to_owned());
+        let of_core = self.validator.parameters.get_or_init(|| {
+            let mut held: FxHashMap<Box<str>, (String, Vec<String>)> = FxHashMap::default();
+            for parameter in self.model.all_search_parameters() {
+                let (_, bases) = held
+                    .entry(Box::from(parameter.url()))
+                    .or_insert_with(|| (search_code(parameter.kind()).to_owned(), Vec::new()));
+                bases.push(parameter.base().to_owned());
             }
-        }
-        Some((kind?, bases))
+            held
+        });
+        of_core.get(canonical).cloned()
     }
 
     /// The search parameters that a CapabilityStatement names are of the types that it says.

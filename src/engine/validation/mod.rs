@@ -40,7 +40,7 @@ mod slicing;
 mod text;
 mod walk;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rustc_hash::FxHashMap;
 
@@ -69,6 +69,8 @@ pub struct Validator {
     names: plan::Names,
     compiled: constraint::Compiled,
     profiles: RwLock<FxHashMap<Box<str>, Option<Arc<profile::Profile>>>>,
+    /// The core's search parameters by canonical: type and bases. Made when a definition names one.
+    parameters: OnceLock<FxHashMap<Box<str>, (String, Vec<String>)>>,
     /// Profiles that the guides at hand ask for wherever a resource of a type stands.
     globals: Vec<(TypeId, Box<str>)>,
     options: Options,
@@ -102,6 +104,7 @@ impl Validator {
             names: plan::Names::new(model),
             compiled: constraint::Compiled::default(),
             profiles: RwLock::new(FxHashMap::default()),
+            parameters: OnceLock::new(),
             globals: globals(model, &library),
             library,
             options: Options::default(),
