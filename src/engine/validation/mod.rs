@@ -59,6 +59,9 @@ pub struct Options {
     pub best_practice: bool,
 }
 
+/// Type and bases by canonical.
+type ParametersOfCore = FxHashMap<Box<str>, (String, Vec<String>)>;
+
 /// Compiled rules. Made once, shared by threads; plans are made as documents need them.
 #[derive(Debug)]
 pub struct Validator {
@@ -70,7 +73,7 @@ pub struct Validator {
     compiled: constraint::Compiled,
     profiles: RwLock<FxHashMap<Box<str>, Option<Arc<profile::Profile>>>>,
     /// The core's search parameters by canonical: type and bases. Made when a definition names one.
-    parameters: OnceLock<FxHashMap<Box<str>, (String, Vec<String>)>>,
+    parameters: OnceLock<ParametersOfCore>,
     /// Profiles that the guides at hand ask for wherever a resource of a type stands.
     globals: Vec<(TypeId, Box<str>)>,
     options: Options,
