@@ -10,7 +10,6 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::indexing_slicing,
-    clippy::allow_attributes_without_reason,
     dead_code,
     missing_docs,
     unreachable_pub,

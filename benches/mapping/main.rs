@@ -6,9 +6,12 @@
 //! shortest of its runs, and the pieces of work take turns so that all meet the same noise.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot go on has failed")]
 
+#[path = "../turns.rs"]
+mod turns;
+
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -18,23 +21,7 @@ use silta_engine::fhir::edit::Edit;
 use silta_engine::mapping::{Context, Loss, Map, Maps};
 use silta_engine::native::{Charset, Limits};
 
-#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-fn timed(work: &mut dyn FnMut()) -> Duration {
-    let start = Instant::now();
-    work();
-    start.elapsed()
-}
-
-/// The shortest runs of three pieces of work, taking turns.
-fn shortest(runs: u32, mut work: [&mut dyn FnMut(); 3]) -> [Duration; 3] {
-    let mut best = [Duration::MAX; 3];
-    for _ in 0..runs {
-        for (best, work) in best.iter_mut().zip(&mut work) {
-            *best = (*best).min(timed(&mut **work));
-        }
-    }
-    best
-}
+use turns::shortest;
 
 /// The Bundle with its first changeable text changed.
 fn edited(map: &Arc<Map>, bytes: &[u8], cx: &Context) -> Option<String> {

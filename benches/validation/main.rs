@@ -5,32 +5,19 @@
 //! sides take turns so that both meet the same noise.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot go on has failed")]
 
+#[path = "../turns.rs"]
+mod turns;
+
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use silta_engine::definitions::Model;
 use silta_engine::fhir::document::{Document, Limits};
 use silta_engine::validation::Validator;
 
+use turns::shortest;
+
 const CARE: [&str; 6] = ["CarePlan-", "ServiceRequest-", "Task-", "Patient-", "CareTeam-", "Goal-"];
-
-#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-fn timed(work: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    work();
-    start.elapsed()
-}
-
-/// The shortest runs of three pieces of work, taking turns.
-fn shortest(runs: u32, mut work: [&mut dyn FnMut(); 3]) -> [Duration; 3] {
-    let mut best = [Duration::MAX; 3];
-    for _ in 0..runs {
-        for (best, work) in best.iter_mut().zip(&mut work) {
-            *best = (*best).min(timed(&mut *work));
-        }
-    }
-    best
-}
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)

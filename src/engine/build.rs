@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-include!("definitions/format_version.rs");
+#[expect(unreachable_pub, reason = "it is a module of the library, too, which shows it")]
+#[path = "definitions/format_version.rs"]
+mod format_version;
+
+use format_version::FORMAT_VERSION;
 
 fn main() {
     let core = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../profiles/r4/core.bin"));

@@ -9,20 +9,7 @@ use silta::store::IdentifierQuery;
 use silta_engine::definitions::Model;
 use silta_engine::fhir::document::{Document, Limits};
 
-use crate::exchange::Site;
-
-const PROVIDERS: &str = r#"
-[hospital]
-mode = "test"
-organisations = ["urn:oid:1.2.246.537.6.202|1.2.246.10.99999001.10.0"]
-[hospital.map]
-task = "ref-i12"
-identifier_types = { NNFIN = "urn:oid:1.2.246.21" }
-facilities = { ASIAKASOHJAUS = "urn:oid:1.2.246.537.6.202|1.2.246.10.99999002.10.0" }
-[county]
-mode = "test"
-organisations = ["urn:oid:1.2.246.537.6.202|1.2.246.10.99999002.10.0"]
-"#;
+use crate::exchange::{PROVIDERS, Site};
 
 const ADMISSION: &str = "MSH|^~\\&|EPR|KESKUSSAIRAALA|SILTA|ASIAKASOHJAUS|20260302091400+0200||ADT^A01^ADT_A01|A1|T|2.5.1|||AL|NE||UNICODE UTF-8\n\
 EVN||20260302091400+0200\n\

@@ -15,7 +15,7 @@ use silta_engine::fhir::document::{Document, Limits};
 use silta_engine::mapping::Maps;
 use silta_engine::validation::Validator;
 
-const PROVIDERS: &str = r#"
+pub(crate) const PROVIDERS: &str = r#"
 [hospital]
 mode = "test"
 organisations = ["urn:oid:1.2.246.537.6.202|1.2.246.10.99999001.10.0"]

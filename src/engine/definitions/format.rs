@@ -7,7 +7,7 @@
 //! Records are read in place; only the small tables of types and elements are decoded when a model is made. Equal
 //! packages give equal bytes: everything is sorted and nothing carries a time.
 
-include!("format_version.rs");
+use super::format_version::FORMAT_VERSION;
 
 /// The first eight bytes of every file.
 pub(crate) const MAGIC: &[u8; 8] = b"SILTADEF";

@@ -5,9 +5,11 @@
 
 mod facts;
 pub(crate) mod format;
+mod format_version;
 mod model;
 pub(crate) mod tables;
 
 pub use facts::{CodeSystem, Concept, Include, SearchParameter, SearchType, ValueSet};
-pub use format::{FORMAT_VERSION, FormatError};
+pub use format::FormatError;
+pub use format_version::FORMAT_VERSION;
 pub use model::{Constraint, Element, ElementId, Kind, Model, Resolved, Strength, Symbol, TypeChoice, TypeId};

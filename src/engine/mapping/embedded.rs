@@ -1,5 +1,7 @@
-// The files of profiles/ that are compiled in. A test compares this list with the tree.
-const EMBEDDED: &[(&str, &str)] = &[
+//! The files of profiles/ that are compiled in.
+
+/// Name below profiles/ and text of each. A test compares this list with the tree.
+pub(super) const EMBEDDED: &[(&str, &str)] = &[
     ("hl7/v2/maps/datatypes.map", include_str!("../../../profiles/hl7/v2/maps/datatypes.map")),
     ("hl7/v2/maps/segments.map", include_str!("../../../profiles/hl7/v2/maps/segments.map")),
     ("hl7/v2/maps/orders.map", include_str!("../../../profiles/hl7/v2/maps/orders.map")),
@@ -9,10 +11,7 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("hl7/v2/maps/ref-i12.map", include_str!("../../../profiles/hl7/v2/maps/ref-i12.map")),
     ("hl7/v2/maps/adt.map", include_str!("../../../profiles/hl7/v2/maps/adt.map")),
     ("hl7/v2/maps/rri-i12.map", include_str!("../../../profiles/hl7/v2/maps/rri-i12.map")),
-    (
-        "fi/schemas/palvelupyynto.schema.json",
-        include_str!("../../../profiles/fi/schemas/palvelupyynto.schema.json"),
-    ),
+    ("fi/schemas/palvelupyynto.schema.json", include_str!("../../../profiles/fi/schemas/palvelupyynto.schema.json")),
     (
         "fi/schemas/asiakassuunnitelma.schema.json",
         include_str!("../../../profiles/fi/schemas/asiakassuunnitelma.schema.json"),

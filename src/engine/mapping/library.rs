@@ -13,11 +13,10 @@ use crate::native::hl7v2::schema::Version as V2;
 use crate::native::{Format, NodeId, Tree};
 
 use super::compile::{Library, compile};
+use super::embedded::EMBEDDED;
 use super::map::Map;
 use super::schema::version;
 use super::syntax::{self, Level, NativeType, Problem, Span};
-
-include!("embedded.rs");
 
 /// All maps, found by a document's own type.
 #[derive(Debug, Clone)]

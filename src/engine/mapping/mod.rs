@@ -4,6 +4,7 @@ mod check;
 mod compile;
 mod context;
 mod describe;
+mod embedded;
 mod identity;
 pub mod lens;
 mod library;

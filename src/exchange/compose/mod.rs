@@ -2,7 +2,9 @@
 //!
 //! Pure: everything that is looked up is in [`Known`], everything that is decided is in the returned [`Composed`].
 
-use std::collections::BTreeMap;
+mod teams;
+mod visits;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,7 +24,9 @@ use super::partner::{Partner, alias_system};
 use super::routing::{self, NoRoute};
 use super::translated::Translated;
 use super::workflow::state::{self, Actor, Status};
-use super::workflow::{task, team};
+use super::workflow::task;
+
+pub(crate) use teams::changed_team;
 
 /// The facet that says which provider does the work of a Task, and which asked for it.
 pub(crate) const OWNER: &str = "silta-owner";
@@ -453,140 +457,6 @@ impl Composer<'_> {
             resources(bundle).find(|resource| resource.type_name() == "Patient").and_then(routing::municipality);
         Ok(routing::by_rules(self.registry, municipality.as_deref(), &services)?.to_owned())
     }
-
-    /// A visit made on an order begins its Task, and is one of its results.
-    fn visits(&self, bundle: &Arc<Document>, known: &Known, composed: &mut Composed) -> Result<(), ExchangeError> {
-        // Several visits of one order in one document make one new version.
-        let mut by_task: BTreeMap<ResourceKey, Vec<String>> = BTreeMap::new();
-        for resource in resources(bundle).filter(|resource| resource.type_name() == "Encounter") {
-            let (Some(id), Some("in-progress" | "finished")) = (resource.text_at("id"), resource.text_at("status"))
-            else {
-                continue;
-            };
-            for order in resource.named("basedOn").filter_map(|order| order.text_at("reference")) {
-                if let Some(task) = task_of(known, order) {
-                    by_task.entry(task.resource.key.clone()).or_default().push(format!("Encounter/{id}"));
-                }
-            }
-        }
-        for (key, visits) in by_task {
-            let Some(current) = known.tasks.iter().find(|task| task.resource.key == key) else { continue };
-            let (owner, _) = sides(current);
-            if owner.as_deref() != Some(self.partner.name()) {
-                continue;
-            }
-            // What the same document said of the Task comes first.
-            let told = composed.made.iter().position(|made| made.key == key).map(|place| composed.made.remove(place));
-            composed.tasks.retain(|change| change.key != key);
-            let document = parse(&current.resource.content, bundle)?;
-            let before = match &told {
-                Some(made) => Arc::clone(&made.document),
-                None => Arc::clone(&document),
-            };
-            let after = with_visits(&before, &visits, self.now)?;
-            let after = if told.is_some() && Arc::ptr_eq(&before, &after) { before } else { after };
-            self.keep_task(current, &document, &after, "", composed)?;
-        }
-        Ok(())
-    }
-
-    /// The teams of plans in the document, and of plans known before that hold an order whose Task was taken.
-    fn teams(&self, bundle: &Arc<Document>, known: &Known, composed: &mut Composed) -> Result<(), ExchangeError> {
-        let has_plan = resources(bundle).any(|resource| resource.type_name() == "CarePlan");
-        if known.teams.is_empty() && !has_plan {
-            return Ok(());
-        }
-        let mut owners: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let current = known.tasks.iter().map(|member| (&member.resource.key, member.resource.content.clone()));
-        let made: BTreeMap<ResourceKey, Bytes> = composed
-            .made
-            .iter()
-            .filter(|made| made.key.resource_type == "Task")
-            .map(|made| (made.key.clone(), Bytes::copy_from_slice(made.node().raw().as_bytes())))
-            .collect();
-        let fresh = made.iter().map(|(key, content)| (key, content.clone()));
-        for (_, content) in current.filter(|(key, _)| !made.contains_key(*key)).chain(fresh) {
-            let task = parse(&content, bundle)?;
-            let root = task.root();
-            if !task::status_of(root).is_some_and(Status::is_taken) {
-                continue;
-            }
-            if let (Some(focus), Some(owner)) = (root.text_at("focus.reference"), root.first("owner")) {
-                owners.entry(focus.to_owned()).or_default().push(owner.raw().to_owned());
-            }
-        }
-        let members_of = |orders: &[String]| -> Vec<String> {
-            orders.iter().filter_map(|order| owners.get(order)).flatten().cloned().collect()
-        };
-        let mut seen = Vec::new();
-        for plan in resources(bundle).filter(|resource| resource.type_name() == "CarePlan") {
-            let Some(id) = plan.text_at("id") else { continue };
-            let key = ResourceKey::new("CareTeam", id);
-            seen.push(key.clone());
-            let mut orders = team::orders(plan);
-            orders.extend(orders_of(bundle, id).filter(|order| !orders.contains(order)).collect::<Vec<_>>());
-            if let Some(current) = known.teams.iter().find(|team| team.resource.key == key) {
-                let before = known::facet_texts(current, ORDER).map(str::to_owned);
-                orders.extend(before.filter(|order| !orders.contains(order)).collect::<Vec<_>>());
-            }
-            let current = known.teams.iter().find(|team| team.resource.key == key);
-            let document = match current {
-                Some(current) => parse(&current.resource.content, bundle)?,
-                None => team::for_plan(bundle.model(), plan)
-                    .map_err(|_| ExchangeError::Internal("a CareTeam cannot be made"))?,
-            };
-            self.keep_team(&key, current, &document, &members_of(&orders), &orders, composed)?;
-        }
-        for current in &known.teams {
-            if seen.contains(&current.resource.key) {
-                continue;
-            }
-            let mut orders: Vec<String> = known::facet_texts(current, ORDER).map(str::to_owned).collect();
-            orders.extend(
-                orders_of(bundle, &current.resource.key.id).filter(|order| !orders.contains(order)).collect::<Vec<_>>(),
-            );
-            let document = parse(&current.resource.content, bundle)?;
-            let key = current.resource.key.clone();
-            self.keep_team(&key, Some(current), &document, &members_of(&orders), &orders, composed)?;
-        }
-        Ok(())
-    }
-
-    fn keep_team(
-        &self,
-        key: &ResourceKey,
-        current: Option<&Member>,
-        document: &Arc<Document>,
-        members: &[String],
-        orders: &[String],
-        composed: &mut Composed,
-    ) -> Result<(), ExchangeError> {
-        let after = team::with_members(document, members)
-            .map_err(|_| ExchangeError::Internal("a CareTeam cannot be changed"))?;
-        let known_orders: Vec<&str> = current.iter().flat_map(|team| known::facet_texts(team, ORDER)).collect();
-        let same_orders = orders.iter().all(|order| known_orders.contains(&order.as_str()));
-        if current.is_some() && same_orders && Arc::ptr_eq(document, &after) {
-            return Ok(());
-        }
-        let version = next_version(current);
-        let mut edit = Edit::new(&after);
-        if current.is_none() {
-            edit.put(after.root(), "id", &quoted(&key.id));
-        }
-        let document = stamp(edit, &after, version, self.now)?;
-        let mut facets = facets_of(document.root());
-        facets.extend(orders.iter().map(|order| Facet::text(ORDER, order.clone())));
-        composed.made.push(Made {
-            key: key.clone(),
-            version,
-            facets,
-            node: document.root().id(),
-            document,
-            provider: None,
-            personal: true,
-        });
-        Ok(())
-    }
 }
 
 /// The resource of this `Type/id` in a Bundle whose entries may have no ids yet.
@@ -599,15 +469,6 @@ fn by_reference(bundle: &Document, reference: &str) -> Option<NodeId> {
 /// The resources of a Bundle's entries, in order.
 pub(crate) fn resources(bundle: &Document) -> impl Iterator<Item = Node<'_>> {
     bundle.root().named("entry").filter_map(|entry| entry.first("resource"))
-}
-
-/// The orders of a document that are based on a plan: the plan holds them, whether it says so itself yet or not.
-fn orders_of<'b>(bundle: &'b Document, plan: &'b str) -> impl Iterator<Item = String> + 'b {
-    let wanted = format!("CarePlan/{plan}");
-    resources(bundle).filter(|one| one.type_name() == "ServiceRequest").filter_map(move |order| {
-        let is_based = order.named("basedOn").any(|based| based.text_at("reference") == Some(&wanted));
-        is_based.then(|| order.text_at("id").map(|id| format!("ServiceRequest/{id}"))).flatten()
-    })
 }
 
 /// The Task of an order: the one that is not over, else the last.
@@ -685,34 +546,6 @@ fn task_document(task: Node<'_>) -> Result<Arc<Document>, ExchangeError> {
     let limits = Limits::default();
     Document::from_json(task.document().model(), task.raw().as_bytes().to_vec(), &limits)
         .map_err(|_| ExchangeError::Internal("a Task cannot be read"))
-}
-
-fn with_visits(task: &Arc<Document>, visits: &[String], now: Timestamp) -> Result<Arc<Document>, ExchangeError> {
-    let root = task.root();
-    let mut edit = Edit::new(task);
-    for visit in visits {
-        let known = root.named("output").any(|output| output.text_at("value.reference") == Some(visit));
-        if !known {
-            let output = serde_json::json!({
-                "type": {"coding": [{"system": "http://hl7.org/fhir/resource-types", "code": "Encounter"}]},
-                "valueReference": {"reference": visit}
-            });
-            edit.insert(root, "output", &output.to_string());
-        }
-    }
-    if let Some(from) = task::status_of(root)
-        && from != Status::InProgress
-        && from != Status::OnHold
-        && !from.is_final()
-    {
-        task::allowed(from, Status::InProgress, Actor { owner: true, requester: false }, false)?;
-        edit.put(root, "status", "\"in-progress\"");
-    }
-    if edit.is_empty() {
-        return Ok(Arc::clone(task));
-    }
-    edit.put(root, "lastModified", &quoted(&now.to_string()));
-    edit.finish().map_err(|_| ExchangeError::Internal("a changed Task cannot be read"))
 }
 
 /// Whether a resource says what is stored, apart from its meta.

@@ -1,5 +1,9 @@
 //! Changes that come through the FHIR interface: a new order, a Task's next version.
 
+mod allowed;
+mod around;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,7 +14,7 @@ use silta_engine::fhir::edit::Edit;
 use crate::provider::Identifier;
 use crate::store::{
     AuditTarget, Commit, Expect, Facet, IdentifierQuery, Member, NewAudit, NewNotice, Outcome, PersonId, Ref,
-    ResourceKey, StoreError, View, Write,
+    ResourceKey, StoreError, Write,
 };
 
 use super::Exchange;
@@ -22,8 +26,10 @@ use super::known;
 use super::localise::{is_test, mark_test};
 use super::receive::{ATTEMPTS, is_overtaken, overtaken, write_members};
 use super::routing;
-use super::workflow::state::{self, Actor, Status};
-use super::workflow::{task, team};
+use super::workflow::state::{Actor, Status};
+use super::workflow::task;
+use allowed::{check_task, keep_labels, put_source};
+use around::{Around, surroundings};
 
 /// The system of the numbers that the gateway gives to orders that come without one.
 pub(crate) const ORDER_NUMBERS: &str = "urn:silta:order";
@@ -60,15 +66,6 @@ pub struct Changed {
     pub told: Vec<String>,
     /// It was there already (`If-None-Exist`) and nothing was done.
     pub existed: bool,
-}
-
-/// What the store knows of a new order.
-struct Around {
-    subject: Option<Member>,
-    /// Referenced resources that are there, as `Type/id`.
-    members: Vec<Member>,
-    missing: Vec<(String, String)>,
-    existing: Vec<String>,
 }
 
 /// A Task as it stands, and what is decided together with it.
@@ -432,22 +429,9 @@ impl Exchange {
                 continue;
             }
             let before = self.stored(&member.resource.content)?;
-            let after = team::with_members(&before, &[owner.raw().to_owned()])
-                .map_err(|_| ExchangeError::Internal("a CareTeam cannot be changed"))?;
-            if Arc::ptr_eq(&before, &after) {
-                continue;
-            }
-            let version = compose::next_version(Some(member));
-            let document = compose::stamp(Edit::new(&after), &after, version, now)?;
-            made.push(Made {
-                key: member.resource.key.clone(),
-                version,
-                facets: compose::keep_private(Some(member), facets_of(document.root())),
-                node: document.root().id(),
-                document,
-                provider: None,
-                personal: true,
-            });
+            let (members, orders) = ([owner.raw().to_owned()], BTreeSet::from([focus.to_owned()]));
+            let key = &member.resource.key;
+            made.extend(compose::changed_team(key, Some(member), &before, &members, &orders, now)?);
         }
         Ok(made)
     }
@@ -553,118 +537,4 @@ fn is_of(error: &StoreError, kind: &str) -> bool {
 
 fn dangling(path: &str) -> Problem {
     Problem::new(Fault::BusinessRule, "this refers to something that is not known here").expression(path)
-}
-
-/// Everything a resource refers to.
-fn surroundings(
-    view: &View<'_>,
-    document: &Document,
-    if_none_exist: Option<&IdentifierQuery>,
-) -> Result<Around, StoreError> {
-    let existing = match if_none_exist {
-        Some(query) => view.identified(document.root().type_name(), query)?,
-        None => Vec::new(),
-    };
-    let mut around = Around { subject: None, members: Vec::new(), missing: Vec::new(), existing };
-    let mut open = vec![document.root()];
-    let mut next: Vec<(String, String)> = Vec::new();
-    while let Some(node) = open.pop() {
-        if node.type_name() == "Reference" {
-            if let Some(target) = node.text_at("reference") {
-                next.push((node.path().to_string(), target.to_owned()));
-            }
-            continue;
-        }
-        open.extend(node.children().filter(|child| !child.is_primitive()));
-    }
-    let given = next.len();
-    let mut done = 0;
-    while let Some((path, target)) = next.get(done).cloned() {
-        done += 1;
-        if target.starts_with('#') || target.contains("://") || done > 64 {
-            continue;
-        }
-        let Some((kind, id)) = target.split_once('/') else { continue };
-        let key = ResourceKey::new(kind, id.split('/').next().unwrap_or(id));
-        if around.members.iter().any(|member| member.resource.key == key) {
-            continue;
-        }
-        match view.member(&key)?.filter(|member| !member.resource.deleted) {
-            Some(member) => {
-                // Roles lead on to their organisations.
-                for facet in ["organization", "partof"] {
-                    next.extend(known::facet_texts(&member, facet).map(|one| (path.clone(), one.to_owned())));
-                }
-                if kind == "Patient" && around.subject.is_none() {
-                    around.subject = Some(member.clone());
-                }
-                around.members.push(member);
-            }
-            None if done <= given => around.missing.push((path, target)),
-            None => {}
-        }
-    }
-    Ok(around)
-}
-
-/// What an update of a Task must leave alone, and whether its move is allowed.
-fn check_task(before: &Document, after: &Document, actor: Actor) -> Result<(), ExchangeError> {
-    let (old, new) = (before.root(), after.root());
-    for name in ["focus", "for", "requester", "owner", "authoredOn", "intent", "basedOn", "partOf"] {
-        let text =
-            |root: Node<'_>| root.children().filter(|child| child.name() == name).map(comparable).collect::<Vec<_>>();
-        if text(old) != text(new) {
-            let problem = Problem::new(Fault::BusinessRule, "this does not change once a Task is made");
-            return Err(ExchangeError::Refused(vec![problem.expression(format!("Task.{name}"))]));
-        }
-    }
-    let (Some(from), Some(to)) = (task::status_of(old), task::status_of(new)) else {
-        return Err(ExchangeError::Internal("a Task without a known status was let in"));
-    };
-    if from.is_final() && from == to {
-        let problem = Problem::new(Fault::BusinessRule, format!("a Task that is {from} does not change"));
-        return Err(ExchangeError::Refused(vec![problem.expression("Task.status")]));
-    }
-    state::advance(from, to, actor, new.first("statusReason").is_some())?;
-    Ok(())
-}
-
-/// A node's content with references, codes and texts, whatever the white space.
-fn comparable(node: Node<'_>) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let mut open = vec![node];
-    while let Some(node) = open.pop() {
-        if let Some(text) = node.text() {
-            found.push((node.path().to_string(), text.to_owned()));
-        }
-        open.extend(node.children());
-    }
-    found.sort();
-    found
-}
-
-/// Security labels and the source of a Task are the gateway's: an update does not take them off.
-fn keep_labels<'d>(before: &Document, after: &'d Document, edit: &mut Edit<'d>) {
-    let Some(old) = before.root().first("meta") else { return };
-    let Some(new) = after.root().first("meta") else {
-        edit.put(after.root(), "meta", old.raw());
-        return;
-    };
-    for label in old.named("security") {
-        let held = new.named("security").any(|one| {
-            one.text_at("system") == label.text_at("system") && one.text_at("code") == label.text_at("code")
-        });
-        if !held {
-            edit.insert(new, "security", label.raw());
-        }
-    }
-}
-
-/// Where a resource comes from is the gateway's to say (`meta.source`): what a caller claims does not stand.
-fn put_source<'d>(edit: &mut Edit<'d>, resource: Node<'d>, source: Option<Node<'_>>) {
-    let Some(meta) = resource.first("meta") else { return };
-    match source {
-        Some(source) => edit.put(meta, "source", source.raw()),
-        None => edit.drop_member(meta, "source"),
-    }
 }
