@@ -446,8 +446,7 @@ fn behind(
     let workflow = Arc::clone(&bridge) as Arc<dyn Workflow>;
     Ok(Behind {
         interactions: Arc::new(
-            Exchanged::new(Arc::new(federation), workflow, pages)
-                .judging(validator)
+            Exchanged::new(Arc::new(federation), workflow, pages, validator)
                 .converting(converter.with_providers(exchange.clone())),
         ),
         policy: Arc::new(ListOnly),

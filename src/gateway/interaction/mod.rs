@@ -43,18 +43,16 @@ pub struct Exchanged {
 }
 
 impl Exchanged {
-    /// The interactions over these parts.
+    /// The interactions over these parts; `$validate` judges by this validator.
     #[must_use]
-    pub fn new(federation: Arc<Federation>, workflow: Arc<dyn Workflow>, pages: Pages) -> Self {
-        let validator = Arc::new(Validator::built_in());
+    pub fn new(
+        federation: Arc<Federation>,
+        workflow: Arc<dyn Workflow>,
+        pages: Pages,
+        validator: Arc<Validator>,
+    ) -> Self {
         let ready = Ready::new(federation.cache_bytes());
         Self { offers: offers::offers(), federation, workflow, pages, validator, converter: None, ready }
-    }
-
-    /// Judging by this validator rather than by the profiles of the program alone.
-    #[must_use]
-    pub fn judging(self, validator: Arc<Validator>) -> Self {
-        Self { validator, ..self }
     }
 
     /// Converting documents too.

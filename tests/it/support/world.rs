@@ -25,6 +25,7 @@ use silta_engine::definitions::Model;
 use silta_engine::fault::Fault;
 use silta_engine::fhir::document::{Document, Limits};
 use silta_engine::search::facets;
+use silta_engine::validation::Validator;
 use tokio::sync::Notify;
 
 use super::time::{manual, soon};
@@ -143,7 +144,7 @@ impl Plan {
         let federation = Arc::new(federation.measured(&metrics).unwrap());
         let asked = Arc::new(Asked::default());
         let workflow = Arc::clone(&asked) as Arc<dyn Workflow>;
-        let interactions = Arc::new(Exchanged::new(Arc::clone(&federation), workflow, Pages::new([5; 32]).unwrap()));
+        let interactions = interactions(&federation, workflow);
         World {
             clock: self.clock,
             store,
@@ -175,7 +176,7 @@ impl World {
             self.clock.clone(),
         );
         let workflow = Arc::clone(&self.asked) as Arc<dyn Workflow>;
-        Arc::new(Exchanged::new(Arc::new(federation), workflow, Pages::new([5; 32]).unwrap()))
+        interactions(&Arc::new(federation), workflow)
     }
 
     /// Keeps resources of a provider (none: the gateway's own) about the person with this identity code.
@@ -280,6 +281,11 @@ impl World {
     pub(crate) async fn search(&self, name: &str, parameters: &[(&str, &str)]) -> Found {
         Found::of(self.handle(&self.search_for(name, parameters)).await.unwrap())
     }
+}
+
+fn interactions(federation: &Arc<Federation>, workflow: Arc<dyn Workflow>) -> Arc<Exchanged> {
+    let (pages, validator) = (Pages::new([5; 32]).unwrap(), Arc::new(Validator::built_in()));
+    Arc::new(Exchanged::new(Arc::clone(federation), workflow, pages, validator))
 }
 
 pub(crate) fn kind(name: &str) -> ResourceType {
