@@ -159,22 +159,9 @@ fn pairs(all: &[(String, String)]) -> Vec<Value> {
     all.iter().map(|(line, reason)| json!({ "line": line, "reason": reason })).collect()
 }
 
-fn named<'l>(loaded: &'l Loaded, name: &str) -> io::Result<&'l Arc<Map>> {
-    loaded.maps.named(name).map_err(|error| {
-        let broken = loaded.maps.problems().iter().find(|p| p.level == Level::Error).map(|p| loaded.told(p));
-        let mut known: Vec<&str> = loaded.maps.iter().map(|map| map.name()).collect();
-        known.sort_unstable();
-        let text = match broken {
-            Some(broken) => format!("{error}; a map has an error:\n{broken}"),
-            None => format!("{error}; there are {}", known.join(", ")),
-        };
-        io::Error::other(text)
-    })
-}
-
 fn explain(map: &str, path: &str, maps: &[PathBuf], as_json: bool) -> io::Result<u8> {
     let loaded = Loaded::read(maps)?;
-    let map = named(&loaded, map)?;
+    let map = loaded.named(map).map_err(io::Error::other)?;
     let found = map.explain(path);
     let mut out = io::BufWriter::new(io::stdout().lock());
     for line in &found {
@@ -216,7 +203,7 @@ fn does(line: &Explanation) -> String {
 
 fn describe(map: &str, maps: &[PathBuf]) -> io::Result<u8> {
     let loaded = Loaded::read(maps)?;
-    let map = named(&loaded, map)?;
+    let map = loaded.named(map).map_err(io::Error::other)?;
     let mut out = io::stdout().lock();
     out.write_all(loaded.maps.describe(map).as_bytes())?;
     out.flush()?;

@@ -3,10 +3,11 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use silta_engine::definitions::Model;
-use silta_engine::mapping::Maps;
 use silta_engine::mapping::syntax::{Level, Problem};
+use silta_engine::mapping::{Map, Maps};
 
 /// Maps, and where the files among them stand that are not the program's.
 pub(super) struct Loaded {
@@ -34,6 +35,31 @@ impl Loaded {
             }
         }
         Ok(Self { maps: Maps::with(Model::r4(), &texts), files })
+    }
+
+    /// The map of this name; else which there are, or what is wrong with those that were handed in.
+    pub(super) fn named(&self, name: &str) -> Result<&Arc<Map>, String> {
+        self.maps.named(name).map_err(|error| {
+            let broken: Vec<String> = self
+                .maps
+                .problems()
+                .iter()
+                .filter(|problem| problem.level == Level::Error)
+                .map(|problem| self.told(problem))
+                .collect();
+            if broken.is_empty() {
+                format!("{error}; there are {}", self.names())
+            } else {
+                format!("{error}\n{}", broken.join("\n"))
+            }
+        })
+    }
+
+    /// The names of all maps.
+    pub(super) fn names(&self) -> String {
+        let mut names: Vec<&str> = self.maps.iter().map(|map| map.name()).collect();
+        names.sort_unstable();
+        names.join(", ")
     }
 
     /// A file's path, where it is not the program's.

@@ -162,13 +162,12 @@ fn to_native(arguments: &Arguments, loaded: &Loaded, context: &Context) -> Resul
         }
         None => {
             let Some(name) = &arguments.map else {
-                let known: Vec<&str> = loaded.maps.iter().map(|map| map.name()).collect();
                 return Err(Failure::Usage(format!(
                     "a new document needs --map, a change of one --original; there are the maps {}",
-                    known.join(", ")
+                    loaded.names()
                 )));
             };
-            named(loaded, name)?.create(&wanted, context)
+            loaded.named(name).map_err(Failure::Usage)?.create(&wanted, context)
         }
     };
     let written = written.map_err(|refusals| Failure::refused(&refusals))?;
@@ -184,19 +183,12 @@ fn to_native(arguments: &Arguments, loaded: &Loaded, context: &Context) -> Resul
     Ok(out.flush()?)
 }
 
-fn named<'l>(loaded: &'l Loaded, name: &str) -> Result<&'l Arc<Map>, Failure> {
-    loaded.maps.named(name).map_err(|error| {
-        let problems: Vec<String> = loaded.maps.problems().iter().map(|p| loaded.told(p)).collect();
-        Failure::Usage([vec![error.to_string()], problems].concat().join("\n"))
-    })
-}
-
 /// A native document and its map.
 fn native(arguments: &Arguments, loaded: &Loaded, context: &Context, file: &Path) -> Result<(Arc<Map>, Tree), Failure> {
     let bytes = read(file)?;
     let wrong = |error: String| Failure::Refused(format!("{}: {error}", file.display()));
     if let Some(name) = &arguments.map {
-        let map = named(loaded, name)?;
+        let map = loaded.named(name).map_err(Failure::Usage)?;
         let tree = map.syntax(context.charset).parse(bytes, &Limits::default());
         return Ok((Arc::clone(map), tree.map_err(|error| wrong(error.to_string()))?));
     }
