@@ -36,6 +36,13 @@ pub(crate) struct Ground {
     pub(crate) providers: Vec<String>,
 }
 
+impl Ground {
+    /// Whether an id begins as those do that the gateway makes of a provider's.
+    fn begins_id(&self, id: &str) -> bool {
+        id.split_once('.').is_some_and(|(name, _)| self.providers.iter().any(|one| one == name))
+    }
+}
+
 /// One moment of the store, as far as a document needs it.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
@@ -70,7 +77,7 @@ pub(crate) fn gather(
 ) -> Result<Known, StoreError> {
     let mut known = Known::default();
     for entry in &translated.entries {
-        let (key, link) = key_of(view, provider, translated, entry)?;
+        let (key, link) = key_of(view, provider, translated, entry, ground)?;
         known.resolved.insert(Named::Entry(entry.url.clone()), key.clone());
         known.resolved.insert(Named::Native(entry.resource_type.clone(), entry.native.clone()), key.clone());
         known.keys.push(key);
@@ -121,12 +128,17 @@ fn referred(
     ground: &Ground,
 ) -> Result<ResourceKey, StoreError> {
     let as_written = ResourceKey::new(kind, native);
-    let is_gateways = native.split_once('.').is_some_and(|(name, _)| ground.providers.iter().any(|one| one == name));
-    if is_gateways || view.exists(&as_written)? {
+    if ground.begins_id(native) || (may_be_made(native) && view.exists(&as_written)?) {
         return Ok(as_written);
     }
     let assigned = view.assign(provider, native, crate::store::NativeKey::Plain);
     Ok(ResourceKey::new(kind, assigned.id))
+}
+
+/// Whether an id could be one that the gateway makes out of nothing that can be read: in base32 throughout. It is asked of
+/// every id of every document, and the store only of these.
+fn may_be_made(id: &str) -> bool {
+    id.len() >= 24 && id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
 }
 
 fn key_of(
@@ -134,14 +146,17 @@ fn key_of(
     provider: &str,
     translated: &Translated,
     entry: &Entry,
+    ground: &Ground,
 ) -> Result<(ResourceKey, Option<NativeId>), StoreError> {
     if let Some(key) = alias(view, provider, &entry.resource_type, &entry.native)? {
         return Ok((key, None));
     }
     // What the gateway sent may come back under the gateway's own id.
-    let as_written = ResourceKey::new(entry.resource_type.clone(), entry.native.clone());
-    if view.exists(&as_written)? {
-        return Ok((as_written, None));
+    if ground.begins_id(&entry.native) || may_be_made(&entry.native) {
+        let as_written = ResourceKey::new(entry.resource_type.clone(), entry.native.clone());
+        if view.exists(&as_written)? {
+            return Ok((as_written, None));
+        }
     }
     // A referral is known by its business identifiers, whoever speaks of it.
     if entry.resource_type == "ServiceRequest" {

@@ -7,6 +7,7 @@
 
 mod change;
 mod compose;
+mod directory;
 mod error;
 mod facets;
 pub mod files;

@@ -16,6 +16,7 @@ use crate::store::{Member, NativeKey, ResourceKey};
 
 use super::Exchange;
 use super::compose;
+use super::directory;
 use super::error::{ExchangeError, Problem};
 use super::judge;
 use super::known::Known;
@@ -239,25 +240,30 @@ fn of_translation(translation: Translation) -> Translated {
         .find(|info| info.resource == "Patient")
         .map(|info| info.native_id.clone())
         .unwrap_or_default();
+    let resources: Vec<Node<'_>> = nodes.iter().map(|node| translation.document().node(*node)).collect();
+    let names = directory::names(translation.entries(), &resources);
     let entries = translation
         .entries()
         .iter()
         .zip(nodes)
-        .map(|(info, node)| Entry {
+        .zip(names)
+        .map(|((info, node), said)| Entry {
             url: info.full_url.clone(),
             node,
             resource_type: info.resource.clone(),
-            native: if info.native_id.is_empty() || !info.has_key {
+            kind: if said.is_some() || info.personal || !NUMBERED.contains(&info.resource.as_str()) {
+                NativeKey::Personal
+            } else {
+                NativeKey::Plain
+            },
+            native: if let Some(said) = said {
+                said
+            } else if info.native_id.is_empty() || !info.has_key {
                 info.full_url.trim_start_matches("urn:uuid:").to_owned()
             } else if NUMBERED.contains(&info.resource.as_str()) {
                 info.native_id.clone()
             } else {
                 format!("{patient}-{}-{}", info.name, info.native_id)
-            },
-            kind: if info.personal || !NUMBERED.contains(&info.resource.as_str()) {
-                NativeKey::Personal
-            } else {
-                NativeKey::Plain
             },
             is_named: !info.has_key || info.key_found,
             deleted: info.verb == Verb::Delete,

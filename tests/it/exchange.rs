@@ -120,6 +120,7 @@ fn referral(control: &str) -> String {
 
 mod bad_input;
 mod coordination;
+mod directory;
 mod profiles;
 mod provenance;
 

@@ -222,7 +222,11 @@ impl<'a> Applying<'a> {
         let journal = self.resolve_journal(document.journal)?;
         let mut before = Vec::with_capacity(document.members.len());
         for member in &document.members {
-            before.push(self.next_version(&member.key, member.version)?);
+            // That nothing was there before a first version is seen when it is written.
+            before.push(match member.version {
+                1 => None,
+                version => self.next_version(&member.key, version)?,
+            });
         }
         self.wrote = true;
         self.connection
@@ -250,9 +254,10 @@ impl<'a> Applying<'a> {
             i64::try_from(member.span.0).unwrap_or(i64::MAX),
             i64::try_from(member.span.1).unwrap_or(i64::MAX),
         );
-        self.connection
+        let inserted = self
+            .connection
             .prepare_cached(
-                "INSERT INTO version (type, id, version, person, updated, deleted, provider, document, start, length)
+                "INSERT OR IGNORE INTO version (type, id, version, person, updated, deleted, provider, document, start, length)
                  VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9)",
             )?
             .execute((
@@ -266,6 +271,10 @@ impl<'a> Applying<'a> {
                 start,
                 length,
             ))?;
+        if inserted == 0 {
+            let current = self.current(key)?.map(|current| current.version);
+            return Err(StoreError::VersionConflict { resource_type: key.resource_type.clone(), current });
+        }
         match current.filter(|current| !current.deleted) {
             Some(current) => {
                 let before = self.person_now(PersonId(current.person))?;
