@@ -150,7 +150,7 @@ fn run(messages: usize, delay: Duration) {
         let config: mllp::Config = toml::from_str("provider = \"hospital\"\nlisten = \"127.0.0.1:0\"").unwrap();
         let counters = mllp::Metrics::register(&prometheus).unwrap();
         let listener = mllp::Listener::bind(config, folder.path(), clock.clone(), &counters).await.unwrap();
-        let running = listener.start(Arc::new(MessageHandler(exchange)));
+        let running = listener.start(Arc::new(MessageHandler::new(exchange)));
         let (started, used) = (clock.instant(), cpu());
         let sender = Command::new(std::env::current_exe().unwrap())
             .args(["send", &running.address().to_string(), &messages.to_string()])

@@ -130,6 +130,12 @@ impl Loaded {
         store::Config { folder, ..self.config.store.clone() }
     }
 
+    /// The folder of further maps, resolved.
+    #[must_use]
+    pub fn map_folder(&self) -> Option<PathBuf> {
+        self.config.exchange.profiles.as_ref().map(|folder| self.base.join(folder))
+    }
+
     /// Keys that differ from `running` and are read at start only.
     #[must_use]
     pub fn needing_restart(&self, running: &Config) -> Vec<&'static str> {
@@ -141,8 +147,7 @@ impl Loaded {
             ("admin", new.admin != running.admin),
             ("log", new.log != running.log),
             ("store", new.store != running.store),
-            ("providers", new.providers != running.providers),
-            ("mllp", new.mllp != running.mllp),
+            ("cache", new.cache != running.cache),
         ];
         differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }

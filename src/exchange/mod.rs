@@ -7,6 +7,7 @@
 
 mod change;
 mod compose;
+mod current;
 mod directory;
 mod error;
 mod facets;
@@ -46,6 +47,7 @@ use crate::provider::{Random, Registry, SetupError};
 use crate::store::Store;
 
 pub use change::{Changed, Origin};
+pub use current::Current;
 pub use error::{ExchangeError, Problem};
 pub use generations::Generations;
 pub use outbox::Config as OutboxConfig;
@@ -112,7 +114,7 @@ pub struct Parts {
     pub secret: Vec<u8>,
 }
 
-/// The exchange. Cheap to clone.
+/// The exchange, as it is configured. Cheap to clone.
 #[derive(Clone)]
 pub struct Exchange(Arc<Inner>);
 
@@ -120,6 +122,12 @@ struct Inner {
     parts: Parts,
     settings: Settings,
     partners: BTreeMap<String, Arc<Partner>>,
+    lasting: Arc<Lasting>,
+}
+
+/// What stays when another configuration follows.
+#[derive(Default)]
+struct Lasting {
     generations: Generations,
     turns: turns::Turns,
     /// Where the interface is reached, each without a final `/`.
@@ -141,6 +149,18 @@ impl Exchange {
     /// # Errors
     /// Every setting of a provider's map that is wrong, and every map that is named and not there.
     pub fn new(config: &Config, parts: Parts) -> Result<Self, Vec<SetupError>> {
+        Self::with(config, parts, Arc::default())
+    }
+
+    /// The same exchange by another configuration: what was counted, and whose turn it is, goes on.
+    ///
+    /// # Errors
+    /// As [`Exchange::new`].
+    pub fn succeed(&self, config: &Config, parts: Parts) -> Result<Self, Vec<SetupError>> {
+        Self::with(config, parts, Arc::clone(&self.0.lasting))
+    }
+
+    fn with(config: &Config, parts: Parts, lasting: Arc<Lasting>) -> Result<Self, Vec<SetupError>> {
         let (partners, profiles) = Self::partners(config, &parts.registry, &parts.maps, &parts.secret)?;
         let settings = Settings {
             ground: Arc::new(known::Ground {
@@ -150,14 +170,7 @@ impl Exchange {
             outbox: config.outbox.clone(),
             profiles,
         };
-        Ok(Self(Arc::new(Inner {
-            parts,
-            settings,
-            partners,
-            generations: Generations::default(),
-            turns: turns::Turns::default(),
-            addresses: ArcSwap::from_pointee(Arc::default()),
-        })))
+        Ok(Self(Arc::new(Inner { parts, settings, partners, lasting })))
     }
 
     /// What [`Exchange::new`] would say of the settings.
@@ -199,6 +212,12 @@ impl Exchange {
         if wrong.is_empty() { Ok((partners, profiles)) } else { Err(wrong) }
     }
 
+    /// What it is made of.
+    #[must_use]
+    pub fn parts(&self) -> &Parts {
+        &self.0.parts
+    }
+
     /// A provider by its name.
     #[must_use]
     pub fn partner(&self, name: &str) -> Option<Arc<Partner>> {
@@ -208,17 +227,17 @@ impl Exchange {
     /// Says where the interface is reached, without a final `/`: a provider that refers to something by such an address
     /// refers to what is kept here.
     pub fn reached_at(&self, addresses: impl IntoIterator<Item = String>) {
-        self.0.addresses.store(Arc::new(addresses.into_iter().collect()));
+        self.0.lasting.addresses.store(Arc::new(addresses.into_iter().collect()));
     }
 
     pub(crate) fn bases(&self, provider: Option<String>) -> localise::Bases {
-        localise::Bases { provider, gateway: Arc::clone(&self.0.addresses.load()) }
+        localise::Bases { provider, gateway: Arc::clone(&self.0.lasting.addresses.load()) }
     }
 
     /// How often something changed, for caches.
     #[must_use]
     pub fn generations(&self) -> &Generations {
-        &self.0.generations
+        &self.0.lasting.generations
     }
 
     /// The systems by which persons are known.
@@ -252,7 +271,7 @@ impl Exchange {
     }
 
     pub(crate) fn turns(&self) -> &turns::Turns {
-        &self.0.turns
+        &self.0.lasting.turns
     }
 
     pub(crate) fn settings(&self) -> &Settings {

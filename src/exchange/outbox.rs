@@ -18,7 +18,6 @@ use crate::store::{
     NewOriginal, PersonId, Ref, ResourceKey, StoreError, Write,
 };
 
-use super::Exchange;
 use super::compose::{self, Made};
 use super::error::ExchangeError;
 use super::facets::facets_of;
@@ -29,6 +28,7 @@ use super::receive::{ATTEMPTS, is_overtaken, write_members};
 use super::render::Rendered;
 use super::translated::Translated;
 use super::workflow::state::Status;
+use super::{Current, Exchange};
 
 /// The kind of a message whose payload is what is sent.
 pub(crate) const RENDERED: &str = "rendered";
@@ -130,24 +130,25 @@ enum Attempt {
     },
 }
 
-impl Exchange {
-    /// Delivers until `stop` ends; what is being sent then is finished.
+impl Current {
+    /// Delivers until `stop` ends; what is being sent then is finished. Each message is sent by the exchange of the moment.
     pub async fn deliver(self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
-        let mut changes = self.store().outbox_changes();
+        let mut changes = self.now().store().outbox_changes();
         let mut running: JoinSet<store::OutboxId> = JoinSet::new();
         let mut busy: Vec<store::OutboxId> = Vec::new();
         loop {
-            let room = self.settings().outbox.at_once.saturating_sub(running.len());
+            let exchange = self.now();
+            let room = exchange.settings().outbox.at_once.saturating_sub(running.len());
             if room > 0 {
-                let now = self.clock().now();
-                let due = self.store().read(move |view| view.due(now, room + 64)).await.unwrap_or_default();
+                let now = exchange.clock().now();
+                let due = exchange.store().read(move |view| view.due(now, room + 64)).await.unwrap_or_default();
                 for message in due.into_iter().take(room) {
                     if busy.contains(&message.id) {
                         continue;
                     }
                     busy.push(message.id);
-                    let exchange = self.clone();
+                    let exchange = exchange.clone();
                     running.spawn(async move {
                         let id = message.id;
                         exchange.deliver_one(message).await;
@@ -155,12 +156,12 @@ impl Exchange {
                     });
                 }
             }
-            let next = self.store().read(|view| view.next_due()).await.ok().flatten();
-            let wait = next.map(|due| wait_until(self.clock().now(), due));
+            let next = exchange.store().read(|view| view.next_due()).await.ok().flatten();
+            let wait = next.map(|due| wait_until(exchange.clock().now(), due));
             let sleep = async {
                 match wait {
                     // A message just taken is due until it is marked: a short wait rather than none.
-                    Some(wait) => self.clock().sleep(wait.max(Duration::from_millis(5))).await,
+                    Some(wait) => exchange.clock().sleep(wait.max(Duration::from_millis(5))).await,
                     None => std::future::pending().await,
                 }
             };
@@ -179,7 +180,9 @@ impl Exchange {
         }
         while running.join_next().await.is_some() {}
     }
+}
 
+impl Exchange {
     /// Delivers what is due, until nothing is: for tests and for a single run.
     ///
     /// # Errors

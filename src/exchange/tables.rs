@@ -11,30 +11,37 @@ use tracing::info;
 use crate::provider::BoxFuture;
 use crate::store::{AuditTarget, Commit, DedupKey, NewAudit, NewNotice, Occurred, StoreError, Write};
 
-use super::Exchange;
 use super::error::ExchangeError;
 use super::files::{CollectedFile, Handler, UnreadFile, Verdict};
 use super::partner::Partner;
 use super::receive::{Arrival, Received};
 use super::translate::parse;
 use super::translated::Translated;
+use super::{Current, Exchange};
 
 /// Takes the files of collect folders.
 #[derive(Debug, Clone)]
-pub struct TableHandler(pub Exchange);
+pub struct TableHandler(Current);
+
+impl TableHandler {
+    /// Files are taken by the exchange of the moment at which they are collected.
+    pub fn new(exchange: impl Into<Current>) -> Self {
+        Self(exchange.into())
+    }
+}
 
 impl Handler for TableHandler {
     fn handle<'a>(&'a self, file: &'a CollectedFile) -> BoxFuture<'a, Verdict> {
         Box::pin(async move {
-            let Some(partner) = self.0.partner(&file.provider) else {
-                return Verdict::Refused { errors: "no such provider is configured\n".to_owned() };
-            };
-            self.0.file(&partner, file).await
+            let exchange = self.0.now();
+            // Not the file's fault: it waits for a configuration that knows its provider.
+            let Some(partner) = exchange.partner(&file.provider) else { return Verdict::Later };
+            exchange.file(&partner, file).await
         })
     }
 
     fn unread<'a>(&'a self, file: &'a UnreadFile) -> BoxFuture<'a, bool> {
-        Box::pin(async move { self.0.unread(file).await.is_ok() })
+        Box::pin(async move { self.0.now().unread(file).await.is_ok() })
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::access::caller::{Caller, Mode};
 use crate::clock::Clock;
-use crate::exchange::{Exchange, ExchangeError, Hooked, Origin, Problem};
+use crate::exchange::{Current, Exchange, ExchangeError, Hooked, Origin, Problem};
 use crate::provider::{Identifier, NativeDocument};
 use crate::store::PersonId;
 
@@ -18,18 +18,29 @@ use super::webhook::{Hooks, Post, Taken};
 /// The system of the rules that issues name.
 pub const RULES: &str = "urn:silta:rules";
 
-/// The exchange, as the interface uses it.
+/// The exchange, as the interface uses it: changes and posted documents are taken by that of the moment.
 #[derive(Debug, Clone)]
 pub struct Bridge {
-    exchange: Exchange,
+    exchange: Current,
     clock: Clock,
+}
+
+/// The exchange of one configuration, as it translates what is fetched by that configuration.
+#[derive(Debug, Clone)]
+pub struct Translating(Exchange);
+
+impl Translating {
+    /// By an exchange.
+    #[must_use]
+    pub fn by(exchange: Exchange) -> Arc<Self> {
+        Arc::new(Self(exchange))
+    }
 }
 
 impl Bridge {
     /// Over an exchange.
-    #[must_use]
-    pub fn new(exchange: Exchange, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { exchange, clock })
+    pub fn new(exchange: impl Into<Current>, clock: Clock) -> Arc<Self> {
+        Arc::new(Self { exchange: exchange.into(), clock })
     }
 
     fn origin(&self, caller: &Caller, request: &RequestId) -> Origin {
@@ -47,14 +58,14 @@ impl Bridge {
     }
 }
 
-impl Translation for Bridge {
+impl Translation for Translating {
     fn translate<'a>(
         &'a self,
         provider: &'a str,
         documents: &'a [NativeDocument],
     ) -> BoxFuture<'a, Result<Translated, Issue>> {
         Box::pin(async move {
-            let live = self.exchange.translate(provider, documents).await.map_err(|error| {
+            let live = self.0.translate(provider, documents).await.map_err(|error| {
                 let first = error.problems().into_iter().next();
                 first.map_or_else(|| Issue::new(error.fault(), error.to_string()), |problem| issue(&problem))
             })?;
@@ -66,7 +77,7 @@ impl Translation for Bridge {
     }
 
     fn generation(&self, provider: &str, person: PersonId) -> u64 {
-        self.exchange.generations().current(provider, person)
+        self.0.generations().current(provider, person)
     }
 }
 
@@ -74,7 +85,7 @@ impl Workflow for Bridge {
     fn create<'a>(&'a self, new: NewResource<'a>) -> BoxFuture<'a, Result<Changed, Refusal>> {
         Box::pin(async move {
             let origin = self.origin(new.caller, new.request);
-            let made = self.exchange.create_order(new.document, new.none_exist, &origin).await;
+            let made = self.exchange.now().create_order(new.document, new.none_exist, &origin).await;
             made.map(changed).map_err(|error| refusal(&error))
         })
     }
@@ -82,7 +93,7 @@ impl Workflow for Bridge {
     fn update_task<'a>(&'a self, change: Change<'a>) -> BoxFuture<'a, Result<Changed, Refusal>> {
         Box::pin(async move {
             let origin = self.origin(change.caller, change.request);
-            let made = self.exchange.update_task(change.id, change.if_match, change.document, &origin).await;
+            let made = self.exchange.now().update_task(change.id, change.if_match, change.document, &origin).await;
             made.map(changed).map_err(|error| refusal(&error))
         })
     }
@@ -119,7 +130,7 @@ fn issue(problem: &Problem) -> Issue {
 
 impl Hooks for Bridge {
     fn may(&self, caller: &Caller, provider: &str) -> bool {
-        let Some(partner) = self.exchange.partner(provider) else { return false };
+        let Some(partner) = self.exchange.now().partner(provider) else { return false };
         caller.organisations.iter().any(|text| {
             let (system, value) = text.split_once('|').unwrap_or(("", text));
             partner.connection.organisations.contains(&Identifier::organisation(system, value))
@@ -129,7 +140,8 @@ impl Hooks for Bridge {
     fn take<'a>(&'a self, post: Post<'a>) -> BoxFuture<'a, Result<Taken, Refusal>> {
         Box::pin(async move {
             let request = post.request.as_str();
-            let done = self.exchange.hook(post.provider, post.media_type, post.body, post.message_id, request).await;
+            let done =
+                self.exchange.now().hook(post.provider, post.media_type, post.body, post.message_id, request).await;
             match done.map_err(|error| refusal(&error))? {
                 Hooked::Applied(changed) => Ok(Taken { text: "taken".to_owned(), changed }),
                 Hooked::Repeated => Ok(Taken { text: "taken before".to_owned(), changed: Vec::new() }),

@@ -81,6 +81,8 @@ pub(crate) struct Fetched {
     pub(crate) not_searched: Vec<String>,
     /// False where the provider has more than it gave.
     pub(crate) complete: bool,
+    /// Something is missing that asking again may give: it is given to who asked and not again.
+    pub(crate) passing: bool,
     /// When it was there.
     pub(crate) as_of: Timestamp,
     /// The same, on the monotonic scale.
@@ -181,7 +183,7 @@ impl Cache {
                     match fetch.await {
                         Ok(fetched) => {
                             let fetched = Arc::new(fetched);
-                            if stale.is_some() {
+                            if stale.is_some() && !fetched.passing {
                                 self.last.insert(ungenerated.clone(), Arc::clone(&fetched)).await;
                             }
                             Slot::Good(fetched)
@@ -190,7 +192,7 @@ impl Cache {
                     }
                 },
                 |slot| match slot {
-                    Slot::Good(fetched) => !reuse || begun.since(fetched.instant) > self.max_age,
+                    Slot::Good(fetched) => !reuse || fetched.passing || begun.since(fetched.instant) > self.max_age,
                     Slot::Failed(_) => true,
                 },
             )

@@ -31,7 +31,7 @@ use super::service::{Interactions, Policy};
 use super::settings::Settings;
 use super::strangers::Strangers;
 use super::webhook::{self, Hooks, Post};
-use super::{metadata, permission};
+use super::{metadata, permission, preconditions};
 use crate::access::audit::{Audit, Entry};
 use crate::access::caller::Caller;
 use crate::access::callers::Denied;
@@ -144,7 +144,9 @@ impl Life {
             Some(response) => response,
             None => self.handle(&request).await?,
         };
-        self.policy.redact(&request, response).await
+        let response = self.policy.redact(&request, response).await?;
+        preconditions::check(&request, &response)?;
+        Ok(response)
     }
 
     /// A provider's own document.

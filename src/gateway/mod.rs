@@ -20,6 +20,7 @@ mod metrics;
 pub mod outcome;
 mod parse;
 mod permission;
+mod preconditions;
 pub mod queue;
 pub mod request;
 pub mod respond;

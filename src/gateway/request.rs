@@ -183,23 +183,39 @@ impl fmt::Display for Id {
 /// <http://hl7.org/fhir/R4/http.html#concurrency>).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Conditions {
-    /// `If-Match`: the version that a change is made on. `*` is refused, since it names none.
-    pub if_match: Option<Id>,
+    /// `If-Match`: the versions of which one must be the current one; of a change the one that it is made on. Empty: there is
+    /// no such header.
+    pub if_match: Vec<Tag>,
     /// `If-None-Match`. Answering 304 is the shell's work: give the `etag`, and the caller's copy is compared with it.
     pub if_none_match: Vec<Tag>,
     /// `If-Modified-Since`. As above, with `last_modified`; not looked at where `If-None-Match` stands.
     pub if_modified_since: Option<Timestamp>,
+    /// `If-Unmodified-Since`. Not looked at where `If-Match` stands, nor for a change, which needs `If-Match`.
+    pub if_unmodified_since: Option<Timestamp>,
     /// `If-None-Exist` of a conditional create: the search parameters, percent-decoded, in order.
     pub if_none_exist: Option<Vec<(String, String)>>,
 }
 
-/// One entry of `If-None-Match`.
+/// One entry of `If-Match` or `If-None-Match`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tag {
     /// `*`.
     Any,
     /// The opaque text of an entity tag, without `W/` and quotes.
     Is(String),
+    /// What is no entity tag: it is the tag of nothing, and the header stands all the same.
+    Unreadable,
+}
+
+impl Tag {
+    /// The text of an entity tag.
+    #[must_use]
+    pub fn text(&self) -> Option<&String> {
+        match self {
+            Self::Is(text) => Some(text),
+            Self::Any | Self::Unreadable => None,
+        }
+    }
 }
 
 /// The `Prefer` header (<http://hl7.org/fhir/R4/http.html#ops>, <http://hl7.org/fhir/R4/search.html#errors>).

@@ -15,7 +15,8 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use silta_engine::fault::Fault;
 
 use super::outcome::Refusal;
-use super::request::{Conditions, Format, RequestId, Tag};
+use super::preconditions::is_current;
+use super::request::{Conditions, Format, RequestId};
 use super::xml;
 use crate::store::PersonId;
 
@@ -223,24 +224,6 @@ fn with_body(status: StatusCode, media_type: HeaderValue, bytes: Bytes, head: bo
 fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         headers.insert(name, value);
-    }
-}
-
-/// Whether the caller has this version already (RFC 9110, 13.1).
-fn is_current(copies: &Conditions, response: &Response) -> bool {
-    if response.status != StatusCode::OK {
-        return false;
-    }
-    if !copies.if_none_match.is_empty() {
-        return copies.if_none_match.iter().any(|tag| match tag {
-            Tag::Any => true,
-            Tag::Is(text) => response.version.as_deref() == Some(text),
-        });
-    }
-    match (copies.if_modified_since, response.last_modified) {
-        // HTTP dates have whole seconds.
-        (Some(since), Some(changed)) => changed.as_second() <= since.as_second(),
-        _ => false,
     }
 }
 

@@ -38,6 +38,21 @@ pub trait Adapter: Send + Sync {
     /// [`AdapterError::NotSupported`] when no type asked for can be searched; else what the connection gave.
     fn search<'a>(&'a self, search: &'a Search, deadline: Instant) -> BoxFuture<'a, Result<Answer, AdapterError>>;
 
+    /// The native documents that hold the resources of a type with a business identifier (not a person's whose data is
+    /// sought: [`Adapter::search`] finds those).
+    ///
+    /// # Errors
+    /// [`AdapterError::NotSupported`] where the connection cannot be asked so; else what it gave.
+    fn identified<'a>(
+        &'a self,
+        resource_type: &'a str,
+        _: &'a Identifier,
+        _: Instant,
+    ) -> BoxFuture<'a, Result<Vec<NativeDocument>, AdapterError>> {
+        let what = format!("finding {resource_type} by an identifier");
+        Box::pin(std::future::ready(Err(AdapterError::NotSupported { what })))
+    }
+
     /// Hands over one native document or message.
     ///
     /// # Errors
@@ -195,12 +210,49 @@ pub struct Search {
 pub struct Answer {
     /// The documents, in the provider's order.
     pub documents: Vec<NativeDocument>,
-    /// What the provider gave beside them that cannot be used: the rest of the answer stands, but is not all.
+    /// What failed beside them, a later page or an item that cannot be used: the rest of the answer stands, but is not all.
     pub unusable: Vec<AdapterError>,
     /// Types that were asked for and cannot be searched here.
     pub not_searched: Vec<String>,
     /// False when a limit of pages or documents was reached and the provider has more.
     pub complete: bool,
+}
+
+impl Answer {
+    /// Nothing yet.
+    pub(super) const fn nothing() -> Self {
+        Self { documents: Vec::new(), unusable: Vec::new(), not_searched: Vec::new(), complete: true }
+    }
+
+    /// The answers to several questions as one. What failed is told beside what the others gave; that a provider has nothing
+    /// of one kind is no failure.
+    ///
+    /// # Errors
+    /// The first failure, where nothing was answered.
+    pub(super) fn joined(parts: impl IntoIterator<Item = Result<Self, AdapterError>>) -> Result<Self, AdapterError> {
+        let (mut whole, mut answered, mut absent) = (Self::nothing(), false, None);
+        for part in parts {
+            match part {
+                Ok(part) => {
+                    answered = true;
+                    whole.documents.extend(part.documents);
+                    whole.unusable.extend(part.unusable);
+                    whole.not_searched.extend(part.not_searched);
+                    whole.complete &= part.complete;
+                }
+                Err(error @ AdapterError::NotFound) => absent = Some(error),
+                Err(error) => whole.unusable.push(error),
+            }
+        }
+        if answered {
+            whole.complete &= whole.unusable.is_empty();
+            return Ok(whole);
+        }
+        match (whole.unusable.into_iter().next(), absent) {
+            (Some(error), _) | (None, Some(error)) => Err(error),
+            (None, None) => Ok(Self::nothing()),
+        }
+    }
 }
 
 /// One native document as the provider gave it.

@@ -1,15 +1,17 @@
 //! The providers by name: how each is reached, what is told about it, and which one an order goes to.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use silta_engine::definitions::{Kind, Model};
 
 use super::health::{self, Guarded};
 use super::metrics::Metrics;
 use super::wait::Wait;
+use super::web::Credentials;
 use super::{
     Adapter, AdapterError, Answer, BoxFuture, Capabilities, Delivery, Identifier, Liveness, Mode, NativeDocument,
     Random, Read, Receipt, Search, SetupError, fhir, files, http, mllp,
@@ -94,7 +96,7 @@ pub struct Connection {
     /// Whether it carries real people's data.
     pub mode: Mode,
     /// The way to it, guarded.
-    pub adapter: Guarded,
+    pub adapter: Arc<Guarded>,
     /// The organisation's identifiers.
     pub organisations: Vec<Identifier>,
     /// Which orders come here when no recipient is named.
@@ -105,6 +107,8 @@ pub struct Connection {
     pub validation: Validation,
     /// How old a stale answer may be that is served while the provider fails.
     pub stale_if_error: Option<std::time::Duration>,
+    config: Config,
+    stamp: [u8; 32],
 }
 
 /// Every provider.
@@ -128,11 +132,20 @@ impl Registry {
     /// # Errors
     /// Everything that is wrong, with keys such as `providers.county.http.tls.ca`.
     pub fn build(config: &BTreeMap<String, Config>, setup: &Setup<'_>) -> Result<Self, Vec<SetupError>> {
+        Self::default().succeed(config, setup)
+    }
+
+    /// The connections of another configuration. One whose table, and whose files, are as they were is the same; where only
+    /// what is told about a provider differs, the way to it is, with what is open on it and what its breaker knows.
+    ///
+    /// # Errors
+    /// As [`Registry::build`]; nothing has changed then.
+    pub fn succeed(&self, config: &BTreeMap<String, Config>, setup: &Setup<'_>) -> Result<Self, Vec<SetupError>> {
         let (mut made, mut wrong) = (BTreeMap::new(), Vec::new());
         for (name, config) in config {
-            match connect(name, config, setup) {
+            match connect(name, config, setup, self.find(name)) {
                 Ok(connection) => {
-                    made.insert(Arc::clone(&connection.name), Arc::new(connection));
+                    made.insert(Arc::clone(&connection.name), connection);
                 }
                 Err(error) => wrong.push(error.under(&format!("providers.{name}"))),
             }
@@ -146,6 +159,23 @@ impl Registry {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Arc<Connection>> {
         self.0.get(name)
+    }
+
+    /// Whether both are the same connections.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let same = |(one, two): (&Arc<Connection>, &Arc<Connection>)| Arc::ptr_eq(one, two);
+        self.0.len() == other.0.len() && self.iter().zip(other.iter()).all(same)
+    }
+
+    /// Gives back the connections that another registry has no more; one on which something is under way ends after it.
+    /// Gives the names of the providers that the other reaches otherwise.
+    pub async fn retire(&self, successor: &Self) -> Vec<String> {
+        let stays =
+            |one: &Connection| successor.find(&one.name).is_some_and(|next| Arc::ptr_eq(&one.adapter, &next.adapter));
+        let gone: Vec<_> = self.iter().filter(|one| !stays(one)).collect();
+        futures_util::future::join_all(gone.iter().map(|one| one.adapter.close())).await;
+        gone.into_iter().filter(|one| successor.find(&one.name).is_some()).map(|one| one.name.to_string()).collect()
     }
 
     /// All of them, by name.
@@ -191,6 +221,26 @@ impl Registry {
     }
 }
 
+impl Connection {
+    /// Whether the provider's documents are FHIR resources.
+    #[must_use]
+    pub fn speaks_fhir(&self) -> bool {
+        self.config.fhir.is_some()
+    }
+
+    /// How often its open Tasks are read again.
+    #[must_use]
+    pub fn poll(&self) -> Option<std::time::Duration> {
+        self.config.fhir.as_ref().and_then(|fhir| fhir.poll).map(|wait| wait.0)
+    }
+
+    /// Whether a create by an identifier makes one only where there is none.
+    #[must_use]
+    pub fn creates_conditionally(&self) -> bool {
+        self.config.fhir.as_ref().is_some_and(|fhir| fhir.conditional_create)
+    }
+}
+
 impl<'a> Recipient<'a> {
     fn of(found: impl Iterator<Item = &'a Arc<Connection>>) -> Self {
         let mut found: Vec<_> = found.collect();
@@ -222,6 +272,54 @@ impl Routing {
 }
 
 impl Config {
+    /// The files that it names, which are read when the connection is made.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let (fhir, http, mllp) = (self.fhir.as_ref(), self.http.as_ref(), self.mllp.as_ref());
+        let tls = [
+            fhir.and_then(|one| one.tls.as_ref()),
+            http.and_then(|one| one.tls.as_ref()),
+            mllp.and_then(|one| one.tls.as_ref()),
+        ];
+        let tls = tls.into_iter().flatten().flat_map(|tls| [&tls.ca, &tls.certificate, &tls.key]).flatten();
+        let credentials =
+            [fhir.and_then(|one| one.credentials.as_ref()), http.and_then(|one| one.credentials.as_ref())];
+        let secrets = credentials.into_iter().flatten().filter_map(Credentials::file);
+        let schemas = http.into_iter().flat_map(|http| http.documents.values()).filter_map(|one| match &one.schema {
+            Some(http::SchemaRef::File(path)) => Some(path),
+            _ => None,
+        });
+        tls.chain(secrets).chain(schemas).cloned().collect()
+    }
+
+    /// One hash over all that the connection is made of and that is not in its table.
+    fn stamp(&self, setup: &Setup<'_>) -> [u8; 32] {
+        let files = self.files().into_iter().map(|path| std::fs::read(setup.folder.join(path)).unwrap_or_default());
+        let documents = self.http.iter().flat_map(|http| http.documents.values());
+        let named = documents.filter_map(|document| match &document.schema {
+            Some(http::SchemaRef::Name(name)) => (setup.schema)(name),
+            _ => None,
+        });
+        let mut hash = Sha256::new();
+        for content in files.chain(named) {
+            hash.update(content.len().to_be_bytes());
+            hash.update(content);
+        }
+        hash.finalize().into()
+    }
+
+    /// The part of it that the way to the provider is made of.
+    fn way(&self) -> Self {
+        Self {
+            organisations: Vec::new(),
+            routing: Routing::default(),
+            map: toml::Table::new(),
+            validation: Validation::default(),
+            stale_if_error: None,
+            ..self.clone()
+        }
+    }
+
     /// What works and is not wise: the key (relative to the provider's table) and why.
     #[must_use]
     pub fn warnings(&self) -> Vec<SetupError> {
@@ -250,7 +348,17 @@ impl Config {
     }
 }
 
-fn connect(name: &str, config: &Config, setup: &Setup<'_>) -> Result<Connection, SetupError> {
+fn connect(
+    name: &str,
+    config: &Config,
+    setup: &Setup<'_>,
+    before: Option<&Arc<Connection>>,
+) -> Result<Arc<Connection>, SetupError> {
+    let stamp = config.stamp(setup);
+    let before = before.filter(|before| before.stamp == stamp);
+    if let Some(same) = before.filter(|before| before.config == *config) {
+        return Ok(Arc::clone(same));
+    }
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !(1..=24).contains(&name.len()) || !name.chars().all(legal) {
         return Err(SetupError::new("", "a provider's name is 1 to 24 lower-case letters, digits and hyphens"));
@@ -260,20 +368,25 @@ fn connect(name: &str, config: &Config, setup: &Setup<'_>) -> Result<Connection,
         _ => Err(SetupError::new("organisations", "expected \"system|value\"")),
     };
     let organisations = config.organisations.iter().map(organisation).collect::<Result<_, _>>()?;
-    let adapter = Guarded::new(
-        config.adapter(setup)?,
-        name,
-        config.mode,
-        config.health.clone(),
-        setup.clock.clone(),
-        setup.random.clone(),
-        setup.metrics.of(name),
-    )
-    .map_err(|error| error.under("health"))?;
+    let adapter = match before.filter(|before| before.config.way() == config.way()) {
+        Some(same) => Arc::clone(&same.adapter),
+        None => Arc::new(
+            Guarded::new(
+                config.adapter(setup)?,
+                name,
+                config.mode,
+                config.health.clone(),
+                setup.clock.clone(),
+                setup.random.clone(),
+                setup.metrics.of(name),
+            )
+            .map_err(|error| error.under("health"))?,
+        ),
+    };
     if let Some(name) = adapter.capabilities().types.keys().find(|name| !is_resource(name)) {
         return Err(SetupError::new("", format!("`{name}` is not a resource type of FHIR R4")));
     }
-    Ok(Connection {
+    Ok(Arc::new(Connection {
         name: Arc::from(name),
         mode: config.mode,
         adapter,
@@ -282,7 +395,9 @@ fn connect(name: &str, config: &Config, setup: &Setup<'_>) -> Result<Connection,
         map: config.map.clone(),
         validation: config.validation,
         stale_if_error: config.stale_if_error.map(|wait| wait.0),
-    })
+        config: config.clone(),
+        stamp,
+    }))
 }
 
 /// Whether there can be a resource of a type of this name.

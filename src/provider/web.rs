@@ -1,7 +1,7 @@
 //! HTTP towards providers, shared by the adapters that speak it: one origin, no redirects, no proxy, bounded answers.
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -31,6 +31,17 @@ pub enum Credentials {
         /// Where its value is kept.
         secret: SecretRef,
     },
+}
+
+impl Credentials {
+    /// The file that holds the secret, where one does.
+    pub(super) fn file(&self) -> Option<&PathBuf> {
+        let (Self::Bearer(secret) | Self::ApiKey { secret, .. }) = self;
+        match secret {
+            SecretRef::File(path) => Some(path),
+            SecretRef::Env(_) => None,
+        }
+    }
 }
 
 /// Where and how a server is reached: the part that is alike in the configuration of every adapter over HTTP.
@@ -124,6 +135,12 @@ impl Web {
         work: impl Future<Output = Result<T, AdapterError>>,
     ) -> Result<T, AdapterError> {
         self.clock.deadline(deadline, work).await.unwrap_or(Err(AdapterError::TimedOut { sent: true }))
+    }
+
+    /// A moment before a deadline: what must be given up in time for something else to be handed on.
+    pub(super) fn before(&self, deadline: Instant) -> Instant {
+        let now = self.clock.instant();
+        now.after(deadline.since(now).saturating_mul(9) / 10)
     }
 
     /// Sends one request and reads the whole answer, up to the limit. The caller bounds the time.

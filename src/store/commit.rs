@@ -1,5 +1,7 @@
 //! The unit of change: a value that says what must hold and what is to be written.
 
+use jiff::Timestamp;
+
 use super::id::{AuditSeq, DocumentId, JournalSeq, NoticeId, OutboxId, PersonId, Ref, ResourceKey};
 use super::new::{
     Deletion, Event, Evidence, Mark, NativeId, NewAudit, NewDocument, NewJournal, NewMessage, NewNotice, NewOriginal,
@@ -117,6 +119,14 @@ pub enum Write {
     Message(NewMessage),
     /// A step in the life of a message.
     Mark(Mark),
+    /// Messages to a provider that wait for another attempt are due at this time, if that is earlier: what they failed for
+    /// may be mended.
+    Hasten {
+        /// The provider.
+        provider: String,
+        /// When they are due.
+        due: Timestamp,
+    },
     /// An entry for the operators.
     Notice(NewNotice),
     /// The end of such an entry.

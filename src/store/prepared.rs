@@ -101,10 +101,15 @@ fn check_span(member: &NewMember, body: &[u8]) -> Result<(), StoreError> {
     }
 }
 
+/// A provider as the party of a worklist.
+pub(super) fn provider_party(provider: &str) -> String {
+    format!("urn:silta:provider:{provider}")
+}
+
 /// The rows by which these facets are found across persons.
 pub(super) fn index_rows(resource_type: &str, facets: &[Facet], secret: &Secret) -> IndexRows {
     let mut rows = IndexRows::default();
-    let (mut status, mut parties) = ("", Vec::new());
+    let (mut status, mut parties, mut providers) = ("", Vec::new(), Vec::new());
     for facet in facets {
         match (facet.name.as_str(), &facet.value) {
             ("identifier", FacetValue::Token { system, code }) => {
@@ -113,6 +118,9 @@ pub(super) fn index_rows(resource_type: &str, facets: &[Facet], secret: &Secret)
             ("status", FacetValue::Token { code, .. }) => status = code,
             ("owner", FacetValue::Reference(party)) => parties.push((Role::Owner, party)),
             ("requester", FacetValue::Reference(party)) => parties.push((Role::Requester, party)),
+            // The providers of both sides, by what no reference is.
+            ("silta-owner", FacetValue::Text(provider)) => providers.push((Role::Owner, provider)),
+            ("silta-requester", FacetValue::Text(provider)) => providers.push((Role::Requester, provider)),
             _ => {}
         }
     }
@@ -120,6 +128,11 @@ pub(super) fn index_rows(resource_type: &str, facets: &[Facet], secret: &Secret)
         rows.worklist = parties
             .into_iter()
             .map(|(role, party)| (codes::role_code(role), party.clone(), status.to_owned()))
+            .chain(
+                providers
+                    .into_iter()
+                    .map(|(role, provider)| (codes::role_code(role), provider_party(provider), status.to_owned())),
+            )
             .collect();
     }
     rows.identifiers.sort();

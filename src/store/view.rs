@@ -146,6 +146,11 @@ impl View<'_> {
         Ok(found)
     }
 
+    /// The Tasks of which a provider's system stands on a side, in one of these statuses; no statuses: all.
+    pub fn worklist_of(&self, role: Role, provider: &str, statuses: &[&str]) -> Result<Vec<WorklistEntry>, StoreError> {
+        self.worklist(role, &prepared::provider_party(provider), statuses)
+    }
+
     /// The person that evidence stands for.
     pub fn person(&self, evidence: &Evidence) -> Result<Option<PersonId>, StoreError> {
         Ok(prepared::person_of(self.connection, self.secret, evidence)?.map(PersonId))

@@ -1,12 +1,12 @@
 //! The configuration file: what is refused, what the example shows, what a running program does with it.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde::Deserialize;
 use silta::config::{Config, Loaded};
 
-use crate::support::gateway::provide_crypto;
+use crate::support::program::{HASH, Program, SECRET, configuration};
 use crate::support::time::{soon, until};
 
 fn error(text: &str) -> String {
@@ -175,94 +175,6 @@ fn table_at<'a>(table: &'a mut toml::Table, path: &[String]) -> &'a mut toml::Ta
     }
 }
 
-/// The program, running; killed when dropped.
-struct Program {
-    child: Child,
-    folder: tempfile::TempDir,
-}
-
-const HASH: &str = "sha256:fc2383995e0fe2ef4091b964f8f4a0e9a2d000a43a615ffedacd5213235c0ab5";
-const SECRET: &str = "silta_34f0Le09ZA4Wl_6uLZjefuI4DS3AbRX66veWyxqTvDM";
-
-impl Program {
-    fn start(extra: &str) -> Self {
-        Self::configured(&configuration(extra))
-    }
-
-    fn configured(text: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("silta.toml"), text).unwrap();
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_silta"))
-            .args(["serve", "--config"])
-            .arg(folder.path().join("silta.toml"))
-            .stderr(Stdio::from(log))
-            .spawn()
-            .unwrap();
-        Self { child, folder }
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
-    }
-
-    async fn says(&mut self, text: &str) {
-        until(&format!("the log says {text:?}"), || {
-            assert!(self.child.try_wait().unwrap().is_none() || self.log().contains(text), "ended: {}", self.log());
-            self.log().contains(text)
-        })
-        .await;
-    }
-
-    /// The base URL of its interface, once it is ready.
-    async fn url(&mut self) -> String {
-        self.says("\"ready\"").await;
-        let line = self.log().lines().find(|line| line.contains("\"ready\"")).unwrap().to_owned();
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let port = line["address"].as_str().unwrap().rsplit(':').next().unwrap();
-        format!("https://localhost:{port}")
-    }
-
-    /// A page of its administrators' port.
-    async fn admin(&self, path: &str) -> String {
-        let line = self.log().lines().find(|line| line.contains("\"ready\"")).unwrap().to_owned();
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let url = format!("http://{}{path}", line["admin"].as_str().unwrap());
-        soon(soon(reqwest::Client::builder().no_proxy().build().unwrap().get(url).send()).await.unwrap().text())
-            .await
-            .unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
-    }
-
-    fn caller(&self) -> reqwest::Client {
-        provide_crypto();
-        let authority = std::fs::read(self.folder.path().join("state/ca.pem")).unwrap();
-        reqwest::Client::builder()
-            .tls_certs_only([reqwest::Certificate::from_pem(&authority).unwrap()])
-            .no_proxy()
-            .build()
-            .unwrap()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn configuration(extra: &str) -> String {
-    format!(
-        "[server]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '127.0.0.1:0'\n[log]\nformat = 'json'\n\
-         [access.caller.one]\nsecret_hash = ['{HASH}']\ninteractions = ['*']\n{extra}"
-    )
-}
-
 #[tokio::test]
 async fn the_example_starts_as_it_is_and_serves_whoever_is_on_this_machine() {
     let text = include_str!("../../deploy/silta.toml");
@@ -293,27 +205,23 @@ async fn a_running_program_takes_good_changes_refuses_bad_ones_and_stops_when_to
         soon(request.send()).await.unwrap().status().as_u16()
     };
     assert_eq!(status(SECRET).await, 404, "known, and nothing is served");
-    let file = program.folder.path().join("silta.toml");
 
-    std::fs::write(&file, configuration("[server]\n")).unwrap();
+    program.configure(&configuration("[server]\n"));
     program.says("the new configuration is refused, the old one stays in use").await;
     assert!(program.log().contains("silta.toml:10:"), "the place of the mistake is told: {}", program.log());
     assert_eq!(status(SECRET).await, 404, "the old one stays in use, on the connection that stands");
 
     let other = HASH.replace("fc23", "aaaa");
-    let beside = file.with_extension("new");
-    std::fs::write(&beside, configuration("").replace(HASH, &other)).unwrap();
-    std::fs::rename(&beside, &file).unwrap();
+    program.configure(&configuration("").replace(HASH, &other));
     program.says("configuration and certificates read again").await;
     assert_eq!(status(SECRET).await, 401, "the secret is nobody's any more, on the connection that stands");
 
-    std::fs::write(&file, configuration("")).unwrap();
+    program.configure(&configuration(""));
     program.signal("HUP");
-    let again = "configuration and certificates read again";
-    until("it is read again", || program.log().matches(again).count() >= 2).await;
+    program.has_said("configuration and certificates read again", 2).await;
     assert_eq!(status(SECRET).await, 404);
 
-    std::fs::write(&file, configuration("").replace("'json'", "'text'")).unwrap();
+    program.configure(&configuration("").replace("'json'", "'text'"));
     program.says("these keys are read at start only and keep their values").await;
 
     let metrics = program.admin("/metrics").await;

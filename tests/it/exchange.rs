@@ -79,7 +79,7 @@ impl Site {
             connection: 1,
         };
         let bytes = Bytes::from(message.replace('\n', "\r").into_bytes());
-        let reply = MessageHandler(self.exchange.clone()).handle(bytes, &peer).await;
+        let reply = MessageHandler::new(self.exchange.clone()).handle(bytes, &peer).await;
         let text = reply.messages.iter().map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()).collect::<String>();
         text.split_terminator('\r').map(str::to_owned).collect()
     }

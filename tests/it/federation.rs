@@ -316,7 +316,7 @@ async fn an_event_that_comes_while_a_question_is_asked_is_not_missed() {
 async fn another_configuration_finds_nothing_of_the_earlier_one() {
     let world = two();
     world.search("CarePlan", &[BY_HETU]).await;
-    world.federation.replace(world.sources(2));
+    world.reconfigure(2);
     world.search("CarePlan", &[BY_HETU]).await;
     assert_eq!(world.searches("county"), 2);
 }
@@ -531,7 +531,7 @@ async fn the_fan_out_takes_little_longer_than_the_slowest_provider() {
     world.has("ry", AINO, &[plan("P2")]);
     let begun = clock.instant();
     for _ in 0..50 {
-        world.federation.replace(world.sources(u64::try_from(world.searches("ry")).unwrap() + 2));
+        world.reconfigure(u64::try_from(world.searches("ry")).unwrap() + 2);
         world.search("CarePlan", &[BY_HETU]).await;
     }
     let each = clock.instant().since(begun) / 50;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use silta::access::caller::Mode;
 use silta::access::interaction::Action;
 use silta::clock::Clock;
-use silta::gateway::request::{Content, Id, Interaction};
+use silta::gateway::request::{Content, Id, Interaction, Tag};
 use silta::gateway::respond::Body;
 use silta::gateway::service::Interactions as _;
 use silta::store::{Commit, Deletion, IdentifierQuery, ResourceKey, Write};
@@ -496,14 +496,35 @@ async fn a_task_is_changed_only_on_a_named_version() {
     request.body = payload(&json!({"resourceType": "Task", "id": "T1", "status": "accepted", "intent": "order"}));
     assert_eq!(refused(world.handle(&request).await).0, Fault::VersionMissing);
     for (version, fault) in [("6", Fault::VersionStale), ("x", Fault::VersionStale)] {
-        request.conditions.if_match = Id::new(version);
+        request.conditions.if_match = vec![Tag::Is(version.to_owned())];
         assert_eq!(refused(world.handle(&request).await).0, fault);
     }
-    request.conditions.if_match = Id::new("7");
+    request.conditions.if_match = vec![Tag::Is("7".to_owned())];
     let response = world.handle(&request).await.unwrap();
     assert_eq!((response.status.as_u16(), response.version.as_deref()), (200, Some("8")));
     assert_eq!(response.location.as_deref(), Some("Task/T1/_history/8"));
     assert_eq!(*world.asked.updated.lock().unwrap(), [("T1".to_owned(), 6), ("T1".to_owned(), 7)]);
+    let tags = |tags: &[&str]| -> Vec<Tag> {
+        tags.iter().map(|tag| if *tag == "*" { Tag::Any } else { Tag::Is((*tag).to_owned()) }).collect()
+    };
+    // Several versions, or what must not be there, are judged by what is kept: version 1.
+    for (of_match, none_match, handed_on) in [
+        (tags(&["5", "6"]), tags(&[]), None),
+        (tags(&["1", "7"]), tags(&[]), Some(1)),
+        (tags(&["1"]), tags(&["*"]), None),
+        (tags(&["1"]), tags(&["1"]), None),
+        (tags(&["1"]), tags(&["6"]), Some(1)),
+    ] {
+        world.asked.updated.lock().unwrap().clear();
+        (request.conditions.if_match, request.conditions.if_none_match) = (of_match.clone(), none_match.clone());
+        assert_eq!(refused(world.handle(&request).await).0, Fault::VersionStale, "{of_match:?} {none_match:?}");
+        let handed: Vec<u64> = world.asked.updated.lock().unwrap().iter().map(|(_, version)| *version).collect();
+        assert_eq!(handed, Vec::from_iter(handed_on), "{of_match:?} {none_match:?}");
+    }
+    (request.conditions.if_match, request.conditions.if_none_match) = (tags(&["*"]), tags(&[]));
+    assert_eq!(refused(world.handle(&request).await).0, Fault::VersionMissing);
+    (request.conditions.if_match, request.conditions.if_none_match) = (tags(&["7"]), tags(&[]));
+    world.asked.updated.lock().unwrap().clear();
     for (id, fault) in [(json!("T9"), Fault::BadValue), (Value::Null, Fault::RequiredMissing)] {
         let mut task = json!({"resourceType": "Task", "status": "accepted", "intent": "order"});
         if !id.is_null() {

@@ -94,7 +94,7 @@ async fn a_providers_answer_is_ready_until_it_is_old_or_an_event_comes() {
 
     world.read("CarePlan/county.P1").await.unwrap();
     assert!(ready(&world, "CarePlan/county.P1").is_some());
-    world.federation.replace(world.sources(2));
+    world.reconfigure(2);
     assert_eq!(ready(&world, "CarePlan/county.P1"), None, "the configuration is another");
 
     world.read("CarePlan/county.P1").await.unwrap();

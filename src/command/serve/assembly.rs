@@ -6,23 +6,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use silta_engine::definitions::Model;
 use silta_engine::mapping::Maps;
-use silta_engine::mapping::syntax::{Level, NativeType};
 use silta_engine::validation::Validator;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::doors::{self, Doors};
 use super::reload::Reloads;
+use super::remake::{Remaking, first, map_files, maps, schema};
 use super::vitals;
 use crate::access::audit::{Audit, ToStore};
 use crate::access::callers::Callers;
 use crate::access::tls::Tls;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Loaded};
-use crate::exchange::{self, Exchange, MessageHandler, TableHandler, files, mllp};
+use crate::exchange::{self, Current, Exchange};
 use crate::gateway::admin::{Admin, Readiness};
-use crate::gateway::bridge::Bridge;
+use crate::gateway::bridge::{Bridge, Translating};
 use crate::gateway::federation::{Federation, Sources, Translation};
 use crate::gateway::interaction::{Converter, Exchanged, Pages, Workflow};
 use crate::gateway::listener::{PROTOCOLS, Stopped};
@@ -31,7 +31,7 @@ use crate::gateway::service::{BoxFuture, Interactions, ListOnly, Policy};
 use crate::gateway::settings::Settings;
 use crate::gateway::webhook::Hooks;
 use crate::gateway::{Gateway, Parts, StartError};
-use crate::provider::{self, Registry, Setup, SetupError};
+use crate::provider::{self, Registry, Setup};
 use crate::store::{Health, NoFaults, Store, StoreError};
 use crate::telemetry::metrics::{MetricError, Metrics};
 
@@ -90,8 +90,8 @@ struct Behind {
     policy: Arc<dyn Policy>,
     audit: Arc<dyn Audit>,
     hooks: Arc<dyn Hooks>,
-    exchange: Exchange,
-    registry: Arc<Registry>,
+    exchange: Current,
+    remaking: Remaking,
 }
 
 /// A gateway that runs.
@@ -109,10 +109,8 @@ pub struct Running {
     stopping: Arc<AtomicBool>,
     serving: Task<Stopped>,
     administering: Option<Task<()>>,
-    listening: Vec<mllp::Running>,
-    collecting: Vec<files::Running>,
     delivering: Task<()>,
-    registry: Arc<Registry>,
+    exchange: Current,
     vitals: JoinHandle<()>,
 }
 
@@ -137,9 +135,7 @@ impl Assembly {
             Health::Open | Health::Full => Ok(()),
             Health::Closed => Err("closed".to_owned()),
         });
-        let maps = Arc::new(maps(&loaded)?);
-        let registry = Arc::new(providers(&loaded, &clock, &metrics, &maps)?);
-        let behind = behind(&loaded, &clock, &store, &metrics, registry, maps)?;
+        let behind = behind(&loaded, &clock, &store, &metrics)?;
         Ok(Self { loaded, clock, metrics, readiness, store, behind })
     }
 
@@ -168,10 +164,12 @@ impl Assembly {
         })
         .await?;
         let address = gateway.address().map_err(AssemblyError::Address)?;
-        behind.exchange.reached_at(own_addresses(&loaded, address));
-        let listening = listen(&loaded, &behind.exchange, &clock, &metrics).await?;
-        let collecting = collect(&loaded, &behind.exchange, &clock, &metrics)?;
-        let exchange = behind.exchange.clone();
+        let exchange = behind.exchange;
+        exchange.now().reached_at(own_addresses(&loaded, address));
+        let mut doors = Doors::new(exchange.clone(), clock.clone(), &metrics)?;
+        let plan = doors.plan(&loaded, &exchange.now()).await?;
+        doors.open(plan);
+        let delivering = exchange.clone();
         let stopping = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stopping);
         readiness.check("accepting", move || match flag.load(Ordering::Relaxed) {
@@ -187,22 +185,19 @@ impl Assembly {
             _ => None,
         };
         let stop_time = loaded.config.server.stop_time;
-        let certificates = listening.iter().map(mllp::Running::reload).collect();
         Ok(Running {
             address,
             admin: admin.as_ref().map(Admin::address).transpose().map_err(AssemblyError::Address)?,
-            mllp: listening.iter().map(mllp::Running::address).collect(),
-            reloads: Arc::new(Reloads::new(loaded, gateway.control(), certificates, clock.clone())),
+            mllp: doors.addresses(),
+            reloads: Arc::new(Reloads::new(loaded, gateway.control(), behind.remaking, doors, clock.clone())),
             clock,
             store,
             stop_time,
             stopping,
             serving: Task::start(|stop| gateway.run(stop)),
             administering: admin.map(|admin| Task::start(|stop| admin.run(stop))),
-            listening,
-            collecting,
-            delivering: Task::start(|stop| exchange.deliver(stop)),
-            registry: behind.registry,
+            delivering: Task::start(|stop| delivering.deliver(stop)),
+            exchange,
             vitals: tokio::spawn(vitals),
         })
     }
@@ -213,22 +208,13 @@ impl Running {
     pub async fn stop(self) -> Stopped {
         self.stopping.store(true, Ordering::Relaxed);
         let deadline = self.clock.instant().after(self.stop_time);
-        let draining: Vec<JoinHandle<_>> =
-            self.listening.into_iter().map(|listener| tokio::spawn(listener.drain(deadline))).collect();
-        for collector in self.collecting {
-            if collector.drain(deadline).await.is_err() {
-                tracing::warn!("a collected file was cut short; it is taken again at the next start");
-            }
-        }
+        let reloads = Arc::clone(&self.reloads);
+        let draining = tokio::spawn(async move { reloads.stop(deadline).await });
         let mut stopped = self.serving.stop().await.unwrap_or(Stopped { cut: 0 });
-        for drained in draining {
-            if !matches!(drained.await, Ok(Ok(()))) {
-                stopped.cut = stopped.cut.saturating_add(1);
-            }
-        }
+        stopped.cut = stopped.cut.saturating_add(draining.await.unwrap_or(1));
         // What is being delivered is finished; the rest waits in the outbox.
         self.delivering.stop().await;
-        self.registry.close().await;
+        self.exchange.now().parts().registry.close().await;
         self.store.close().await;
         self.vitals.abort();
         if let Some(administering) = self.administering {
@@ -270,18 +256,10 @@ pub(super) fn settings(loaded: &Loaded, clock: &Clock) -> Result<Settings, Confi
 
 /// Checks what starting would, as far as nothing is made by it: neither a state folder nor a connection.
 pub(super) fn check(loaded: &Loaded, clock: &Clock) -> Result<(), AssemblyError> {
-    let maps = maps(loaded)?;
-    let registry = providers(loaded, clock, &Metrics::new()?, &maps)?;
-    let config = &loaded.config;
-    Exchange::check_settings(&config.exchange, &registry, &maps).map_err(|errors| first(loaded, &errors))?;
-    let senders = config.mllp.iter().enumerate().map(|(number, one)| (format!("mllp.{number}"), &one.provider));
-    let folders = config.collect.iter().enumerate().map(|(number, one)| (format!("collect.{number}"), &one.provider));
-    for (under, provider) in senders.chain(folders) {
-        if registry.find(provider).is_none() {
-            let error = unknown(provider).under(&under);
-            return Err(loaded.wrong(&error.key, &error.what).into());
-        }
-    }
+    let maps = maps(loaded, &map_files(loaded)?)?;
+    let registry = providers(loaded, clock, &provider_metrics(&Metrics::new()?)?, random_of_providers()?, &maps)?;
+    Exchange::check_settings(&loaded.config.exchange, &registry, &maps).map_err(|errors| first(loaded, &errors))?;
+    doors::check(loaded, |provider| registry.find(provider).is_some())?;
     let is_development = loaded.config.tls.certificate.is_none() && loaded.config.tls.key.is_none();
     if is_development && !loaded.state().join("ca.pem").exists() {
         return Ok(());
@@ -309,151 +287,69 @@ fn open_store(loaded: &Loaded, clock: &Clock) -> Result<Store, AssemblyError> {
         .map_err(|error| AssemblyError::Store { folder, error })
 }
 
-/// The maps of the program, and those of the configured folder over them.
-fn maps(loaded: &Loaded) -> Result<Maps, AssemblyError> {
-    let folder = loaded.config.exchange.profiles.as_ref().map(|folder| loaded.base.join(folder));
-    let files = match &folder {
-        Some(folder) => Maps::read_tree(folder)
-            .map_err(|error| loaded.wrong("exchange.profiles", &format!("{}: {error}", folder.display())))?,
-        None => Vec::new(),
-    };
-    let maps = Maps::with(Model::r4(), &files);
-    let wrong = maps.problems().iter().find(|problem| problem.level == Level::Error);
-    match wrong {
-        Some(problem) => Err(loaded.wrong("exchange.profiles", problem).into()),
-        None => Ok(maps),
-    }
+fn provider_metrics(metrics: &Metrics) -> Result<provider::metrics::Metrics, AssemblyError> {
+    Ok(provider::metrics::Metrics::register(metrics.registry()).map_err(MetricError::from)?)
 }
 
-/// The JSON Schema of this name that comes with a map.
-fn schema(maps: &Maps, name: &str) -> Option<Vec<u8>> {
-    maps.iter().find_map(|map| match map.native() {
-        NativeType::Json { schema, .. } if schema == name || schema.ends_with(&format!("/{name}")) => {
-            serde_json::to_vec(map.json_schema()?).ok()
-        }
-        _ => None,
-    })
+fn random_of_providers() -> Result<provider::Random, AssemblyError> {
+    Ok(provider::Random::seeded(random().map(u64::from_be_bytes)?))
 }
 
-fn providers(loaded: &Loaded, clock: &Clock, metrics: &Metrics, maps: &Maps) -> Result<Registry, AssemblyError> {
-    let setup = Setup {
-        folder: &loaded.base,
-        clock: clock.clone(),
-        random: provider::Random::seeded(random().map(u64::from_be_bytes)?),
-        metrics: &provider::metrics::Metrics::register(metrics.registry()).map_err(MetricError::from)?,
-        schema: &|name| schema(maps, name),
-    };
+fn providers(
+    loaded: &Loaded,
+    clock: &Clock,
+    metrics: &provider::metrics::Metrics,
+    random: provider::Random,
+    maps: &Maps,
+) -> Result<Registry, AssemblyError> {
+    let setup =
+        Setup { folder: &loaded.base, clock: clock.clone(), random, metrics, schema: &|name| schema(maps, name) };
     Ok(Registry::build(&loaded.config.providers, &setup).map_err(|errors| first(loaded, &errors))?)
 }
 
-/// The first of several, with its place in the file.
-fn first(loaded: &Loaded, errors: &[SetupError]) -> ConfigError {
-    let (key, what) =
-        errors.first().map_or(("providers", "cannot be used"), |error| (error.key.as_str(), error.what.as_str()));
-    loaded.wrong(key, &what)
-}
-
-/// Binds the listeners for messages.
-async fn listen(
-    loaded: &Loaded,
-    exchange: &Exchange,
-    clock: &Clock,
-    metrics: &Metrics,
-) -> Result<Vec<mllp::Running>, AssemblyError> {
-    let metrics = mllp::Metrics::register(metrics.registry()).map_err(MetricError::from)?;
-    let handler: Arc<dyn mllp::Handler> = Arc::new(MessageHandler(exchange.clone()));
-    let mut bound = Vec::new();
-    for (number, config) in loaded.config.mllp.iter().enumerate() {
-        let wrong = |error: SetupError| {
-            let error = error.under(&format!("mllp.{number}"));
-            loaded.wrong(&error.key, &error.what)
-        };
-        known(exchange, &config.provider).map_err(wrong)?;
-        let listener = mllp::Listener::bind(config.clone(), &loaded.base, clock.clone(), &metrics).await;
-        bound.push(listener.map_err(wrong)?);
-    }
-    Ok(bound.into_iter().map(|listener| listener.start(Arc::clone(&handler))).collect())
-}
-
-/// Opens the folders that files are collected from.
-fn collect(
-    loaded: &Loaded,
-    exchange: &Exchange,
-    clock: &Clock,
-    metrics: &Metrics,
-) -> Result<Vec<files::Running>, AssemblyError> {
-    let metrics = files::Metrics::register(metrics.registry()).map_err(MetricError::from)?;
-    let handler: Arc<dyn files::Handler> = Arc::new(TableHandler(exchange.clone()));
-    let mut open = Vec::new();
-    for (number, config) in loaded.config.collect.iter().enumerate() {
-        let wrong = |error: SetupError| {
-            let error = error.under(&format!("collect.{number}"));
-            loaded.wrong(&error.key, &error.what)
-        };
-        known(exchange, &config.provider).map_err(wrong)?;
-        let collector = files::Collector::open(config.clone(), &loaded.base, clock.clone(), &metrics);
-        open.push(collector.map_err(wrong)?);
-    }
-    Ok(open.into_iter().map(|collector| collector.start(Arc::clone(&handler))).collect())
-}
-
-/// Whether what comes in is from a provider that is configured.
-fn known(exchange: &Exchange, provider: &str) -> Result<(), SetupError> {
-    match exchange.partner(provider) {
-        Some(_) => Ok(()),
-        None => Err(unknown(provider)),
-    }
-}
-
-fn unknown(provider: &str) -> SetupError {
-    SetupError::new("provider", format!("there is no [providers.{provider}]"))
-}
-
 /// What stands behind the ports: the exchange, and the interface's interactions over it.
-fn behind(
-    loaded: &Loaded,
-    clock: &Clock,
-    store: &Store,
-    metrics: &Metrics,
-    registry: Arc<Registry>,
-    maps: Arc<Maps>,
-) -> Result<Behind, AssemblyError> {
+fn behind(loaded: &Loaded, clock: &Clock, store: &Store, metrics: &Metrics) -> Result<Behind, AssemblyError> {
     let config = &loaded.config;
+    let (files, requests, random) = (map_files(loaded)?, provider_metrics(metrics)?, random_of_providers()?);
+    let maps = Arc::new(maps(loaded, &files)?);
+    let registry = Arc::new(providers(loaded, clock, &requests, random.clone(), &maps)?);
     let validator = Arc::new(Validator::built_in());
     let parts = exchange::Parts {
         clock: clock.clone(),
-        random: provider::Random::seeded(random().map(u64::from_be_bytes)?),
+        random: random.clone(),
         store: store.clone(),
         registry: Arc::clone(&registry),
-        maps: Arc::clone(&maps),
+        maps,
         validator: Arc::clone(&validator),
         secret: store.derived_key("keys in translations").to_vec(),
     };
-    let converter = Converter::new(maps, clock.clone(), parts.secret.clone());
     let exchange = Exchange::new(&config.exchange, parts).map_err(|errors| first(loaded, &errors))?;
+    let translation = Translating::by(exchange.clone());
+    let exchange = Current::from(exchange);
     let bridge = Bridge::new(exchange.clone(), clock.clone());
     let sources = Sources::of(&registry, 0);
     let federation = Federation::new(
         sources,
         store.clone(),
-        Arc::clone(&bridge) as Arc<dyn Translation>,
+        translation as Arc<dyn Translation>,
         config.federation.clone(),
         &config.cache,
         clock.clone(),
     )
     .measured(metrics)?;
+    let federation = Arc::new(federation);
+    let remaking = Remaking::new(exchange.clone(), Arc::clone(&federation), requests, random, clock.clone(), files);
     let pages = Pages::new(store.derived_key("links to further pages")).map_err(|_| AssemblyError::Pages)?;
     let workflow = Arc::clone(&bridge) as Arc<dyn Workflow>;
     Ok(Behind {
         interactions: Arc::new(
-            Exchanged::new(Arc::new(federation), workflow, pages, validator)
-                .converting(converter.with_providers(exchange.clone())),
+            Exchanged::new(federation, workflow, pages, validator).converting(Converter::by(exchange.clone())),
         ),
         policy: Arc::new(ListOnly),
         audit: Arc::new(ToStore(store.clone())),
         hooks: bridge,
         exchange,
-        registry,
+        remaking,
     })
 }
 

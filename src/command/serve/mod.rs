@@ -1,7 +1,9 @@
 //! `silta serve`: the gateway.
 
 mod assembly;
+mod doors;
 mod reload;
+mod remake;
 mod vitals;
 
 use std::io::{self, Write};

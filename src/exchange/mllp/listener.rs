@@ -26,7 +26,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound socket that does not accept yet.
 pub struct Listener {
-    socket: TcpListener,
+    socket: Arc<TcpListener>,
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -49,6 +49,7 @@ struct Tls {
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    socket: Option<Arc<TcpListener>>,
     reload: Reload,
     drain: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -57,6 +58,9 @@ pub struct Running {
 /// Gives new certificates to a running listener.
 #[derive(Clone)]
 pub struct Reload(Arc<Shared>);
+
+/// Certificates that were read and can be used.
+pub struct Certificates(Option<Tls>);
 
 impl std::fmt::Debug for Reload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -79,6 +83,33 @@ impl Listener {
         let unbound = |error: std::io::Error| SetupError::new("listen", format!("cannot listen: {error}"));
         let socket = TcpListener::bind(config.listen).await.map_err(unbound)?;
         let address = socket.local_addr().map_err(unbound)?;
+        Ok(Self::on(Arc::new(socket), address, config, tls, clock, metrics))
+    }
+
+    /// A listener on the socket of one that runs: what connects while that is drained waits for this one.
+    ///
+    /// # Errors
+    /// When a file cannot be used. Keys are relative to the listener's table.
+    pub fn after(
+        running: &Running,
+        config: Config,
+        base: &Path,
+        metrics: &Metrics,
+    ) -> Result<Option<Self>, SetupError> {
+        let tls = tls(&config, base)?;
+        let Some(socket) = running.socket.clone() else { return Ok(None) };
+        let clock = running.reload.0.clock.clone();
+        Ok(Some(Self::on(socket, running.address, config, tls, clock, metrics)))
+    }
+
+    fn on(
+        socket: Arc<TcpListener>,
+        address: SocketAddr,
+        config: Config,
+        tls: Option<Tls>,
+        clock: Clock,
+        metrics: &Metrics,
+    ) -> Self {
         let shared = Shared {
             provider: Arc::from(config.provider.as_str()),
             metrics: metrics.of(&config.provider),
@@ -86,7 +117,7 @@ impl Listener {
             config,
             clock,
         };
-        Ok(Self { socket, address, shared: Arc::new(shared) })
+        Self { socket, address, shared: Arc::new(shared) }
     }
 
     /// The address it is bound to.
@@ -100,9 +131,9 @@ impl Listener {
     pub fn start(self, handler: Arc<dyn Handler>) -> Running {
         let (drain, draining) = watch::channel(false);
         let reload = Reload(Arc::clone(&self.shared));
-        let address = self.address;
+        let (address, socket) = (self.address, Some(Arc::clone(&self.socket)));
         let task = tokio::spawn(accept(self.socket, self.shared, handler, draining));
-        Running { address, reload, drain, task }
+        Running { address, socket, reload, drain, task }
     }
 }
 
@@ -125,6 +156,7 @@ impl Running {
     /// [`Cut`] when `deadline` came first; what was not finished was not acknowledged.
     pub async fn drain(mut self, deadline: Instant) -> Result<(), Cut> {
         let _ = self.drain.send(true);
+        drop(self.socket.take());
         let clock = self.reload.0.clock.clone();
         clock.deadline(deadline, &mut self.task).await.map(|_| ()).map_err(|_| Cut)
     }
@@ -137,17 +169,21 @@ impl Drop for Running {
 }
 
 impl Reload {
-    /// Takes new certificates for connections from now on; those that stand are kept.
+    /// Reads the certificates of a configuration.
     ///
     /// # Errors
-    /// When a file cannot be used; the old certificates stay.
-    pub fn certificates(&self, config: &Config, base: &Path) -> Result<(), SetupError> {
+    /// When a file cannot be used, or it would change between plain TCP and TLS.
+    pub fn read(&self, config: &Config, base: &Path) -> Result<Certificates, SetupError> {
         let tls = tls(config, base)?;
         if tls.is_none() != self.0.tls.load().is_none() {
             return Err(SetupError::new("tls", "a running listener cannot change between plain TCP and TLS"));
         }
-        self.0.tls.store(tls.map(Arc::new));
-        Ok(())
+        Ok(Certificates(tls))
+    }
+
+    /// Takes certificates for connections from now on; those that stand are kept.
+    pub fn certificates(&self, certificates: Certificates) {
+        self.0.tls.store(certificates.0.map(Arc::new));
     }
 }
 
@@ -164,7 +200,7 @@ fn tls(config: &Config, base: &Path) -> Result<Option<Tls>, SetupError> {
 }
 
 async fn accept(
-    socket: TcpListener,
+    socket: Arc<TcpListener>,
     shared: Arc<Shared>,
     handler: Arc<dyn Handler>,
     mut draining: watch::Receiver<bool>,

@@ -13,5 +13,5 @@ mod metrics;
 
 pub use config::{Config, TlsConfig};
 pub use handler::{BrokenFrame, Handler, Peer, Reply};
-pub use listener::{Cut, Listener, Reload, Running};
+pub use listener::{Certificates, Cut, Listener, Reload, Running};
 pub use metrics::Metrics;

@@ -20,12 +20,12 @@ use tracing::{info, warn};
 use crate::provider::BoxFuture;
 use crate::store::{DedupKey, Occurred};
 
-use super::Exchange;
 use super::error::{ExchangeError, Problem};
 use super::mllp::{BrokenFrame, Handler, Peer, Reply};
 use super::partner::Partner;
 use super::receive::{Arrival, Received};
 use super::translated::Translated;
+use super::{Current, Exchange};
 use answer::Wishes;
 
 const MEDIA: &str = "x-application/hl7-v2+er7";
@@ -34,22 +34,31 @@ const CONTROL_ID: usize = 199;
 
 /// Takes the messages of MLLP listeners.
 #[derive(Debug, Clone)]
-pub struct MessageHandler(pub Exchange);
+pub struct MessageHandler(Current);
+
+impl MessageHandler {
+    /// Messages are taken by the exchange of the moment at which they come.
+    pub fn new(exchange: impl Into<Current>) -> Self {
+        Self(exchange.into())
+    }
+}
 
 impl Handler for MessageHandler {
     fn handle<'a>(&'a self, message: Bytes, peer: &'a Peer) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
-            let Some(partner) = self.0.partner(&peer.provider) else {
+            let exchange = self.0.now();
+            let Some(partner) = exchange.partner(&peer.provider) else {
                 return Reply { messages: Vec::new(), close: true };
             };
-            self.0.message(&partner, message, &format!("mllp-{}", peer.connection)).await
+            exchange.message(&partner, message, &format!("mllp-{}", peer.connection)).await
         })
     }
 
     fn broken<'a>(&'a self, error: &'a BrokenFrame, peer: &'a Peer) -> BoxFuture<'a, Reply> {
         Box::pin(async move {
-            let Some(partner) = self.0.partner(&peer.provider) else { return Reply::nothing() };
-            self.0.broken_frame(&partner, error, &format!("mllp-{}", peer.connection)).await
+            let exchange = self.0.now();
+            let Some(partner) = exchange.partner(&peer.provider) else { return Reply::nothing() };
+            exchange.broken_frame(&partner, error, &format!("mllp-{}", peer.connection)).await
         })
     }
 }

@@ -11,9 +11,9 @@ use silta_engine::search::{Facet, FacetValue, facets};
 use super::part::{How, Part, Report, parts};
 use super::patient::Patient;
 use super::same_mode;
-use super::source::{Source, Sources, Translated};
+use super::source::{Source, Translated};
 use super::store_failed;
-use super::{Asking, Federation};
+use super::{Asked, Asking, Federation};
 use crate::access::caller::Mode;
 use crate::clock::Instant;
 use crate::gateway::cache::{Failure, Fetched, Found, Fresh, Key, Question};
@@ -111,7 +111,7 @@ impl Federation {
     /// Asks a provider for a patient's resources of these types.
     pub(super) async fn ask_about(
         &self,
-        sources: &Sources,
+        sources: &Asked,
         source: &Source,
         patient: &Patient,
         types: Vec<String>,
@@ -155,7 +155,7 @@ impl Federation {
 
     async fn answer_about(
         &self,
-        sources: &Sources,
+        sources: &Asked,
         source: &Source,
         patient: &Patient,
         types: Vec<String>,
@@ -174,7 +174,7 @@ impl Federation {
                 answer => answer?,
             };
             let Answer { documents, unusable, not_searched, complete } = answer;
-            let mut fetched = self.translated(source, &documents).await?;
+            let mut fetched = self.translated(sources, source, &documents).await?;
             self.only_about(sources, source, patient, &mut fetched, deadline).await?;
             fetched.not_searched = not_searched;
             fetched.complete &= complete && unusable.is_empty();
@@ -182,7 +182,8 @@ impl Federation {
                 if let Some(answer) = error.answer() {
                     self.keep_as_evidence(source, std::slice::from_ref(answer)).await;
                 }
-                fetched.warnings.push(Issue::new(Fault::ProviderAnswerUnusable, said(&error)).severity("warning"));
+                fetched.warnings.push(Issue::new(fault_of(&error), said(&error)).severity("warning"));
+                fetched.passing |= error.passing() || matches!(error, AdapterError::TimedOut { .. });
             }
             Ok(fetched)
         };
@@ -192,7 +193,7 @@ impl Federation {
     /// Asks the owner of a resource for it; none where it has none, or nobody is its owner.
     pub(super) async fn ask_for(
         &self,
-        sources: &Sources,
+        sources: &Asked,
         wanted: &ResourceKey,
         traces: Traces,
         mode: Mode,
@@ -207,7 +208,7 @@ impl Federation {
             && let Some(source) = source(&provider)
             && source.adapter.capabilities().of(&wanted.resource_type).read
         {
-            let before = self.generation(source, person);
+            let before = Self::generation(sources, source, person);
             let answer = self.answer_for(sources, source, wanted, native, person, deadline).await;
             self.count(&source.name, &answer);
             match answer {
@@ -225,7 +226,7 @@ impl Federation {
         // A part of another document has no address of its own at its provider, and its id may say nothing.
         let Some(place) = by_search else { return Ok(None) };
         let Some(source) = source(&place.provider) else { return Ok(None) };
-        let before = self.generation(source, person);
+        let before = Self::generation(sources, source, person);
         let (fetched, fresh) =
             self.answer_about(sources, source, &place.patient, place.types.clone(), deadline).await?;
         let found = parts(&source.name, &fetched, how(&fresh), person).find(|part| part.key == *wanted);
@@ -233,13 +234,13 @@ impl Federation {
     }
 
     /// The generation of (provider, person), where it is known who is asked about.
-    fn generation(&self, source: &Source, person: Option<PersonId>) -> Option<(PersonId, u64)> {
-        person.map(|person| (person, self.translation.generation(&source.name, person)))
+    fn generation(sources: &Asked, source: &Source, person: Option<PersonId>) -> Option<(PersonId, u64)> {
+        person.map(|person| (person, sources.translation.generation(&source.name, person)))
     }
 
     async fn answer_for(
         &self,
-        sources: &Sources,
+        sources: &Asked,
         source: &Source,
         wanted: &ResourceKey,
         native: String,
@@ -252,7 +253,7 @@ impl Federation {
         let read = Read { resource_type, native_id: native, if_none_match: None };
         let fetch = async {
             let document = self.within(source, deadline, source.adapter.read(&read, deadline)).await?;
-            self.translated(source, std::slice::from_ref(&document)).await
+            self.translated(sources, source, std::slice::from_ref(&document)).await
         };
         // Whose it is is not known before it is there, so that no event could end what is kept of it.
         self.cache.answer(key, person.is_some(), source.stale_if_error, fetch.boxed()).await
@@ -264,8 +265,8 @@ impl Federation {
         counter.with_label_values(&[provider, code]).inc();
     }
 
-    fn key(&self, sources: &Sources, source: &Source, question: Question, person: Option<PersonId>) -> Key {
-        let generation = self.generation(source, person).map_or(0, |(_, generation)| generation);
+    fn key(&self, sources: &Asked, source: &Source, question: Question, person: Option<PersonId>) -> Key {
+        let generation = Self::generation(sources, source, person).map_or(0, |(_, generation)| generation);
         Key { provider: Arc::clone(&source.name), question, person, version: sources.version, generation }
     }
 
@@ -284,28 +285,24 @@ impl Federation {
         if let Some(answer) = error.answer() {
             self.keep_as_evidence(source, std::slice::from_ref(answer)).await;
         }
-        // What one provider's adapter cannot do for lack of rights or by a fault is for the caller that it failed.
-        let fault = match error.fault() {
-            fault @ (Fault::NotFound
-            | Fault::Deleted
-            | Fault::ProviderDown
-            | Fault::ProviderSlow
-            | Fault::ProviderAnswerUnusable) => fault,
-            _ => Fault::ProviderAnswerUnusable,
-        };
-        Err(Failure { fault, text: said(&error), retry_after: error.retry_after() })
+        Err(Failure { fault: fault_of(&error), text: said(&error), retry_after: error.retry_after() })
     }
 
-    async fn translated(&self, source: &Source, documents: &[NativeDocument]) -> Result<Fetched, Failure> {
+    async fn translated(
+        &self,
+        sources: &Asked,
+        source: &Source,
+        documents: &[NativeDocument],
+    ) -> Result<Fetched, Failure> {
         let now = self.clock.now();
         let (mut translated, mut complete) = (Translated::default(), true);
-        match self.translation.translate(&source.name, documents).await {
+        match sources.translation.translate(&source.name, documents).await {
             Ok(all) => translated = all,
             // One document that cannot be used does not take the others with it.
             Err(_) if documents.len() > 1 => {
                 for document in documents {
                     let one = std::slice::from_ref(document);
-                    match self.translation.translate(&source.name, one).await {
+                    match sources.translation.translate(&source.name, one).await {
                         Ok(good) => {
                             translated.resources.extend(good.resources);
                             translated.warnings.extend(good.warnings);
@@ -329,6 +326,7 @@ impl Federation {
             warnings: translated.warnings,
             not_searched: Vec::new(),
             complete,
+            passing: false,
             as_of: documents.iter().map(|document| document.fetched_at).min().unwrap_or(now),
             instant: self.clock.instant(),
         })
@@ -350,7 +348,7 @@ impl Federation {
     /// by the Patients of the same answer, by what is kept here, else by the Patient that the provider is asked for.
     async fn only_about(
         &self,
-        sources: &Sources,
+        sources: &Asked,
         source: &Source,
         patient: &Patient,
         fetched: &mut Fetched,
@@ -422,7 +420,7 @@ impl Federation {
     /// is. One that the provider does not give is nobody's.
     async fn is_theirs(
         &self,
-        sources: &Sources,
+        sources: &Asked,
         source: &Source,
         patient: &Patient,
         key: &ResourceKey,
@@ -491,6 +489,18 @@ fn how(fresh: &Fresh) -> How {
         Fresh::Live => How::Live,
         Fresh::Kept => How::Kept,
         Fresh::Stale(_) => How::Stale,
+    }
+}
+
+/// What one provider's adapter cannot do for lack of rights or by a fault is for the caller that it failed.
+fn fault_of(error: &AdapterError) -> Fault {
+    match error.fault() {
+        fault @ (Fault::NotFound
+        | Fault::Deleted
+        | Fault::ProviderDown
+        | Fault::ProviderSlow
+        | Fault::ProviderAnswerUnusable) => fault,
+        _ => Fault::ProviderAnswerUnusable,
     }
 }
 

@@ -59,15 +59,29 @@ impl Default for Config {
     }
 }
 
+/// Who is asked, how, and by what the answers are translated: one configuration, with which a question ends that began
+/// with it.
+pub(crate) struct Asked {
+    sources: Sources,
+    translation: Arc<dyn Translation>,
+    config: Config,
+}
+
+impl std::ops::Deref for Asked {
+    type Target = Sources;
+
+    fn deref(&self) -> &Sources {
+        &self.sources
+    }
+}
+
 /// The providers, the store and the cache as one.
 pub struct Federation {
-    sources: ArcSwap<Sources>,
+    asked: ArcSwap<Asked>,
     pub(crate) store: Store,
-    translation: Arc<dyn Translation>,
     cache: Cache,
     whereabouts: Whereabouts,
     counter: Option<IntCounterVec>,
-    config: Config,
     pub(crate) clock: Clock,
 }
 
@@ -87,7 +101,7 @@ pub(crate) struct Found {
 /// What a part that was found rests on: while it holds, looking for it again would give the same.
 pub(crate) struct Basis {
     stamp: Stamp,
-    sources: Arc<Sources>,
+    sources: Arc<Asked>,
     live: Option<Asking>,
 }
 
@@ -113,13 +127,11 @@ impl Federation {
         clock: Clock,
     ) -> Self {
         Self {
-            sources: ArcSwap::from_pointee(sources),
+            asked: ArcSwap::from_pointee(Asked { sources, translation, config }),
             store,
-            translation,
             cache: Cache::new(cache, clock.clone()),
             whereabouts: Whereabouts::new(),
             counter: None,
-            config,
             clock,
         }
     }
@@ -134,9 +146,16 @@ impl Federation {
         Ok(self)
     }
 
-    /// Uses these providers from now on.
-    pub fn replace(&self, sources: Sources) {
-        self.sources.store(Arc::new(sources));
+    /// Asks these providers from now on, and has their answers translated so. What was answered before is not given again
+    /// when the version of the sources is another one.
+    pub fn replace(&self, sources: Sources, translation: Arc<dyn Translation>, config: Config) {
+        self.asked.store(Arc::new(Asked { sources, translation, config }));
+    }
+
+    /// The version of the configuration by which providers are asked.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.asked.load().version
     }
 
     /// Bytes of memory for answers.
@@ -148,7 +167,7 @@ impl Federation {
     pub(crate) fn deadline(&self, request: Instant) -> Instant {
         let now = self.clock.instant();
         let allowed = request.since(now).saturating_mul(9) / 10;
-        now.after(allowed.min(self.config.deadline))
+        now.after(allowed.min(self.asked.load().config.deadline))
     }
 
     /// The Provenances of what is kept of persons.
@@ -156,21 +175,21 @@ impl Federation {
     /// # Errors
     /// When the store cannot be read.
     pub(crate) async fn traces(&self, members: Vec<Member>, mode: Mode) -> Result<Vec<Part>, StoreError> {
-        let sources = self.sources.load_full();
+        let sources = self.asked.load_full();
         let parts = self.store.read(move |view| of_members(view, &sources, &members)).await?;
         Ok(self.visible(parts, mode))
     }
 
     /// Says of everyone who could be asked for a type that they were not, and why.
     pub(crate) fn not_asked(&self, resource_type: &str, why: &'static str) -> Vec<Report> {
-        let sources = self.sources.load();
+        let sources = self.asked.load();
         let able = sources.live().filter(|source| source.adapter.capabilities().of(resource_type).search);
         able.map(|source| Report { provider: Arc::clone(&source.name), state: State::NotAsked(why) }).collect()
     }
 
     /// Whether a version that is kept here is of the caller's mode.
     pub(crate) fn is_of_mode(&self, provider: Option<&str>, content: &[u8], mode: Mode) -> bool {
-        let sources = self.sources.load();
+        let sources = self.asked.load();
         let source = provider.and_then(|name| sources.find(name));
         let labelled = || memchr::memmem::find(content, b"\"HTEST\"").is_some();
         source.is_none_or(|source| same_mode(source.mode, mode)) && (mode == Mode::Test || !labelled())
@@ -178,7 +197,7 @@ impl Federation {
 
     /// Those of these parts that are of the caller's mode.
     pub(crate) fn visible(&self, mut parts: Vec<Part>, mode: Mode) -> Vec<Part> {
-        let sources = self.sources.load();
+        let sources = self.asked.load();
         parts.retain(|part| may_see(&sources, part, mode));
         parts
     }
@@ -196,7 +215,7 @@ impl Federation {
         mode: Mode,
         deadline: Instant,
     ) -> Result<Gathered, StoreError> {
-        let sources = self.sources.load_full();
+        let sources = self.asked.load_full();
         let (mut asked, mut reports) = (Vec::new(), Vec::new());
         for source in sources.live() {
             let wanted: Vec<String> = types
@@ -212,7 +231,7 @@ impl Federation {
                 Some("it is of another mode (test or production) than the caller")
             } else if patient.identifiers.is_empty() {
                 Some("no identifier of the patient is known that it could be asked by")
-            } else if self.config.ask == Ask::Known && !patient.holders.contains(name.as_ref()) {
+            } else if sources.config.ask == Ask::Known && !patient.holders.contains(name.as_ref()) {
                 Some("it is not known to have the patient")
             } else {
                 None
@@ -264,7 +283,7 @@ impl Federation {
         mode: Mode,
         deadline: Instant,
     ) -> Result<Option<Found>, Failure> {
-        let (sources, stamp) = (self.sources.load_full(), self.store.stamp(key));
+        let (sources, stamp) = (self.asked.load_full(), self.store.stamp(key));
         let (wanted, remembered) = (key.clone(), self.whereabouts.place(key).await);
         let known = Arc::clone(&sources);
         let kept = self.store.read(move |view| {
@@ -292,9 +311,9 @@ impl Federation {
     /// Whether what was found on this basis would be found again now. Counts it as an answer that was kept if so.
     pub(crate) fn holds(&self, basis: &Basis) -> bool {
         let holds = self.store.holds(&basis.stamp)
-            && Arc::ptr_eq(&self.sources.load(), &basis.sources)
+            && Arc::ptr_eq(&self.asked.load(), &basis.sources)
             && basis.live.as_ref().is_none_or(|asking| {
-                self.translation.generation(&asking.provider, asking.person) == asking.generation
+                basis.sources.translation.generation(&asking.provider, asking.person) == asking.generation
                     && self.cache.is_young(asking.instant)
             });
         if holds && let Some(counter) = basis.live.as_ref().and_then(|asking| asking.counter.as_ref()) {

@@ -19,7 +19,7 @@ use silta_engine::native::{Charset, Format as Native, Limits, Tree};
 
 use super::document;
 use crate::clock::Clock;
-use crate::exchange::Exchange;
+use crate::exchange::{Current, Exchange};
 use crate::gateway::bridge::RULES;
 use crate::gateway::outcome::{Issue, Refusal};
 use crate::gateway::request::{Format, Interaction, Payload, Request};
@@ -51,6 +51,7 @@ pub struct Converter {
     maps: Arc<Maps>,
     clock: Clock,
     secret: Vec<u8>,
+    current: Option<Current>,
     exchange: Option<Exchange>,
 }
 
@@ -58,13 +59,23 @@ impl Converter {
     /// Over these maps. `secret` is the key under which personal identifiers appear in names.
     #[must_use]
     pub const fn new(maps: Arc<Maps>, clock: Clock, secret: Vec<u8>) -> Self {
-        Self { maps, clock, secret, exchange: None }
+        Self { maps, clock, secret, current: None, exchange: None }
     }
 
-    /// With the settings of an exchange's providers, for documents that are said to be of one.
-    #[must_use]
-    pub fn with_providers(self, exchange: Exchange) -> Self {
-        Self { exchange: Some(exchange), ..self }
+    /// With the maps of an exchange as it is configured when a document comes, and with the settings of its providers for
+    /// documents that are said to be of one.
+    pub fn by(exchange: impl Into<Current>) -> Self {
+        let current = exchange.into();
+        let now = current.now();
+        let parts = now.parts();
+        let converter = Self::new(Arc::clone(&parts.maps), parts.clock.clone(), parts.secret.clone());
+        Self { current: Some(current), ..converter }
+    }
+
+    /// As it is at this moment.
+    fn now(&self) -> Self {
+        let Some(exchange) = self.current.as_ref().map(Current::now) else { return self.clone() };
+        Self { maps: Arc::clone(&exchange.parts().maps), exchange: Some(exchange), ..self.clone() }
     }
 
     /// Answers a request for `$silta-convert`.
@@ -73,7 +84,7 @@ impl Converter {
     /// What is not understood, of an unknown type (415), or refused by a map (422), each place named.
     pub async fn convert(&self, request: &Request) -> Result<Response, Refusal> {
         let asked = asked(request)?;
-        let converter = self.clone();
+        let converter = self.now();
         let work = tokio::task::spawn_blocking(move || converted(&converter, asked));
         let json = work.await.map_err(|_| Refusal::new(Fault::Internal, "the conversion did not end"))??;
         Ok(Response::new(StatusCode::OK, json))

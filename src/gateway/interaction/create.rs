@@ -9,12 +9,16 @@ use super::{Exchanged, document, read};
 use crate::access::interaction::ResourceType;
 use crate::gateway::federation::store_failed;
 use crate::gateway::outcome::Refusal;
+use crate::gateway::preconditions;
 use crate::gateway::request::Request;
 use crate::gateway::respond::Response;
 use crate::store::{IdentifierQuery, ResourceKey};
 
 /// Hands a new resource to the workflow; a conditional one only where nothing bears its identifier.
 pub(super) async fn create(exchanged: &Exchanged, request: &Request, kind: ResourceType) -> Result<Response, Refusal> {
+    if !request.conditions.if_match.is_empty() {
+        return Err(preconditions::stale("If-Match names a version of what is yet to be made"));
+    }
     let document = document::sent(request, kind)?;
     let none_exist = match &request.conditions.if_none_exist {
         Some(parameters) => Some(condition(request, kind, parameters)?),

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use futures_util::future::try_join_all;
-use reqwest::Method;
+use futures_util::future::join_all;
 use reqwest::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+use reqwest::{Method, Url};
 
 use super::bundle::{Bundle, Head};
 use super::doubt::{Doubts, says_the_same};
@@ -70,50 +70,103 @@ impl Fhir {
         Ok(self.resource(&reply, reply.body.clone().into(), &head, None))
     }
 
-    /// All pages of one type's search.
+    /// All pages of one type's search. Where a later page fails, what those before it gave stands.
     async fn pages(
         &self,
         resource_type: &str,
         of: &Type,
         patient: &str,
         search: &Search,
-    ) -> Result<Found, AdapterError> {
+        deadline: Instant,
+    ) -> Result<Answer, AdapterError> {
         let mut form = vec![(parameter(resource_type, of, self.config.patient_by), patient.to_owned())];
         form.extend(search.since.map(|since| ("_lastUpdated", format!("ge{since}"))));
         form.push(("_count", self.config.count.to_string()));
         form.extend(of.include.iter().map(|include| ("_include", include.clone())));
         form.extend(of.revinclude.iter().map(|include| ("_revinclude", include.clone())));
+        self.asked(resource_type, form, deadline).await
+    }
+
+    /// All pages of a search by these parameters.
+    async fn asked(
+        &self,
+        resource_type: &str,
+        form: Vec<(&str, String)>,
+        deadline: Instant,
+    ) -> Result<Answer, AdapterError> {
         let body: Vec<String> =
             form.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
         // A server that passes over a parameter it does not know would answer with everyone's resources.
         let request = Request::new(Method::POST, self.web.under(&format!("{resource_type}/_search"))?, MEDIA_TYPE)
             .body(body.join("&").into(), FORM)
             .header(PREFER, "handling=strict")?;
-        let mut found = Found { documents: Vec::new(), unusable: Vec::new(), complete: true };
-        let mut request = Some(request);
+        let mut found = Answer::nothing();
+        let mut link = self.page(request, &mut found).await?;
         let mut seen = BTreeSet::new();
-        for _ in 0..self.config.pages {
-            let Some(next) = request.take() else { return Ok(found) };
-            let reply = json(self.web.send(next).await?.success()?)?;
-            let bundle: Bundle<'_> = serde_json::from_str(reply.text()?)
-                .map_err(|error| reply.unusable(format!("expected a Bundle as JSON ({})", place(&error)), false))?;
-            if bundle.resource_type != "Bundle" {
-                return Err(reply.unusable("expected a Bundle", false));
+        let mut pages = 1;
+        while let Some((url, reply)) = link.take() {
+            if pages == self.config.pages {
+                found.complete = false;
+                break;
             }
-            self.entries(&reply, &bundle, &mut found)?;
-            if let Some(link) = bundle.next() {
-                let url = self.web.link(link).map_err(|what| reply.unusable(what, false))?;
-                if !seen.insert(url.clone()) {
-                    return Err(reply.unusable("the links of the pages run in a circle", false));
+            pages += 1;
+            let next = match seen.insert(url.clone()) {
+                true => self.next_page(url, &mut found, deadline).await,
+                false => Err(reply.unusable("the links of the pages run in a circle", false)),
+            };
+            match next {
+                Ok(next) => link = next,
+                Err(error) if found.documents.is_empty() => return Err(error),
+                Err(error) => {
+                    found.unusable.push(error);
+                    found.complete = false;
                 }
-                request = Some(Request::new(Method::GET, url, MEDIA_TYPE));
             }
         }
-        found.complete = request.is_none();
         Ok(found)
     }
 
-    fn entries(&self, reply: &Reply, bundle: &Bundle<'_>, found: &mut Found) -> Result<(), AdapterError> {
+    /// A page after the first: tried a second time, and given up early enough for the pages before it to be handed on.
+    async fn next_page(
+        &self,
+        url: Url,
+        found: &mut Answer,
+        deadline: Instant,
+    ) -> Result<Option<(Url, Reply)>, AdapterError> {
+        let deadline = self.web.before(deadline);
+        let request = || Request::new(Method::GET, url.clone(), MEDIA_TYPE);
+        match self.web.by(deadline, self.page(request(), found)).await {
+            Err(error) if error.passing() => self.web.by(deadline, self.page(request(), found)).await,
+            done => done,
+        }
+    }
+
+    /// One page, with the address of the next.
+    async fn page(&self, request: Request, found: &mut Answer) -> Result<Option<(Url, Reply)>, AdapterError> {
+        let reply = json(self.web.send(request).await?.success()?)?;
+        let bundle: Bundle<'_> = serde_json::from_str(reply.text()?)
+            .map_err(|error| reply.unusable(format!("expected a Bundle as JSON ({})", place(&error)), false))?;
+        if bundle.resource_type != "Bundle" {
+            return Err(reply.unusable("expected a Bundle", false));
+        }
+        self.entries(&reply, &bundle, found)?;
+        let url = match bundle.next() {
+            Some(link) => self.web.link(link).map(Some).map_err(|what| reply.unusable(what, false)),
+            None => Ok(None),
+        };
+        match url {
+            Ok(url) => Ok(url.map(|url| (url, reply))),
+            // What this page gave stands.
+            Err(error) if !found.documents.is_empty() => {
+                found.unusable.push(error);
+                found.complete = false;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn entries(&self, reply: &Reply, bundle: &Bundle<'_>, found: &mut Answer) -> Result<(), AdapterError> {
         for entry in &bundle.entry {
             let Some(resource) = entry.resource else { continue };
             let head = Head::of(resource.get())
@@ -258,13 +311,13 @@ impl Fhir {
     }
 
     /// The Patients that the server has for the identifiers, whenever they changed.
-    async fn patients(&self, identifiers: &str, search: &Search) -> Result<Found, AdapterError> {
+    async fn patients(&self, identifiers: &str, search: &Search, deadline: Instant) -> Result<Answer, AdapterError> {
         let plain = Type::default();
         let of = self.config.types.get(PATIENT).unwrap_or(&plain);
-        self.pages(PATIENT, of, identifiers, &Search { since: None, ..search.clone() }).await
+        self.pages(PATIENT, of, identifiers, &Search { since: None, ..search.clone() }, deadline).await
     }
 
-    async fn find(&self, search: &Search) -> Result<Answer, AdapterError> {
+    async fn find(&self, search: &Search, deadline: Instant) -> Result<Answer, AdapterError> {
         let (asked, not_searched): (Vec<&String>, Vec<&String>) =
             search.types.iter().partition(|name| self.capabilities.of(name).search);
         if asked.is_empty() {
@@ -275,42 +328,39 @@ impl Fhir {
         let known = search.patient.iter().filter(|one| wanted.is_empty() || wanted.contains(&one.system));
         let patient: Vec<String> = known.map(token).collect();
         if patient.is_empty() {
-            let not_searched = search.types.clone();
-            return Ok(Answer { documents: Vec::new(), unusable: Vec::new(), not_searched, complete: true });
+            return Ok(Answer { not_searched: search.types.clone(), ..Answer::nothing() });
         }
         let identifiers = patient.join(",");
         let by_id = self.config.patient_by == PatientBy::Id;
-        let patients = if by_id { Some(self.patients(&identifiers, search).await?) } else { None };
+        let patients = if by_id { Some(self.patients(&identifiers, search, deadline).await?) } else { None };
         let ids: Option<Vec<String>> =
             patients.as_ref().map(|found| found.documents.iter().filter_map(reference).collect());
         let patient = ids.map_or(identifiers, |ids| ids.join(","));
         // Without a Patient there is nothing about the patient; Patients that were looked up are not searched again.
-        let left = asked.iter().filter(|name| !patient.is_empty() && (!by_id || **name != PATIENT));
-        let searches = left.filter_map(|name| {
+        let left: Vec<&&String> =
+            asked.iter().filter(|name| !patient.is_empty() && (!by_id || **name != PATIENT)).collect();
+        // One that is late must not take the others with it.
+        let early = (left.len() > 1).then(|| self.web.before(deadline));
+        let patient = patient.as_str();
+        let searches = left.into_iter().filter_map(|name| {
             let of = self.config.types.get(*name)?;
-            Some(Box::pin(self.pages(name, of, &patient, search)))
+            let searching = self.pages(name, of, patient, search, early.unwrap_or(deadline));
+            Some(Box::pin(async move {
+                match early {
+                    Some(early) => self.web.by(early, searching).await,
+                    None => searching.await,
+                }
+            }))
         });
         let asked_too = patients.filter(|_| asked.iter().any(|name| *name == PATIENT));
-        let mut found = try_join_all(searches).await?;
-        found.extend(asked_too);
-        let mut answer = Answer { documents: Vec::new(), unusable: Vec::new(), not_searched, complete: true };
+        let mut answer = Answer::joined(join_all(searches).await.into_iter().chain(asked_too.map(Ok)))?;
         let mut seen = BTreeSet::new();
-        for found in found {
-            answer.complete &= found.complete;
-            answer.unusable.extend(found.unusable);
-            // What two searches include is the same resource.
-            answer.documents.extend(found.documents.into_iter().filter(|document| {
-                document.native_id.is_none() || seen.insert((document.kind.clone(), document.native_id.clone()))
-            }));
-        }
-        Ok(answer)
+        // What two searches include is the same resource.
+        answer.documents.retain(|document| {
+            document.native_id.is_none() || seen.insert((document.kind.clone(), document.native_id.clone()))
+        });
+        Ok(Answer { not_searched, ..answer })
     }
-}
-
-struct Found {
-    documents: Vec<NativeDocument>,
-    unusable: Vec<AdapterError>,
-    complete: bool,
 }
 
 fn json(reply: Reply) -> Result<Reply, AdapterError> {
@@ -394,7 +444,30 @@ impl Adapter for Fhir {
     }
 
     fn search<'a>(&'a self, search: &'a Search, deadline: Instant) -> BoxFuture<'a, Result<Answer, AdapterError>> {
-        Box::pin(self.web.by(deadline, self.find(search)))
+        Box::pin(self.web.by(deadline, self.find(search, deadline)))
+    }
+
+    fn identified<'a>(
+        &'a self,
+        resource_type: &'a str,
+        identifier: &'a Identifier,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Vec<NativeDocument>, AdapterError>> {
+        Box::pin(async move {
+            if !self.capabilities.of(resource_type).search {
+                return Err(AdapterError::NotSupported { what: format!("search of {resource_type}") });
+            }
+            let form = vec![("identifier", token(identifier)), ("_count", self.config.count.to_string())];
+            let answer = self.web.by(deadline, self.asked(resource_type, form, deadline)).await?;
+            // Half an answer would let something be made that is there.
+            match answer.unusable.into_iter().next() {
+                Some(error) => Err(error),
+                None => {
+                    let is_it = |one: &NativeDocument| one.kind.as_deref() == Some(resource_type);
+                    Ok(answer.documents.into_iter().filter(is_it).collect())
+                }
+            }
+        })
     }
 
     fn submit<'a>(&'a self, delivery: &'a Delivery, deadline: Instant) -> BoxFuture<'a, Result<Receipt, AdapterError>> {

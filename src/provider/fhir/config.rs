@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::provider::tls;
+use crate::provider::wait::Wait;
 use crate::provider::web::Credentials;
 
 /// A FHIR R4 server.
@@ -38,6 +39,9 @@ pub struct Config {
     /// The largest answer, in bytes.
     #[serde(default = "limit")]
     pub answer_limit: usize,
+    /// How often the Tasks that it was given and that are open are read again, so that what it does to them is known here.
+    /// None: it posts its changes itself.
+    pub poll: Option<Wait>,
     /// Create with `If-None-Exist: identifier=…`. Only where the server honours it may a create be repeated after an
     /// unknown outcome.
     #[serde(default)]

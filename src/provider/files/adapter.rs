@@ -1,6 +1,6 @@
 //! The adapter: each delivery a file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Config;
@@ -16,6 +16,7 @@ use crate::provider::{
 pub struct Files {
     capabilities: Capabilities,
     pattern: Pattern,
+    folder: PathBuf,
     ledger: Arc<Mutex<Ledger>>,
     clock: Clock,
 }
@@ -36,10 +37,14 @@ impl Files {
             }
         }
         let folder = base.join(&config.folder);
+        let key = if config.ledger.is_some() { "ledger" } else { "folder" };
         let path = config.ledger.map_or_else(|| folder.join(".silta-sequence.json"), |path| base.join(path));
-        let ledger = Ledger::open(folder, path).map_err(|error| SetupError::new("folder", error.to_string()))?;
+        if !folder.is_dir() {
+            return Err(SetupError::new("folder", "there is no such folder"));
+        }
+        let ledger = Ledger::open(&path).map_err(|error| SetupError::new(key, error.to_string()))?;
         let capabilities = Capabilities { liveness: Liveness::PushOnly, types: config.types };
-        Ok(Self { capabilities, pattern, ledger: Arc::new(Mutex::new(ledger)), clock })
+        Ok(Self { capabilities, pattern, folder, ledger, clock })
     }
 
     async fn drop_file(&self, delivery: &Delivery) -> Result<Receipt, AdapterError> {
@@ -52,13 +57,14 @@ impl Files {
             return Err(AdapterError::NotSupported { what: format!("this action on {}", delivery.resource_type) });
         }
         let (ledger, pattern, now) = (Arc::clone(&self.ledger), self.pattern.clone(), self.clock.now());
+        let folder = self.folder.clone();
         let delivery = delivery.clone();
         // The disk blocks. Once begun it is not cancelled: what is dropped with the future is only the waiting.
         let written = tokio::task::spawn_blocking(move || {
             let kind = delivery.kind.as_deref().unwrap_or(&delivery.resource_type);
             let name = |sequence| pattern.name(&Parts { sequence, now, resource_type: &delivery.resource_type, kind });
             let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
-            ledger.drop_file(&delivery.message_id, &delivery.bytes, name)
+            ledger.drop_file(&folder, &delivery.message_id, &delivery.bytes, name)
         });
         written
             .await

@@ -11,8 +11,8 @@ use super::{Breaker, Config, State, Ticket};
 use crate::clock::{Clock, Instant};
 use crate::provider::metrics::{Handles, Operation};
 use crate::provider::{
-    Adapter, AdapterError, Answer, BoxFuture, Capabilities, Delivery, Mode, NativeDocument, Outcome, Random, Read,
-    Receipt, Search, SetupError,
+    Adapter, AdapterError, Answer, BoxFuture, Capabilities, Delivery, Identifier, Mode, NativeDocument, Outcome,
+    Random, Read, Receipt, Search, SetupError,
 };
 
 /// An adapter behind its guards.
@@ -260,6 +260,17 @@ impl Adapter for Guarded {
         Box::pin(
             self.request(Operation::Search, "", deadline, true, move |deadline| self.inner.search(search, deadline)),
         )
+    }
+
+    fn identified<'a>(
+        &'a self,
+        resource_type: &'a str,
+        identifier: &'a Identifier,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Vec<NativeDocument>, AdapterError>> {
+        Box::pin(self.request(Operation::Search, resource_type, deadline, true, move |deadline| {
+            self.inner.identified(resource_type, identifier, deadline)
+        }))
     }
 
     fn submit<'a>(&'a self, delivery: &'a Delivery, deadline: Instant) -> BoxFuture<'a, Result<Receipt, AdapterError>> {

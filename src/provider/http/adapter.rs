@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use futures_util::future::try_join_all;
-use reqwest::Method;
+use futures_util::future::join_all;
 use reqwest::header::HeaderName;
+use reqwest::{Method, Url};
 
 use super::config::{Create, Get, List, SchemaRef, Update};
 use super::extract::{Pointer, items};
@@ -137,37 +137,90 @@ impl Http {
         }
     }
 
-    async fn list(&self, kind: &Kind, list: &Listing, values: Values<'_>) -> Result<Answer, AdapterError> {
-        let mut answer = Answer { documents: vec![], unusable: vec![], not_searched: vec![], complete: true };
-        let mut next = Some(self.first_page(list, &values)?);
+    /// All pages of one kind's list. Where a later page fails, what those before it gave stands.
+    async fn list(
+        &self,
+        kind: &Kind,
+        list: &Listing,
+        values: Values<'_>,
+        deadline: Instant,
+    ) -> Result<Answer, AdapterError> {
+        let mut answer = Answer::nothing();
+        let mut next = self.page(kind, list, self.first_page(list, &values)?, &mut answer).await?;
         let mut seen = BTreeSet::new();
-        for _ in 0..self.pages {
-            let Some(request) = next.take() else { return Ok(answer) };
-            let reply = self.web.send(request).await?;
-            if list.empty.contains(&reply.status.as_u16()) {
-                return Ok(answer);
+        let mut pages = 1;
+        while let Some((url, reply)) = next.take() {
+            if pages == self.pages {
+                answer.complete = false;
+                break;
             }
-            let reply = reply.success()?;
-            let array = part(&reply, &list.items)?;
-            let at = list.items.path();
-            let documents = items(array).map_err(|_| reply.unusable(format!("expected an array at {at}"), false))?;
-            for (index, document) in documents.iter().enumerate() {
-                match kind.document(&reply, document.get(), &format!("{at}[{index}]"), Single::No) {
-                    Ok(document) => answer.documents.push(document),
-                    Err(error) => answer.unusable.push(error),
+            pages += 1;
+            let page = match seen.insert(url.clone()) {
+                true => self.next_page(kind, list, (url, values), &mut answer, deadline).await,
+                false => Err(reply.unusable("the links of the pages run in a circle", false)),
+            };
+            match page {
+                Ok(link) => next = link,
+                Err(error) if answer.documents.is_empty() => return Err(error),
+                Err(error) => {
+                    answer.unusable.push(error);
+                    answer.complete = false;
                 }
-            }
-            if let Some(link) = list.next.as_ref().and_then(|next| next.scalar(std::str::from_utf8(&reply.body).ok()?))
-            {
-                let url = self.web.link(&link).map_err(|what| reply.unusable(what, false))?;
-                if !seen.insert(url.clone()) {
-                    return Err(reply.unusable("the links of the pages run in a circle", false));
-                }
-                next = Some(with_headers(Request::new(Method::GET, url, MEDIA_TYPE), &self.headers, &values)?);
             }
         }
-        answer.complete = next.is_none();
         Ok(answer)
+    }
+
+    /// A page after the first: tried a second time, and given up early enough for the pages before it to be handed on.
+    async fn next_page(
+        &self,
+        kind: &Kind,
+        list: &Listing,
+        (url, values): (Url, Values<'_>),
+        answer: &mut Answer,
+        deadline: Instant,
+    ) -> Result<Option<(Url, Reply)>, AdapterError> {
+        let deadline = self.web.before(deadline);
+        let request = || with_headers(Request::new(Method::GET, url.clone(), MEDIA_TYPE), &self.headers, &values);
+        match self.web.by(deadline, self.page(kind, list, request()?, answer)).await {
+            Err(error) if error.passing() => self.web.by(deadline, self.page(kind, list, request()?, answer)).await,
+            done => done,
+        }
+    }
+
+    /// One page, with the address of the next.
+    async fn page(
+        &self,
+        kind: &Kind,
+        list: &Listing,
+        request: Request,
+        answer: &mut Answer,
+    ) -> Result<Option<(Url, Reply)>, AdapterError> {
+        let reply = self.web.send(request).await?;
+        if list.empty.contains(&reply.status.as_u16()) {
+            return Ok(None);
+        }
+        let reply = reply.success()?;
+        let array = part(&reply, &list.items)?;
+        let at = list.items.path();
+        let documents = items(array).map_err(|_| reply.unusable(format!("expected an array at {at}"), false))?;
+        for (index, document) in documents.iter().enumerate() {
+            match kind.document(&reply, document.get(), &format!("{at}[{index}]"), Single::No) {
+                Ok(document) => answer.documents.push(document),
+                Err(error) => answer.unusable.push(error),
+            }
+        }
+        let link = list.next.as_ref().and_then(|next| next.scalar(std::str::from_utf8(&reply.body).ok()?));
+        match link.map(|link| self.web.link(&link)).transpose() {
+            Ok(url) => Ok(url.map(|url| (url, reply))),
+            // What this page gave stands.
+            Err(what) if !answer.documents.is_empty() => {
+                answer.unusable.push(reply.unusable(what, false));
+                answer.complete = false;
+                Ok(None)
+            }
+            Err(what) => Err(reply.unusable(what, false)),
+        }
     }
 
     fn first_page(&self, list: &Listing, values: &Values<'_>) -> Result<Request, AdapterError> {
@@ -186,7 +239,7 @@ impl Http {
         })
     }
 
-    async fn find(&self, search: &Search) -> Result<Answer, AdapterError> {
+    async fn find(&self, search: &Search, deadline: Instant) -> Result<Answer, AdapterError> {
         let (asked, not_searched): (Vec<&String>, Vec<&String>) =
             search.types.iter().partition(|name| self.capabilities.of(name).search);
         if asked.is_empty() {
@@ -195,20 +248,25 @@ impl Http {
         let known = |system: &String| search.patient.iter().find(|one| one.system == *system);
         let Some(patient) = self.patient_identifiers.iter().find_map(known) else {
             let not_searched = search.types.clone();
-            return Ok(Answer { documents: vec![], unusable: vec![], not_searched, complete: true });
+            return Ok(Answer { not_searched, ..Answer::nothing() });
         };
         let since = search.since.map(|since| since.to_string());
         let values = Values { identifier: Some(&patient.value), since: since.as_deref(), ..Values::default() };
         let lists = self.kinds.iter().filter(|kind| kind.types.iter().any(|name| asked.contains(&name)));
-        let lists = lists.filter_map(|kind| Some(Box::pin(self.list(kind, kind.list.as_ref()?, values))));
-        let mut answer = Answer { documents: vec![], unusable: vec![], not_searched: vec![], complete: true };
-        for part in try_join_all(lists).await? {
-            answer.documents.extend(part.documents);
-            answer.unusable.extend(part.unusable);
-            answer.complete &= part.complete;
-        }
-        answer.not_searched = not_searched.into_iter().cloned().collect();
-        Ok(answer)
+        let lists: Vec<_> = lists.filter_map(|kind| Some((kind, kind.list.as_ref()?))).collect();
+        // One that is late must not take the others with it.
+        let early = (lists.len() > 1).then(|| self.web.before(deadline));
+        let lists = lists.into_iter().map(|(kind, list)| {
+            let listing = self.list(kind, list, values, early.unwrap_or(deadline));
+            Box::pin(async move {
+                match early {
+                    Some(early) => self.web.by(early, listing).await,
+                    None => listing.await,
+                }
+            })
+        });
+        let answer = Answer::joined(join_all(lists).await)?;
+        Ok(Answer { not_searched: not_searched.into_iter().cloned().collect(), ..answer })
     }
 
     async fn read_any(&self, read: &Read) -> Result<NativeDocument, AdapterError> {
@@ -494,7 +552,7 @@ impl Adapter for Http {
     }
 
     fn search<'a>(&'a self, search: &'a Search, deadline: Instant) -> BoxFuture<'a, Result<Answer, AdapterError>> {
-        Box::pin(self.web.by(deadline, self.find(search)))
+        Box::pin(self.web.by(deadline, self.find(search, deadline)))
     }
 
     fn submit<'a>(&'a self, delivery: &'a Delivery, deadline: Instant) -> BoxFuture<'a, Result<Receipt, AdapterError>> {

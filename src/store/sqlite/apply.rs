@@ -170,6 +170,7 @@ impl<'a> Applying<'a> {
             (Write::Place(place), _) => self.place(place)?,
             (Write::Message(message), _) => self.message(message)?,
             (Write::Mark(mark), _) => self.mark(mark)?,
+            (Write::Hasten { provider, due }, _) => self.hasten(provider, *due)?,
             (Write::Notice(notice), _) => self.notice(notice)?,
             (Write::CloseNotice(end), _) => self.close_notice(end)?,
             (Write::Audit(audit), _) => self.audit(audit)?,

@@ -1,5 +1,6 @@
 //! The outbox: lanes by provider and person, in each of which one message goes after the other.
 
+use jiff::Timestamp;
 use rusqlite::OptionalExtension;
 
 use super::apply::Applying;
@@ -95,6 +96,22 @@ impl Applying<'_> {
         }
         self.outbox_moved = true;
         self.find_head(row.person, &row.provider)
+    }
+
+    /// Has what waits for a provider tried again at a time, where that is earlier.
+    pub(super) fn hasten(&mut self, provider: &str, due: Timestamp) -> Result<(), StoreError> {
+        let due = due.as_microsecond();
+        self.connection
+            .prepare_cached(
+                "UPDATE outbox SET due = ?2 WHERE state = 0 AND due > ?2
+                 AND id IN (SELECT head FROM lane WHERE provider = ?1 AND busy = 0)",
+            )?
+            .execute((provider, due))?;
+        self.connection
+            .prepare_cached("UPDATE lane SET due = ?2 WHERE provider = ?1 AND busy = 0 AND due > ?2")?
+            .execute((provider, due))?;
+        self.outbox_moved = true;
+        Ok(())
     }
 
     fn settle(&self, id: i64, state: i64, due: Option<i64>, reason: &str) -> Result<(), StoreError> {

@@ -170,6 +170,49 @@ async fn a_success_carries_versions_and_security_headers() {
 }
 
 #[tokio::test]
+async fn conditions_of_a_retrieval_are_judged_in_the_order_of_http() {
+    let site = Plan::usual().start().await;
+    let changed = "Sun, 01 Feb 2026 10:00:00 GMT";
+    let before = "Sun, 01 Feb 2026 09:59:59 GMT";
+    let cases: [(&[(&str, &str)], u16); 19] = [
+        (&[("if-match", "W/\"3\"")], 200),
+        (&[("if-match", "\"3\"")], 200),
+        (&[("if-match", "W/\"2\", W/\"3\"")], 200),
+        (&[("if-match", "W/\"2\""), ("if-match", "W/\"3\"")], 200),
+        (&[("if-match", "*")], 200),
+        (&[("if-match", "W/\"2\"")], 412),
+        (&[("if-match", "3")], 400),
+        (&[("if-match", "")], 400),
+        (&[("if-match", "*, W/\"3\"")], 400),
+        (&[("if-unmodified-since", changed)], 200),
+        (&[("if-unmodified-since", before)], 412),
+        (&[("if-unmodified-since", "Sunday, 01-Feb-26 09:59:59 GMT")], 412),
+        (&[("if-unmodified-since", "Sun Feb  1 09:59:59 2026")], 412),
+        (&[("if-unmodified-since", "yesterday")], 200),
+        // A version goes before a date, and whether an answer may be given before whether it need be sent.
+        (&[("if-match", "W/\"3\""), ("if-unmodified-since", before)], 200),
+        (&[("if-match", "W/\"2\""), ("if-none-match", "W/\"3\"")], 412),
+        (&[("if-match", "W/\"3\""), ("if-none-match", "W/\"3\"")], 304),
+        (&[("if-none-match", "nonsense"), ("if-modified-since", changed)], 200),
+        (&[("if-modified-since", "Sun Feb  1 10:00:00 2026")], 304),
+    ];
+    for method in [reqwest::Method::GET, reqwest::Method::HEAD] {
+        for (headers, expected) in cases {
+            let request = site.county().request(method.clone(), site.url("/CarePlan/1"));
+            let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+            let answer = Answer::to(request).await;
+            assert_eq!(answer.status, expected, "{method} {headers:?}");
+            if expected == 412 && method == reqwest::Method::GET {
+                assert!(answer.text.contains("\"conflict\"") && !answer.text.contains("CarePlan"), "{}", answer.text);
+            }
+        }
+    }
+    // What is not there, or not to be had, is told as such.
+    let absent = site.county().get(site.url("/Observation/1")).header("if-match", "W/\"1\"");
+    assert_eq!(Answer::to(absent).await.status, 404);
+}
+
+#[tokio::test]
 async fn a_caller_that_has_the_version_gets_304_without_a_body() {
     let site = Plan::usual().start().await;
     for caller in [site.county(), site.bearing(&crate::support::gateway::county_secret())] {

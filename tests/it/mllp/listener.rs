@@ -328,10 +328,10 @@ async fn new_certificates_serve_new_connections_and_the_old_connection_stays() {
     let reload = site.running.reload();
     let mut bad = tls(&second);
     bad.tls.as_mut().unwrap().key = "missing.key".into();
-    assert_eq!(reload.certificates(&bad, new.folder()).unwrap_err().key, "tls.key");
+    assert_eq!(reload.read(&bad, new.folder()).err().unwrap().key, "tls.key");
     Line::tls_to(address, &old, None).await.unwrap();
 
-    reload.certificates(&tls(&second), new.folder()).unwrap();
+    reload.certificates(reload.read(&tls(&second), new.folder()).unwrap());
     assert!(Line::tls_to(address, &old, None).await.is_err());
     Line::tls_to(address, &new, None).await.unwrap();
     before.send("two").await;

@@ -162,6 +162,62 @@ async fn a_next_page_elsewhere_is_refused_and_pages_end_at_the_limit() {
 }
 
 #[tokio::test]
+async fn what_the_pages_before_a_failure_gave_stands() {
+    let first = |next: &str| bundle(r#"{"resource":{"resourceType":"CarePlan","id":"p1"}}"#, Some(next));
+    for (status, second, expected) in [
+        (500, "", "failed"),
+        (404, "", "not_found"),
+        (200, "{", "answer_unusable"),
+        (200, r#"{"resourceType":"CarePlan"}"#, "answer_unusable"),
+    ] {
+        let body = first("/r4?page=2");
+        let server = Server::plain(move |seen| match seen.target.as_str() {
+            "/r4/CarePlan/_search" => fhir(200, body.clone()),
+            _ => fhir(status, second),
+        })
+        .await;
+        let answer = find(&adapter(&server), &["CarePlan"]).await.unwrap();
+        assert_eq!((answer.documents.len(), answer.complete), (1, false), "{status}");
+        let [error] = answer.unusable.as_slice() else { panic!("{answer:?}") };
+        assert_eq!(error.label(), expected);
+    }
+    let silent = Server::silent().await;
+    let there = format!("http://localhost:{}/r4?page=2", silent.port());
+    let server = Server::plain(move |_| fhir(200, first(&there))).await;
+    let answer = find(&adapter(&server), &["CarePlan"]).await.unwrap();
+    assert_eq!((answer.documents.len(), answer.unusable.len()), (1, 1), "a link elsewhere is not followed");
+    assert!(silent.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_page_that_fails_once_is_asked_for_again() {
+    let failed = AtomicBool::new(false);
+    let server = Server::plain(move |seen| match seen.target.as_str() {
+        "/r4/CarePlan/_search" => {
+            fhir(200, bundle(r#"{"resource":{"resourceType":"CarePlan","id":"p1"}}"#, Some("/r4?page=2")))
+        }
+        _ if !failed.swap(true, Ordering::SeqCst) => fhir(503, ""),
+        _ => fhir(200, bundle(r#"{"resource":{"resourceType":"CarePlan","id":"p2"}}"#, None)),
+    })
+    .await;
+    let answer = find(&adapter(&server), &["CarePlan"]).await.unwrap();
+    assert_eq!((answer.documents.len(), answer.complete, answer.unusable.len()), (2, true, 0));
+}
+
+#[tokio::test]
+async fn a_type_that_cannot_be_had_does_not_take_the_others_with_it() {
+    let server = Server::plain(|seen| match seen.target.as_str() {
+        "/r4/CarePlan/_search" => fhir(200, bundle(r#"{"resource":{"resourceType":"CarePlan","id":"p1"}}"#, None)),
+        _ => fhir(500, ""),
+    })
+    .await;
+    let answer = find(&adapter(&server), &["CarePlan", "Task"]).await.unwrap();
+    assert_eq!((answer.documents.len(), answer.complete, answer.unusable.len()), (1, false, 1));
+    let nothing = Server::plain(|_| fhir(500, "")).await;
+    assert_eq!(find(&adapter(&nothing), &["CarePlan", "Task"]).await.unwrap_err().label(), "failed");
+}
+
+#[tokio::test]
 async fn an_error_that_the_server_reports_beside_its_answer_is_not_lost() {
     let outcome = |severity: &str| {
         bundle(

@@ -280,6 +280,19 @@ async fn a_next_page_on_another_host_is_not_asked_for() {
 }
 
 #[tokio::test]
+async fn what_the_pages_before_a_failure_gave_stands() {
+    for status in [500, 200] {
+        let server = Server::plain(move |seen| match seen.target.contains("page=2") {
+            false => json(200, r#"{"tulos":{"lahetteet":[{"tunnus":"x","tila":"uusi"}]},"seuraava":"/s?page=2"}"#),
+            true => json(status, "{}"),
+        })
+        .await;
+        let answer = list(&adapter(&server)).await.unwrap();
+        assert_eq!((answer.documents.len(), answer.complete, answer.unusable.len()), (1, false, 1), "{status}");
+    }
+}
+
+#[tokio::test]
 async fn pages_end_at_the_limit_and_the_answer_says_that_there_is_more() {
     let server = Server::plain(|seen| {
         json(

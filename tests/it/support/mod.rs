@@ -3,6 +3,7 @@
 pub(crate) mod data;
 pub(crate) mod gateway;
 pub(crate) mod mllp;
+pub(crate) mod program;
 pub(crate) mod scripted;
 pub(crate) mod station;
 pub(crate) mod time;

@@ -236,9 +236,10 @@ impl World {
         *self.plain.generations.lock().unwrap().entry((provider.to_owned(), person)).or_default() += 1;
     }
 
-    /// The providers, under another version of the configuration.
-    pub(crate) fn sources(&self, version: u64) -> Sources {
-        Sources::new(self.sources.clone(), version)
+    /// Another version of the configuration, with the same providers.
+    pub(crate) fn reconfigure(&self, version: u64) {
+        let translation = Arc::clone(&self.plain) as Arc<dyn Translation>;
+        self.federation.replace(Sources::new(self.sources.clone(), version), translation, Config::default());
     }
 
     pub(crate) fn request(&self, interaction: Interaction) -> Request {
