@@ -11,7 +11,7 @@ use crate::fault::Fault;
 
 use super::bind::{self, Bound, NO_TYPE};
 use super::json::{self, Slot, Slots, flag, offset};
-use super::{xml_read, xml_write};
+use super::{emit, xml_read, xml_write};
 
 pub use super::json::Shape;
 pub use super::node::{Children, Node, NodeId};
@@ -222,7 +222,16 @@ impl Document {
             text_of(&text, &slots, slot, place).filter(|_| slot.shape == Shape::String).map(str::to_owned)
         });
         slots.slots = taken;
-        Ok(Self {
+        Ok(Self::of_parts(model, text, slots, bound, xml))
+    }
+
+    /// What was written with what reading it would find.
+    pub(super) fn of_read(model: &Arc<Model>, read: emit::Read) -> Arc<Self> {
+        Arc::new(Self::of_parts(model, read.text, read.slots, read.bound, None))
+    }
+
+    fn of_parts(model: &Arc<Model>, text: String, slots: Slots, bound: Bound, xml: Option<XmlSource>) -> Self {
+        Self {
             model: Arc::clone(model),
             text,
             slots,
@@ -231,7 +240,7 @@ impl Document {
             parents: OnceLock::new(),
             lines: OnceLock::new(),
             index: OnceLock::new(),
-        })
+        }
     }
 
     /// The model it was read along.

@@ -21,7 +21,7 @@ use crate::fault::Fault;
 
 use super::bind::{NO_ELEMENT, NO_TYPE};
 use super::document::{Document, Limits, SyntaxError};
-use super::emit::{self, Order};
+use super::emit;
 use super::json::offset;
 use super::node::Node;
 
@@ -154,13 +154,18 @@ impl Draft {
         self.existing(at, symbol).unwrap_or_else(|| self.push(at, name))
     }
 
+    /// [`Draft::child`] of a name's symbol.
+    pub(crate) fn child_of(&mut self, at: At, symbol: Symbol) -> At {
+        self.existing(at, symbol).unwrap_or_else(|| self.push_of(at, symbol))
+    }
+
     /// The first existing child of this name.
     #[must_use]
     pub fn existing_child(&self, at: At, name: &str) -> Option<At> {
         self.existing(at, self.model.symbol(name))
     }
 
-    fn existing(&self, at: At, symbol: Symbol) -> Option<At> {
+    pub(crate) fn existing(&self, at: At, symbol: Symbol) -> Option<At> {
         self.children(at).find(|child| self.part(*child).is_some_and(|part| part.symbol == symbol))
     }
 
@@ -194,9 +199,20 @@ impl Draft {
         self.push_symbol(at, symbol, name)
     }
 
+    /// [`Draft::push`] of a name's symbol.
+    pub(crate) fn push_of(&mut self, at: At, symbol: Symbol) -> At {
+        self.push_symbol(at, symbol, "")
+    }
+
+    /// The symbol of the name that a place is written by.
+    pub(crate) fn symbol(&self, at: At) -> Symbol {
+        self.part(at).map_or(Symbol::UNKNOWN, |part| part.symbol)
+    }
+
     pub(super) fn push_symbol(&mut self, at: At, symbol: Symbol, name: &str) -> At {
         let found = self.type_of(at).and_then(|of| self.model.child(of, symbol));
         if found.is_none() && self.fault.is_none() {
+            let name = if name.is_empty() { self.model.name(symbol) } else { name };
             self.fault =
                 Some(DraftError::UnknownElement { type_name: self.type_name(at).to_owned(), name: name.to_owned() });
         }
@@ -315,7 +331,7 @@ impl Draft {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
-        Ok(emit::write(self, Order::Definition).text)
+        Ok(emit::write(self))
     }
 
     /// The document.
@@ -323,7 +339,13 @@ impl Draft {
     /// # Errors
     /// See [`DraftError`].
     pub fn finish(&self) -> Result<Arc<Document>, DraftError> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
         let limits = Limits { bytes: u32::MAX, ..Limits::default() };
-        Ok(Document::from_json(&self.model, self.write()?.into_bytes(), &limits)?)
+        match emit::write_read(self, &limits) {
+            Some(read) => Ok(Document::of_read(&self.model, read)),
+            None => Ok(Document::from_json(&self.model, self.write()?.into_bytes(), &limits)?),
+        }
     }
 }

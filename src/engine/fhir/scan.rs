@@ -139,8 +139,12 @@ pub(super) fn is_number(text: &str) -> bool {
 /// Writes a JSON string with its quotes.
 pub(crate) fn write_string(text: &str, out: &mut String) {
     out.push('"');
+    let bytes = text.as_bytes();
     let mut from = 0;
-    for (at, byte) in text.bytes().enumerate() {
+    loop {
+        let (at, stop) = plain_run(bytes, from);
+        out.push_str(text.get(from..at).unwrap_or(""));
+        let Some(byte) = bytes.get(at).copied().filter(|_| !matches!(stop, Stop::End)) else { break };
         let escaped = match byte {
             b'"' => "\\\"",
             b'\\' => "\\\\",
@@ -149,19 +153,15 @@ pub(crate) fn write_string(text: &str, out: &mut String) {
             b'\t' => "\\t",
             0x8 => "\\b",
             0xc => "\\f",
-            0..=0x1f => "",
-            _ => continue,
+            _ => {
+                out.push_str("\\u00");
+                out.push(char::from(b'0' + (byte >> 4)));
+                char::from_digit(u32::from(byte & 15), 16).into_iter().for_each(|digit| out.push(digit));
+                ""
+            }
         };
-        out.push_str(text.get(from..at).unwrap_or(""));
-        if escaped.is_empty() {
-            out.push_str("\\u00");
-            out.push(char::from(b'0' + (byte >> 4)));
-            out.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-        } else {
-            out.push_str(escaped);
-        }
+        out.push_str(escaped);
         from = at + 1;
     }
-    out.push_str(text.get(from..).unwrap_or(""));
     out.push('"');
 }

@@ -14,7 +14,7 @@ use crate::definitions::{Kind, Model, Symbol, TypeId};
 use super::bind::NO_TYPE;
 use super::document::{Limits, SyntaxError, SyntaxFault, XmlSource};
 use super::draft::{At, Draft};
-use super::emit::{self, Order};
+use super::emit;
 use super::json::offset;
 
 const FHIR: &str = "http://hl7.org/fhir";
@@ -50,7 +50,7 @@ pub(super) fn to_json(model: &Arc<Model>, text: String, limits: &Limits) -> Resu
             nodes: 0,
         };
         reader.read()?;
-        emit::write(&reader.draft, Order::Document)
+        emit::write_in_place(&reader.draft)
     };
     Ok((emitted.text, XmlSource { text, places: emitted.places, misplaced: emitted.misplaced }))
 }

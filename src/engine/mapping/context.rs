@@ -129,8 +129,8 @@ impl Context {
         }
     }
 
-    pub(crate) fn uri(named: &[Named], name: &str) -> Option<String> {
-        named.iter().find(|n| n.name == name).map(|n| n.uri.clone())
+    pub(crate) fn uri<'c>(named: &'c [Named], name: &str) -> Option<&'c str> {
+        named.iter().find(|n| n.name == name).map(|n| n.uri.as_str())
     }
 
     pub(crate) fn name(named: &[Named], uri: &str) -> Option<String> {

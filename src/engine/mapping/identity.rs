@@ -65,40 +65,54 @@ fn push_hex(text: &mut String, byte: u8) {
 /// SHA-1 (FIPS 180-4), which version 5 UUIDs are made with; nothing is protected by it.
 fn sha1(message: &[u8]) -> [u8; 20] {
     let mut state = [0x6745_2301_u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
-    let mut padded = message.to_vec();
-    padded.push(0x80);
-    while padded.len() % 64 != 56 {
-        padded.push(0);
+    let (blocks, rest) = message.as_chunks::<64>();
+    for block in blocks {
+        take_block(&mut state, block);
     }
-    let bits = (message.len() as u64).wrapping_mul(8);
-    padded.extend_from_slice(&bits.to_be_bytes());
-    for block in padded.chunks_exact(64) {
-        let mut words: Vec<u32> =
-            block.chunks_exact(4).map(|w| w.iter().fold(0, |word, byte| (word << 8) | u32::from(*byte))).collect();
-        for i in 16..80 {
-            let at = |n: usize| words.get(i - n).copied().unwrap_or(0);
-            words.push((at(3) ^ at(8) ^ at(14) ^ at(16)).rotate_left(1));
-        }
-        let [mut a, mut b, mut c, mut d, mut e] = state;
-        for (i, word) in words.iter().enumerate() {
-            let (f, k) = match i {
-                0..20 => ((b & c) | (!b & d), 0x5a82_7999),
-                20..40 => (b ^ c ^ d, 0x6ed9_eba1),
-                40..60 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc),
-                _ => (b ^ c ^ d, 0xca62_c1d6_u32),
-            };
-            let next = a.rotate_left(5).wrapping_add(f).wrapping_add(e).wrapping_add(k).wrapping_add(*word);
-            (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
-        }
-        for (value, add) in state.iter_mut().zip([a, b, c, d, e]) {
-            *value = value.wrapping_add(add);
-        }
+    // The rest, a bit, and the length at the end of the last block.
+    let mut last = [[0_u8; 64]; 2];
+    let bits = (message.len() as u64).wrapping_mul(8).to_be_bytes();
+    let used = if rest.len() < 56 { 1 } else { 2 };
+    let tail = last.as_flattened_mut();
+    for (to, from) in tail.iter_mut().zip(rest.iter().chain(&[0x80])) {
+        *to = *from;
     }
-    let mut out = [0_u8; 20];
-    for (to, from) in out.iter_mut().zip(state.iter().flat_map(|word| word.to_be_bytes())) {
+    for (to, from) in tail.iter_mut().skip(used * 64 - 8).zip(bits) {
         *to = from;
     }
+    for block in last.iter().take(used) {
+        take_block(&mut state, block);
+    }
+    let mut out = [0_u8; 20];
+    for (to, from) in out.as_chunks_mut::<4>().0.iter_mut().zip(state) {
+        *to = from.to_be_bytes();
+    }
     out
+}
+
+#[expect(clippy::indexing_slicing, reason = "80 words, and rounds from 0 to 79")]
+fn take_block(state: &mut [u32; 5], block: &[u8; 64]) {
+    let mut words = [0_u32; 80];
+    for (word, bytes) in words.iter_mut().zip(block.as_chunks::<4>().0) {
+        *word = u32::from_be_bytes(*bytes);
+    }
+    for i in 16..80 {
+        words[i] = (words[i - 3] ^ words[i - 8] ^ words[i - 14] ^ words[i - 16]).rotate_left(1);
+    }
+    let [mut a, mut b, mut c, mut d, mut e] = *state;
+    let mut round = |f: fn(u32, u32, u32) -> u32, k: u32, words: &[u32]| {
+        for word in words {
+            let next = a.rotate_left(5).wrapping_add(f(b, c, d)).wrapping_add(e).wrapping_add(k).wrapping_add(*word);
+            (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
+        }
+    };
+    round(|b, c, d| (b & c) | (!b & d), 0x5a82_7999, &words[..20]);
+    round(|b, c, d| b ^ c ^ d, 0x6ed9_eba1, &words[20..40]);
+    round(|b, c, d| (b & c) | (b & d) | (c & d), 0x8f1b_bcdc, &words[40..60]);
+    round(|b, c, d| b ^ c ^ d, 0xca62_c1d6, &words[60..]);
+    for (value, add) in state.iter_mut().zip([a, b, c, d, e]) {
+        *value = value.wrapping_add(add);
+    }
 }
 
 #[cfg(test)]
@@ -112,5 +126,12 @@ mod tests {
             hex(&sha1(b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"), 20),
             "84983e441c3bd26ebaae4aa1f95129e5e54670f1"
         );
+        // Of one block and of two, with and without room for the length.
+        let a = |count: usize| hex(&sha1(&vec![b'a'; count]), 20);
+        assert_eq!(a(0), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+        assert_eq!(a(55), "c1c8bbdc22796e28c0e15163d20899b65621d65a");
+        assert_eq!(a(56), "c2db330f6083854c99d4b5bfb6e8f29f201be699");
+        assert_eq!(a(64), "0098ba824b5c16427bd7a1122a5a442a25ec644d");
+        assert_eq!(a(1_000_000), "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use crate::definitions::Model;
 use crate::fault::Fault;
-use crate::fhir::document::{Document, Node, Part};
+use crate::fhir::document::{Document, Limits, Node, Part};
 use crate::fhir::draft::DraftError;
 use crate::native::{Format, Tree};
 
@@ -187,6 +187,16 @@ impl Map {
         entry.key.as_ref()?.alternatives.last()?.1.first().map(super::plan::NativePath::place)
     }
 
+    /// A resource read along the model by whose numbers the map knows its elements, which it nearly always is.
+    pub(crate) fn along(&self, document: &Arc<Document>) -> Result<Arc<Document>, Refusals> {
+        if Arc::ptr_eq(document.model(), &self.model) {
+            return Ok(Arc::clone(document));
+        }
+        let limits = Limits { bytes: u32::MAX, depth: u16::MAX, nodes: u32::MAX, string: u32::MAX };
+        Document::from_json(&self.model, document.json().as_bytes().to_vec(), &limits)
+            .map_err(|error| Refusals::one("", error.to_string(), error.fault()))
+    }
+
     /// Translates a document into a Bundle of type collection. Its entries have `urn:uuid:` fullUrls and no ids.
     ///
     /// # Errors
@@ -260,12 +270,13 @@ impl Translation {
         let (Some(node), Some(of)) = (self.resource(entry), self.run.entries.get(entry)) else {
             return Err(Refusals::one("Bundle.entry", "an entry of the translation", Fault::Internal));
         };
+        let known = &self.map.along(known)?;
         if known.root().type_name() != node.type_name() {
             return Err(Refusals::one(node.type_name(), "a known resource of the same type", Fault::Internal));
         }
         let owner = (of.frame, of.slot);
         let (plan, frames) = (&self.map.plan, self.run.frames.as_slice());
-        let said: Vec<(Vec<super::run::ReachStep>, State)> = self
+        let said: Vec<(Vec<super::run::ReachStep<'_>>, State)> = self
             .run
             .fold
             .iter()
@@ -298,7 +309,7 @@ impl Translation {
 
 /// A condition of a header, which needs no schema to be looked at.
 fn plain_condition(condition: &syntax::Condition) -> Condition {
-    Condition { any: condition.any, path: plain_path(&condition.path), test: condition.test.clone() }
+    Condition::new(condition.any, plain_path(&condition.path), condition.test.clone())
 }
 
 fn plain_path(path: &syntax::NativePath) -> NativePath {

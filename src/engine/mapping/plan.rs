@@ -4,9 +4,12 @@
 //! below another, so that a place is made once, when the first value for it comes. A composite datatype is a scope too:
 //! its block is compiled in place.
 
+use std::fmt;
+use std::num::NonZeroU8;
 use std::sync::Arc;
 
-use crate::definitions::TypeId;
+use crate::definitions::{Symbol, TypeId};
+use crate::fhir::datatypes::Primitive;
 use crate::native::SegmentName;
 
 use super::lens::Lens;
@@ -55,6 +58,21 @@ pub(crate) struct SlotRef {
 pub(crate) struct Slot {
     pub(crate) at: SlotAt,
     pub(crate) type_id: TypeId,
+    /// The form of its values, where it is a primitive.
+    pub(crate) form: Primitive,
+}
+
+/// The name of an element as written, with its symbol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ElementName {
+    pub(crate) text: Box<str>,
+    pub(crate) symbol: Symbol,
+}
+
+impl fmt::Display for ElementName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 /// Where a slot is.
@@ -63,7 +81,7 @@ pub(crate) enum SlotAt {
     /// The same as another.
     Alias(SlotRef),
     /// Below another.
-    Child { parent: SlotRef, written: Box<str>, logical: Box<str>, select: SlotSelect, list: bool },
+    Child { parent: SlotRef, written: ElementName, logical: Symbol, select: SlotSelect, list: bool },
     /// A resource of the Bundle: a place in [`Scope::entries`].
     Entry(u16),
     /// Nowhere: the scope has no FHIR place of its own.
@@ -89,7 +107,7 @@ pub(crate) enum SlotSelect {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mark {
     /// Written names below the repetition.
-    pub(crate) path: Vec<Box<str>>,
+    pub(crate) path: Vec<ElementName>,
     pub(crate) value: MarkValue,
     pub(crate) not: bool,
 }
@@ -133,12 +151,54 @@ pub(crate) struct Scope {
     pub(crate) each: bool,
 }
 
-/// Something a scope does.
+/// Something a scope does. What is found out before any document is seen stands with it, so that a line that has nothing to
+/// do in a document costs no more than a look at this.
 #[derive(Debug)]
 pub(crate) struct Stmt {
+    pub(crate) kind: StmtKind,
+    /// What must stand in the scope's part for it to find anything: one of these, at this level.
+    pub(crate) needs: u64,
+    pub(crate) level: Level,
+    /// For a rule of one leaf without further ado, where that is from the scope's part.
+    pub(crate) leaf: Option<Leaf>,
+    /// Which element of a resource it speaks of; nothing where that is a part of a composite.
+    pub(crate) said: Option<Said>,
     pub(crate) since: Option<Version>,
     pub(crate) before: Option<Version>,
-    pub(crate) kind: StmtKind,
+}
+
+/// What the bits of [`Stmt::needs`] number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// The line looks elsewhere, or does something without.
+    Anywhere,
+    Field,
+    Component,
+    Subcomponent,
+}
+
+impl Level {
+    /// The bit of a number; all from 63 on share one.
+    pub(crate) const fn bit(number: u32) -> u64 {
+        1 << if number < 63 { number } else { 63 }
+    }
+}
+
+/// A leaf of a part: the number at the part's level, then those of a component and a subcomponent below it; 0 for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leaf {
+    pub(crate) number: NonZeroU8,
+    pub(crate) component: u8,
+    pub(crate) subcomponent: u8,
+}
+
+/// By what an element was spoken of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// A slot of the frame's scope.
+    Slot(u16),
+    /// A scope within the frame's.
+    Scope(ScopeId),
 }
 
 /// What it does.
@@ -228,9 +288,31 @@ pub(crate) struct Key {
 /// A condition on the native side.
 #[derive(Debug, Clone)]
 pub(crate) struct Condition {
-    pub(crate) any: bool,
+    /// For a condition on any repetition: the path with every repetition of every field.
+    pub(crate) any: Option<NativePath>,
     pub(crate) path: NativePath,
     pub(crate) test: super::syntax::Test,
+}
+
+impl Condition {
+    /// A condition on the first place that the path leads to, or on any with every repetition.
+    pub(crate) fn new(any: bool, path: NativePath, test: super::syntax::Test) -> Self {
+        let any = any.then(|| {
+            let mut open = path.clone();
+            for step in &mut open.steps {
+                if matches!(step.name, NativeName::Field(_) | NativeName::Member(_)) {
+                    step.select = NativeSelect::All;
+                }
+            }
+            open
+        });
+        Self { any, path, test }
+    }
+
+    /// The path to the places that it looks at.
+    pub(crate) fn looks(&self) -> &NativePath {
+        self.any.as_ref().unwrap_or(&self.path)
+    }
 }
 
 /// A native path.

@@ -79,6 +79,7 @@ impl Map {
         cx: &Context,
         manner: Manner,
     ) -> Result<Written, Refusals> {
+        let wanted = &self.along(wanted)?;
         let source = Source::new(original, self.structure());
         let run = Get::new(&self.plan, self.name(), &self.model, &source, cx).run()?;
         let fault = |error: crate::fhir::draft::DraftError| Refusals::one("Bundle", error.to_string(), Fault::Internal);
@@ -90,9 +91,16 @@ impl Map {
             return Err(Refusals { items: written.refusals });
         }
         let tree = original.syntax().parse(written.bytes, &generous()).map_err(|e| unreadable(&e))?;
-        let read = Source::new(&tree, self.structure());
-        let again = Get::new(&self.plan, self.name(), &self.model, &read, cx).run()?;
-        let got = again.trace.draft.finish().map_err(fault)?;
+        // What was not changed says what it said.
+        let (again, got) = if tree.bytes() == original.bytes() {
+            (None, Arc::clone(&old))
+        } else {
+            let read = Source::new(&tree, self.structure());
+            let again = Get::new(&self.plan, self.name(), &self.model, &read, cx).run()?;
+            let got = again.trace.draft.finish().map_err(fault)?;
+            (Some(again), got)
+        };
+        let again = again.as_ref().unwrap_or(&run);
         let mut report = again.trace.totals(self.name(), &tree);
         report.lost = written.lost;
         let entries = run.entries.iter().chain(&again.entries);

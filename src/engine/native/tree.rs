@@ -257,7 +257,10 @@ impl Tree {
     /// The numbers of the leaves in the node's subtree, itself included: they are consecutive.
     #[must_use]
     pub fn leaves(&self, node: NodeId) -> std::ops::Range<u32> {
-        let after = self.record(node).after;
+        let Record { after, leaf, .. } = *self.record(node);
+        if leaf != NONE && after == node.raw().saturating_add(1) {
+            return leaf..leaf + 1;
+        }
         let from = self.leaves.partition_point(|leaf| *leaf < node.raw());
         let to = self.leaves.partition_point(|leaf| *leaf < after);
         u32::try_from(from).unwrap_or(u32::MAX)..u32::try_from(to).unwrap_or(u32::MAX)

@@ -106,7 +106,7 @@ fn note(
                 own = false;
                 if *list {
                     let key = format!("{}.{written}", key(plan, above, above_slot));
-                    let (_, uses) = lists.entry(key).or_insert_with(|| (written.clone(), Vec::new()));
+                    let (_, uses) = lists.entry(key).or_insert_with(|| (written.text.clone(), Vec::new()));
                     // The same place spoken of by several lines is one use of it.
                     let shared = uses.iter().any(|u| u.select == *select && !of.at.fresh() && u.resource == resource);
                     if !shared {
@@ -184,5 +184,5 @@ fn contradict(a: &Mark, b: &Mark) -> bool {
 
 /// Whether a repetition has one value at the mark's path at most; a list could have both.
 fn single(mark: &Mark) -> bool {
-    !mark.path.iter().any(|name| name.as_ref() == "coding")
+    !mark.path.iter().any(|name| name.text.as_ref() == "coding")
 }

@@ -1,14 +1,14 @@
 //! FHIR paths: each step is checked against the model and becomes a slot, made once for each scope.
 
-use super::super::plan::{Mark, MarkValue, ScopeId, SlotAt, SlotRef, SlotSelect};
+use super::super::plan::{ElementName, Mark, MarkValue, ScopeId, SlotAt, SlotRef, SlotSelect};
 use super::super::syntax::{Discriminator, FhirPath, FhirSelect, FhirStep, Span, Value};
 use super::Compiler;
-use crate::definitions::{Kind, TypeId};
+use crate::definitions::{Kind, Symbol, TypeId};
 
 /// One step below a type.
 struct Below {
-    written: Box<str>,
-    logical: Box<str>,
+    written: ElementName,
+    logical: Symbol,
     type_id: TypeId,
     list: bool,
 }
@@ -53,7 +53,7 @@ impl Compiler<'_> {
         let up = if own { 0 } else { from.up };
         let parent = SlotRef { up: from.up.saturating_sub(up), slot: from.slot };
         let scope = self.above(up);
-        if let Some(slot) = self.known(scope, parent, &below.written, &select) {
+        if let Some(slot) = self.known(scope, parent, &below.written.text, &select) {
             return Some(SlotRef { up, slot });
         }
         let at = SlotAt::Child { parent, written: below.written, logical: below.logical, select, list: below.list };
@@ -68,7 +68,7 @@ impl Compiler<'_> {
         let slots = &self.plan.scope(scope)?.slots;
         let at = slots.iter().position(|slot| {
             matches!(&slot.at, SlotAt::Child { parent, written, select, .. }
-                if *parent == wanted && written.as_ref() == name && select == wanted_select)
+                if *parent == wanted && written.text.as_ref() == name && select == wanted_select)
         })?;
         u16::try_from(at).ok()
     }
@@ -79,8 +79,8 @@ impl Compiler<'_> {
         if let Some(found) = self.model.child(of, symbol) {
             let definition = self.model.element(found.element);
             return Some(Below {
-                written: element.into(),
-                logical: definition.name().into(),
+                written: ElementName { text: element.into(), symbol },
+                logical: definition.symbol(),
                 type_id: found.type_id,
                 list: definition.is_array(),
             });
@@ -145,7 +145,7 @@ impl Compiler<'_> {
             one.value.clone()
         };
         let mut at = of;
-        let mut names: Vec<Box<str>> = Vec::new();
+        let mut names: Vec<ElementName> = Vec::new();
         for name in &path {
             let symbol = self.model.symbol(name);
             let Some(found) = self.model.child(at, symbol) else {
@@ -158,7 +158,7 @@ impl Compiler<'_> {
                 return None;
             };
             at = found.type_id;
-            names.push(name.as_str().into());
+            names.push(ElementName { text: name.as_str().into(), symbol });
         }
         let value = match value {
             Value::Text(text) => {

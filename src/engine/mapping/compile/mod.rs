@@ -7,6 +7,7 @@ mod fhir;
 mod lens;
 mod native;
 mod rule;
+mod settle;
 mod statement;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use rustc_hash::FxHashMap;
 use serde_json::Value as Json;
 
 use crate::definitions::{Model, TypeId};
+use crate::fhir::datatypes::Primitive;
 
 use super::plan::{Line, LineId, Plan, Scope, ScopeId, Slot, SlotAt, SlotRef};
 use super::schema::{NativeSchema, Place};
@@ -141,6 +143,7 @@ pub(crate) fn compile(
     }
     compiler.body(&map.body);
     compiler.overlapping();
+    settle::settle(&mut compiler.plan);
     (compiler.plan, compiler.schema, compiler.problems)
 }
 
@@ -219,8 +222,9 @@ impl Compiler<'_> {
 
     fn push_slot(&mut self, scope: ScopeId, at: SlotAt, type_id: Option<TypeId>) -> u16 {
         let type_id = type_id.or_else(|| self.model.type_named("Element"));
+        let form = type_id.map_or(Primitive::Any, |id| Primitive::of(self.model.type_name(id)));
         let (Some(type_id), Some(scope)) = (type_id, self.scope_mut(scope)) else { return 0 };
-        scope.slots.push(Slot { at, type_id });
+        scope.slots.push(Slot { at, type_id, form });
         u16::try_from(scope.slots.len() - 1).unwrap_or(u16::MAX)
     }
 

@@ -130,11 +130,8 @@ impl Compiler<'_> {
                 syntax::Test::Outside(table) => syntax::Test::Outside(self.codes_of(table, condition.span)),
                 other => other.clone(),
             };
-            compiled.push(plan::Condition {
-                any: condition.any,
-                path: plan::NativePath { from_document: condition.path.origin == Origin::Document, steps },
-                test,
-            });
+            let path = plan::NativePath { from_document: condition.path.origin == Origin::Document, steps };
+            compiled.push(plan::Condition::new(condition.any, path, test));
         }
         compiled
     }

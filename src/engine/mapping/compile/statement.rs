@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::plan::{self, Bound, Const, Entry, Fate, LineId, Link, ScopeId, SlotAt, SlotRef, Stmt, StmtKind};
+use super::super::plan::{
+    self, Bound, Const, Entry, Fate, Level, LineId, Link, ScopeId, SlotAt, SlotRef, Stmt, StmtKind,
+};
 use super::super::schema::Place;
 use super::super::syntax::{self, Direction, Each, FhirPath, FhirSelect, FhirStep, Kind, NativePath, Span, Statement};
 use super::native::Found;
@@ -99,7 +101,15 @@ impl Compiler<'_> {
     pub(super) fn push(&mut self, kind: StmtKind) {
         let here = self.here();
         if let Some(scope) = self.scope_mut(here) {
-            scope.body.push(Stmt { since: None, before: None, kind });
+            scope.body.push(Stmt {
+                kind,
+                needs: 0,
+                level: Level::Anywhere,
+                leaf: None,
+                said: None,
+                since: None,
+                before: None,
+            });
         }
     }
 

@@ -13,7 +13,7 @@ const MAIN: [(&str, &str); 6] = [
 ];
 
 /// Inputs: main type and subtype.
-pub(super) fn mime(from: &Texts<'_>) -> Option<Got> {
+pub(super) fn mime(from: &Texts<'_>) -> Option<Got<'static>> {
     let main = from.first().and_then(Option::as_deref)?;
     let sub = from.get(1).and_then(Option::as_deref);
     let main = MAIN.iter().find(|(v2, _)| *v2 == main).map_or(main, |(_, word)| word);
@@ -34,7 +34,7 @@ pub(super) fn put_mime(value: &str) -> Result<Put, Uncarried> {
 }
 
 /// Inputs: the data, and its encoding (table 0299: `A`, `Hex`, `Base64`).
-pub(super) fn data(from: &Texts<'_>) -> Result<Option<Got>, Uncarried> {
+pub(super) fn data(from: &Texts<'_>) -> Result<Option<Got<'static>>, Uncarried> {
     let Some(data) = from.first().and_then(Option::as_deref) else { return Ok(None) };
     let encoding = from.get(1).and_then(Option::as_deref).unwrap_or("A");
     let text = match encoding {

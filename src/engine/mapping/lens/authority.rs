@@ -1,5 +1,7 @@
 //! Names of code systems and assigning authorities, and their URIs.
 
+use std::borrow::Cow;
+
 use super::{Fidelity, Got, Out, Put, Texts, Uncarried};
 use crate::mapping::context::Context;
 
@@ -31,7 +33,7 @@ const SYSTEMS: [(&str, &str); 22] = [
 
 const V2_TABLE: &str = "http://terminology.hl7.org/CodeSystem/v2-";
 
-pub(super) fn system(name: &str, cx: &Context) -> Result<Got, Uncarried> {
+pub(super) fn system<'t>(name: &'t str, cx: &'t Context) -> Result<Got<'t>, Uncarried> {
     if let Some(uri) = Context::uri(&cx.code_systems, name) {
         return Ok(Got::exact(uri));
     }
@@ -42,7 +44,7 @@ pub(super) fn system(name: &str, cx: &Context) -> Result<Got, Uncarried> {
         return Ok(Got::exact(*uri));
     }
     if oid(name) {
-        return Ok(Got::exact(format!("urn:oid:{name}")));
+        return Ok(Got::exact(oid_urn(name)));
     }
     if uri(name) {
         return Ok(Got::exact(name));
@@ -114,7 +116,7 @@ pub(super) fn put_system(value: &str, cx: &Context) -> Result<Put, Uncarried> {
 
 /// Inputs: the OID of a system, and a value in it. What comes of them is a conditional reference (R4 HTTP, 3.1.0.5.2):
 /// `ServiceRequest?identifier=urn:oid:1.2.3|A-1`.
-pub(super) fn identified(kind: &str, from: &Texts<'_>) -> Result<Option<Got>, Uncarried> {
+pub(super) fn identified(kind: &str, from: &Texts<'_>) -> Result<Option<Got<'static>>, Uncarried> {
     let part = |n: usize| from.get(n).and_then(Option::as_deref).filter(|t| !t.is_empty());
     let (Some(system), Some(value)) = (part(0), part(1)) else { return Ok(None) };
     if !oid(system) {
@@ -134,16 +136,18 @@ pub(super) fn put_identified(kind: &str, value: &str) -> Result<Put, Uncarried> 
 }
 
 /// Inputs: namespace, universal id, universal id type, and the identifier's type code, which may name the system.
-pub(super) fn get(from: &Texts<'_>, cx: &Context) -> Option<Got> {
+pub(super) fn get<'t>(from: &'t Texts<'_>, cx: &'t Context) -> Option<Got<'t>> {
     let part = |n: usize| from.get(n).and_then(Option::as_deref).filter(|t| !t.is_empty());
     if let Some(id) = part(1) {
         let typed: &[usize] = &[1, 2];
         let uri_of = match part(2) {
-            Some("ISO") if oid(id) => Some((format!("urn:oid:{id}"), typed)),
-            Some("UUID" | "GUID") if uuid(id) => Some((format!("urn:uuid:{}", id.to_ascii_lowercase()), typed)),
-            Some("URI" | "URL") if uri(id) => Some((id.to_owned(), typed)),
-            None if oid(id) => Some((format!("urn:oid:{id}"), &[1][..])),
-            None if uri(id) => Some((id.to_owned(), &[1][..])),
+            Some("ISO") if oid(id) => Some((oid_urn(id), typed)),
+            Some("UUID" | "GUID") if uuid(id) => {
+                Some((Cow::Owned(format!("urn:uuid:{}", id.to_ascii_lowercase())), typed))
+            }
+            Some("URI" | "URL") if uri(id) => Some((Cow::Borrowed(id), typed)),
+            None if oid(id) => Some((oid_urn(id), &[1][..])),
+            None if uri(id) => Some((Cow::Borrowed(id), &[1][..])),
             _ => None,
         };
         if let Some((text, used)) = uri_of {
@@ -189,6 +193,10 @@ fn outs(first: [Out; 3], old: &Texts<'_>) -> Put {
     let mut outs = first.to_vec();
     outs.resize(old.len().max(3), Out::Keep);
     Put { outs, fidelity: Fidelity::Exact }
+}
+
+fn oid_urn(id: &str) -> Cow<'static, str> {
+    Cow::Owned(["urn:oid:", id].concat())
 }
 
 /// Digits in arcs, at least three of them: `1.2.246`.

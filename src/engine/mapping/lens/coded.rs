@@ -98,7 +98,7 @@ impl CodeTable {
         alike.all(|(_, other)| other.code == found.code).then_some(found)
     }
 
-    pub(super) fn get(&self, text: &str, cx: &Context) -> Result<Got, Uncarried> {
+    pub(super) fn get<'t>(&'t self, text: &str, cx: &'t Context) -> Result<Got<'t>, Uncarried> {
         let text = text.trim();
         if let Some((_, code)) = self.extension(cx).iter().find(|(native, _)| native == text) {
             return Ok(Got::exact(code.as_str()));

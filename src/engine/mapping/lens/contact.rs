@@ -4,7 +4,7 @@ use super::{Fidelity, Got, Out, Put, Texts};
 
 /// Inputs: two whole forms, the first of which is written; then country code, area code, local number, extension,
 /// any text. The first whole form with a value counts, else the parts together.
-pub(super) fn phone(from: &Texts<'_>) -> Option<Got> {
+pub(super) fn phone<'t>(from: &'t Texts<'_>) -> Option<Got<'t>> {
     let part = |n: usize| from.get(n).and_then(Option::as_deref).filter(|t| !t.trim().is_empty());
     let whole = [0, 1].into_iter().find_map(|at| Some((at, part(at)?)));
     if let Some((at, whole)) = whole {

@@ -31,9 +31,11 @@ pub enum Fidelity {
 
 /// What a forward half gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Got {
-    /// The lexical forms of the FHIR primitive; one, except for lenses that split.
-    pub texts: Vec<String>,
+pub struct Got<'t> {
+    /// The lexical form of the FHIR primitive.
+    pub text: Cow<'t, str>,
+    /// Further ones, of lenses that split.
+    pub more: Vec<String>,
     /// How well it went over.
     pub fidelity: Fidelity,
     /// Something worth telling about the value, without the value.
@@ -42,9 +44,14 @@ pub struct Got {
     pub idle: u16,
 }
 
-impl Got {
-    fn exact(text: impl Into<String>) -> Self {
-        Self { texts: vec![text.into()], fidelity: Fidelity::Exact, note: None, idle: 0 }
+impl<'t> Got<'t> {
+    fn exact(text: impl Into<Cow<'t, str>>) -> Self {
+        Self { text: text.into(), more: Vec::new(), fidelity: Fidelity::Exact, note: None, idle: 0 }
+    }
+
+    /// The lexical forms: one, except for lenses that split.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.text.as_ref()).chain(self.more.iter().map(String::as_str))
     }
 
     /// Only these inputs are in the value.
@@ -53,7 +60,7 @@ impl Got {
         Self { idle: !used, ..self }
     }
 
-    fn approximated(text: impl Into<String>) -> Self {
+    fn approximated(text: impl Into<Cow<'t, str>>) -> Self {
         Self { fidelity: Fidelity::Approximated, ..Self::exact(text) }
     }
 }
@@ -183,7 +190,7 @@ impl Lens {
     ///
     /// # Errors
     /// [`Uncarried`] when they have no counterpart.
-    pub fn get(&self, from: &Texts<'_>, cx: &Context) -> Result<Option<Got>, Uncarried> {
+    pub fn get<'t>(&'t self, from: &'t Texts<'_>, cx: &'t Context) -> Result<Option<Got<'t>>, Uncarried> {
         match self {
             Self::Phone => return Ok(contact::phone(from)),
             Self::Authority => return Ok(authority::get(from, cx)),
@@ -200,7 +207,7 @@ impl Lens {
             Self::Number(whole) => plain::number(text, *whole)?,
             Self::Boolean(yes, no) => plain::boolean(text, yes, no)?,
             Self::Words(separator) => plain::words(text, *separator)?,
-            Self::Prefix(prefix) => Got::exact(format!("{prefix}{text}")),
+            Self::Prefix(prefix) => Got::exact([prefix.as_str(), text].concat()),
             Self::Coded(table) => table.get(text, cx)?,
             Self::System => authority::system(text, cx)?,
             Self::Dtm(precision) => moment::dtm_get(text, *precision, cx)?,

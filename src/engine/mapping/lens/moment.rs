@@ -177,15 +177,20 @@ impl Moment {
     }
 
     fn iso_date(&self) -> String {
-        match (self.month, self.day) {
-            (Some(month), Some(day)) => format!("{:04}-{month:02}-{day:02}", self.year),
-            (Some(month), None) => format!("{:04}-{month:02}", self.year),
-            _ => format!("{:04}", self.year),
+        let mut text = String::with_capacity(25);
+        let year = self.year.clamp(0, 9999);
+        for part in [year / 100, year % 100] {
+            two_digits(&mut text, i8::try_from(part).unwrap_or(0));
         }
+        for part in [self.month, self.day].into_iter().map_while(|part| part) {
+            text.push('-');
+            two_digits(&mut text, part);
+        }
+        text
     }
 
     /// As FHIR writes it.
-    fn fhir(&self, precision: Precision, cx: &Context) -> Result<Got, Uncarried> {
+    fn fhir(&self, precision: Precision, cx: &Context) -> Result<Got<'static>, Uncarried> {
         let Some(time) = &self.time else {
             return match precision {
                 Precision::Instant => Err(Uncarried::new("a time to the second, since the FHIR element is an instant")),
@@ -196,16 +201,21 @@ impl Moment {
             return Ok(Got::approximated(self.iso_date()));
         }
         let zone = self.zone(cx).ok_or_else(|| Uncarried::new("a time that exists in the provider's zone"))?;
-        let zone = if time.zulu { "Z".to_owned() } else { written(zone, ":") };
-        let point = if time.fraction.is_empty() { "" } else { "." };
-        Ok(Got::exact(format!(
-            "{}T{:02}:{:02}:{:02}{point}{}{zone}",
-            self.iso_date(),
-            time.hour,
-            time.minute.unwrap_or(0),
-            time.second.unwrap_or(0),
-            time.fraction
-        )))
+        let mut text = self.iso_date();
+        for (before, part) in [('T', time.hour), (':', time.minute.unwrap_or(0)), (':', time.second.unwrap_or(0))] {
+            text.push(before);
+            two_digits(&mut text, part);
+        }
+        if !time.fraction.is_empty() {
+            text.push('.');
+            text.push_str(&time.fraction);
+        }
+        if time.zulu {
+            text.push('Z');
+        } else {
+            text.push_str(&written(zone, ":"));
+        }
+        Ok(Got::exact(text))
     }
 }
 
@@ -223,10 +233,22 @@ fn written(zone: Offset, colon: &str) -> String {
     let seconds = zone.seconds();
     let sign = if seconds < 0 { '-' } else { '+' };
     let minutes = seconds.unsigned_abs() / 60;
-    format!("{sign}{:02}{colon}{:02}", minutes / 60, minutes % 60)
+    let mut text = String::with_capacity(6);
+    text.push(sign);
+    two_digits(&mut text, i8::try_from(minutes / 60).unwrap_or(0));
+    text.push_str(colon);
+    two_digits(&mut text, i8::try_from(minutes % 60).unwrap_or(0));
+    text
 }
 
-pub(super) fn dtm_get(text: &str, precision: Precision, cx: &Context) -> Result<Got, Uncarried> {
+/// A number below 100 with two digits.
+fn two_digits(text: &mut String, number: i8) {
+    let number = number.unsigned_abs();
+    text.push(char::from(b'0' + number / 10 % 10));
+    text.push(char::from(b'0' + number % 10));
+}
+
+pub(super) fn dtm_get(text: &str, precision: Precision, cx: &Context) -> Result<Got<'static>, Uncarried> {
     Moment::from_dtm(text)?.fhir(precision, cx)
 }
 
@@ -264,7 +286,7 @@ pub(super) fn dtm_put(value: &str, precision: Precision, old: &Texts<'_>, cx: &C
     Ok(Put::exact(text))
 }
 
-pub(super) fn iso_get(text: &str, precision: Precision, cx: &Context) -> Result<Got, Uncarried> {
+pub(super) fn iso_get(text: &str, precision: Precision, cx: &Context) -> Result<Got<'static>, Uncarried> {
     Moment::from_iso(text)?.fhir(precision, cx)
 }
 
@@ -406,7 +428,12 @@ fn write_date(moment: &Moment, pattern: &Pattern) -> String {
     })
 }
 
-pub(super) fn date_get(text: &str, pattern: &Pattern, precision: Precision, cx: &Context) -> Result<Got, Uncarried> {
+pub(super) fn date_get(
+    text: &str,
+    pattern: &Pattern,
+    precision: Precision,
+    cx: &Context,
+) -> Result<Got<'static>, Uncarried> {
     read_date(text, pattern)?.fhir(precision, cx)
 }
 
@@ -428,7 +455,7 @@ pub(super) fn date_time_get(
     precision: Precision,
     from: &Texts<'_>,
     cx: &Context,
-) -> Result<Option<Got>, Uncarried> {
+) -> Result<Option<Got<'static>>, Uncarried> {
     let Some(day) = from.first().and_then(Option::as_deref) else { return Ok(None) };
     let mut moment = read_date(day, date)?;
     if let Some(clock) = from.get(1).and_then(Option::as_deref) {

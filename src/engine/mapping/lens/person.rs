@@ -6,7 +6,7 @@ const CHECK: &[u8; 31] = b"0123456789ABCDEFHJKLMNPRSTUVWXY";
 
 /// A Finnish personal identity code `DDMMYYCZZZQ`. A wrong form is refused; a wrong check character is noted, since
 /// published examples have them.
-pub(super) fn hetu(text: &str) -> Result<Got, Uncarried> {
+pub(super) fn hetu(text: &str) -> Result<Got<'_>, Uncarried> {
     let wrong = || Uncarried::new("a personal identity code as DDMMYYCZZZQ");
     let bytes: [u8; 11] = text.as_bytes().try_into().map_err(|_| wrong())?;
     let [d1, d2, m1, m2, y1, y2, century, z1, z2, z3, check] = bytes;

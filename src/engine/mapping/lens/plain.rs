@@ -1,18 +1,20 @@
 //! Texts, codes, numbers and truth values.
 
-use super::{Fidelity, Got, Put, Uncarried};
+use super::{Got, Put, Uncarried};
 
 /// A FHIR string: something beside white space, no control characters but tab, LF and CR.
-pub(super) fn text(text: &str) -> Result<Got, Uncarried> {
+pub(super) fn text(text: &str) -> Result<Got<'_>, Uncarried> {
     let control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
-    if text.chars().all(char::is_whitespace) || text.chars().any(control) {
+    // Most text is ASCII, which is looked at by its bytes.
+    let plain = text.bytes().all(|b| (b' '..0x7f).contains(&b)) && text.bytes().any(|b| b != b' ');
+    if !plain && (text.chars().all(char::is_whitespace) || text.chars().any(control)) {
         return Err(Uncarried::new("text with something beside white space, without control characters"));
     }
     Ok(Got::exact(text))
 }
 
 /// A FHIR code: no white space at the ends, single spaces inside.
-pub(super) fn code(text: &str) -> Result<Got, Uncarried> {
+pub(super) fn code(text: &str) -> Result<Got<'_>, Uncarried> {
     let spaced = text.split(' ').any(str::is_empty) || text.chars().any(|c| c.is_whitespace() && c != ' ');
     if text.is_empty() || spaced || text.chars().any(char::is_control) {
         return Err(Uncarried::new("a code without white space at its ends"));
@@ -21,7 +23,7 @@ pub(super) fn code(text: &str) -> Result<Got, Uncarried> {
 }
 
 /// A decimal as HL7 v2 and JSON write it, brought to FHIR's form: no plus sign, no leading zeros, digits on both sides.
-pub(super) fn number(text: &str, whole: bool) -> Result<Got, Uncarried> {
+pub(super) fn number(text: &str, whole: bool) -> Result<Got<'static>, Uncarried> {
     let wrong = || Uncarried::new(if whole { "a whole number" } else { "a decimal number" });
     let trimmed = text.trim();
     let (sign, digits) = match trimmed.strip_prefix('-') {
@@ -54,11 +56,10 @@ pub(super) fn number(text: &str, whole: bool) -> Result<Got, Uncarried> {
 }
 
 pub(super) fn put_number(value: &str, whole: bool) -> Result<Put, Uncarried> {
-    let Some(plain) = number(value, whole)?.texts.into_iter().next() else { return Ok(Put::exact(value)) };
-    Ok(Put::exact(plain))
+    number(value, whole).map(|plain| Put::exact(plain.text))
 }
 
-pub(super) fn boolean(text: &str, yes: &str, no: &str) -> Result<Got, Uncarried> {
+pub(super) fn boolean(text: &str, yes: &str, no: &str) -> Result<Got<'static>, Uncarried> {
     let text = text.trim();
     if text == yes {
         Ok(Got::exact("true"))
@@ -78,15 +79,14 @@ pub(super) fn put_boolean(value: &str, yes: &str, no: &str) -> Result<Put, Uncar
 }
 
 /// Words between separators, a repetition each. Doubled separators are not kept.
-pub(super) fn words(all: &str, separator: char) -> Result<Got, Uncarried> {
-    let texts: Vec<String> = all.split(separator).filter(|w| !w.is_empty()).map(str::to_owned).collect();
-    if texts.is_empty() {
-        return Err(Uncarried::new("at least one word"));
-    }
-    for word in &texts {
+pub(super) fn words(all: &str, separator: char) -> Result<Got<'static>, Uncarried> {
+    let mut words = all.split(separator).filter(|w| !w.is_empty()).map(str::to_owned);
+    let Some(first) = words.next() else { return Err(Uncarried::new("at least one word")) };
+    let got = Got { more: words.collect(), ..Got::exact(first) };
+    for word in got.texts() {
         text(word)?;
     }
-    Ok(Got { texts, fidelity: Fidelity::Exact, note: None, idle: 0 })
+    Ok(got)
 }
 
 pub(super) fn put_words(values: &[&str], separator: char) -> Result<Put, Uncarried> {

@@ -6,12 +6,18 @@ use crate::fhir::document::Document;
 use crate::fhir::document::Node;
 use crate::fhir::draft::{At, Draft, DraftError};
 
-use super::super::plan::{Mark, MarkValue, Plan, ScopeId, SlotAt, SlotRef, SlotSelect};
+use crate::definitions::Symbol;
+
+use super::super::plan::{ElementName, Mark, MarkValue, Plan, Said, ScopeId, SlotAt, SlotRef, SlotSelect};
 use super::get::Frame;
-use super::{FoldState, ReachStep, Said, State};
+use super::{FoldState, ReachStep, State};
 
 /// The resource that a state is of, and the path from there; `None` for a place inside a composite.
-pub(crate) fn reach(plan: &Plan, frames: &[Frame], state: &FoldState) -> Option<((usize, u16), Vec<ReachStep>)> {
+pub(crate) fn reach<'p>(
+    plan: &'p Plan,
+    frames: &[Frame],
+    state: &FoldState,
+) -> Option<((usize, u16), Vec<ReachStep<'p>>)> {
     match state.of {
         Said::Slot(slot) => reach_of_slot(plan, state.frame, slot, frames),
         Said::Scope(id) => reach_of_scope(plan, id, state.frame, frames),
@@ -19,12 +25,12 @@ pub(crate) fn reach(plan: &Plan, frames: &[Frame], state: &FoldState) -> Option<
 }
 
 /// The resource that a slot hangs on, and the path from there; `None` for a place inside a composite.
-pub(crate) fn reach_of_slot(
-    plan: &Plan,
+pub(crate) fn reach_of_slot<'p>(
+    plan: &'p Plan,
     frame: usize,
     slot: u16,
     frames: &[Frame],
-) -> Option<((usize, u16), Vec<ReachStep>)> {
+) -> Option<((usize, u16), Vec<ReachStep<'p>>)> {
     let mut path = Vec::new();
     let owner = climb(plan, frames, frame, slot, &mut path)?;
     path.reverse();
@@ -32,22 +38,17 @@ pub(crate) fn reach_of_slot(
 }
 
 /// The same for a scope's own place, the scope standing in `frame`.
-pub(crate) fn reach_of_scope(
-    plan: &Plan,
+pub(crate) fn reach_of_scope<'p>(
+    plan: &'p Plan,
     id: ScopeId,
     frame: usize,
     frames: &[Frame],
-) -> Option<((usize, u16), Vec<ReachStep>)> {
+) -> Option<((usize, u16), Vec<ReachStep<'p>>)> {
     let slot = plan.scope(id)?.slots.first()?;
     let mut path = Vec::new();
     let from = match &slot.at {
         SlotAt::Child { parent, written, logical, select, list } => {
-            path.push(ReachStep {
-                written: written.clone(),
-                logical: logical.clone(),
-                select: select.clone(),
-                list: *list,
-            });
+            path.push(ReachStep { written: written.symbol, logical: *logical, select, list: *list });
             *parent
         }
         SlotAt::Alias(to) => *to,
@@ -56,12 +57,7 @@ pub(crate) fn reach_of_scope(
             let reference = plan.scope(id)?.entries.get(usize::from(*index))?.reference?;
             match &plan.scope(id)?.slots.get(usize::from(reference))?.at {
                 SlotAt::Child { parent, written, logical, select, list } => {
-                    path.push(ReachStep {
-                        written: written.clone(),
-                        logical: logical.clone(),
-                        select: select.clone(),
-                        list: *list,
-                    });
+                    path.push(ReachStep { written: written.symbol, logical: *logical, select, list: *list });
                     *parent
                 }
                 SlotAt::Alias(to) => *to,
@@ -77,7 +73,13 @@ pub(crate) fn reach_of_scope(
     Some((owner, path))
 }
 
-fn climb(plan: &Plan, frames: &[Frame], frame: usize, slot: u16, path: &mut Vec<ReachStep>) -> Option<(usize, u16)> {
+fn climb<'p>(
+    plan: &'p Plan,
+    frames: &[Frame],
+    frame: usize,
+    slot: u16,
+    path: &mut Vec<ReachStep<'p>>,
+) -> Option<(usize, u16)> {
     let (mut frame, mut slot) = (frame, slot);
     loop {
         let of = plan.scope(frames.get(frame)?.scope)?.slots.get(usize::from(slot))?;
@@ -87,12 +89,7 @@ fn climb(plan: &Plan, frames: &[Frame], frame: usize, slot: u16, path: &mut Vec<
             SlotAt::Alias(_) | SlotAt::Child { .. } if slot == 0 => return None,
             SlotAt::Alias(to) => *to,
             SlotAt::Child { parent, written, logical, select, list } => {
-                path.push(ReachStep {
-                    written: written.clone(),
-                    logical: logical.clone(),
-                    select: select.clone(),
-                    list: *list,
-                });
+                path.push(ReachStep { written: written.symbol, logical: *logical, select, list: *list });
                 *parent
             }
         };
@@ -108,12 +105,12 @@ fn climb(plan: &Plan, frames: &[Frame], frame: usize, slot: u16, path: &mut Vec<
 pub(crate) fn fold(
     new: Node<'_>,
     known: &Arc<Document>,
-    said: &[(Vec<ReachStep>, State)],
+    said: &[(Vec<ReachStep<'_>>, State)],
 ) -> Result<Arc<Document>, DraftError> {
     let mut draft = Draft::new(known.model(), known.root().type_name());
     let root = draft.root();
     draft.graft(root, known.root());
-    let mut done: Vec<(&[ReachStep], State)> = Vec::new();
+    let mut done: Vec<(&[ReachStep<'_>], State)> = Vec::new();
     for (path, state) in said {
         match done.iter_mut().find(|(other, _)| *other == path.as_slice()) {
             Some((_, strongest)) => *strongest = (*strongest).max(*state),
@@ -137,13 +134,13 @@ pub(crate) fn fold(
     draft.finish()
 }
 
-fn take_out(draft: &mut Draft, root: At, path: &[ReachStep]) {
+fn take_out(draft: &mut Draft, root: At, path: &[ReachStep<'_>]) {
     for at in find(draft, root, path) {
         draft.remove(at);
     }
 }
 
-fn find(draft: &Draft, root: At, path: &[ReachStep]) -> Vec<At> {
+fn find(draft: &Draft, root: At, path: &[ReachStep<'_>]) -> Vec<At> {
     let mut here = vec![root];
     for step in path {
         here = here.into_iter().flat_map(|at| below(draft, at, step)).collect();
@@ -151,9 +148,9 @@ fn find(draft: &Draft, root: At, path: &[ReachStep]) -> Vec<At> {
     here
 }
 
-fn below(draft: &Draft, at: At, step: &ReachStep) -> Vec<At> {
-    let all: Vec<At> = draft.children(at).filter(|c| draft.name(*c) == step.written.as_ref()).collect();
-    match &step.select {
+fn below(draft: &Draft, at: At, step: &ReachStep<'_>) -> Vec<At> {
+    let all: Vec<At> = draft.children(at).filter(|c| draft.symbol(*c) == step.written).collect();
+    match step.select {
         SlotSelect::First => all.into_iter().take(1).collect(),
         SlotSelect::Index(n) => all.into_iter().skip(usize::from(*n)).take(1).collect(),
         SlotSelect::From(n) => all.into_iter().skip(usize::from(*n)).collect(),
@@ -164,7 +161,7 @@ fn below(draft: &Draft, at: At, step: &ReachStep) -> Vec<At> {
     }
 }
 
-fn put_in(draft: &mut Draft, root: At, new: Node<'_>, path: &[ReachStep]) {
+fn put_in(draft: &mut Draft, root: At, new: Node<'_>, path: &[ReachStep<'_>]) {
     let Some((last, outer)) = path.split_last() else { return };
     let found: Vec<Node<'_>> =
         path.iter().fold(vec![new], |from, step| from.into_iter().flat_map(|node| select(node, step)).collect());
@@ -181,18 +178,18 @@ fn put_in(draft: &mut Draft, root: At, new: Node<'_>, path: &[ReachStep]) {
         };
     }
     for node in found {
-        let at = if last.list { draft.push(to, &last.written) } else { draft.child(to, &last.written) };
+        let at = if last.list { draft.push_of(to, last.written) } else { draft.child_of(to, last.written) };
         draft.graft(at, node);
     }
 }
 
-fn make(draft: &mut Draft, at: At, step: &ReachStep) -> At {
-    let at = if step.list { draft.push(at, &step.written) } else { draft.child(at, &step.written) };
-    if let SlotSelect::With(marks, _) = &step.select {
+fn make(draft: &mut Draft, at: At, step: &ReachStep<'_>) -> At {
+    let at = if step.list { draft.push_of(at, step.written) } else { draft.child_of(at, step.written) };
+    if let SlotSelect::With(marks, _) = step.select {
         for mark in marks.iter().filter(|m| !m.not) {
             let mut place = at;
             for name in &mark.path {
-                place = draft.child(place, name);
+                place = draft.child_of(place, name.symbol);
             }
             match &mark.value {
                 MarkValue::Text(text) => draft.set(place, text),
@@ -208,14 +205,13 @@ fn make(draft: &mut Draft, at: At, step: &ReachStep) -> At {
 }
 
 /// The children of a node that a step takes.
-pub(crate) fn select<'d>(node: Node<'d>, step: &ReachStep) -> Vec<Node<'d>> {
-    choose(node, &step.written, &step.logical, &step.select)
+pub(crate) fn select<'d>(node: Node<'d>, step: &ReachStep<'_>) -> Vec<Node<'d>> {
+    choose(node, step.written, step.logical, step.select)
 }
 
 /// The children of a node of a written name that a selection takes.
-pub(crate) fn choose<'d>(node: Node<'d>, written: &str, logical: &str, select: &SlotSelect) -> Vec<Node<'d>> {
-    let symbol = node.document().model().symbol(logical);
-    let all = node.child(symbol).filter(|c| c.name() == written);
+pub(crate) fn choose<'d>(node: Node<'d>, written: Symbol, logical: Symbol, select: &SlotSelect) -> Vec<Node<'d>> {
+    let all = node.child(logical).filter(|c| c.symbol() == written);
     match select {
         SlotSelect::First => all.take(1).collect(),
         SlotSelect::Index(n) => all.skip(usize::from(*n)).take(1).collect(),
@@ -225,40 +221,59 @@ pub(crate) fn choose<'d>(node: Node<'d>, written: &str, logical: &str, select: &
     }
 }
 
+/// The first of the children that [`choose`] gives.
+pub(crate) fn choose_first<'d>(
+    node: Node<'d>,
+    written: Symbol,
+    logical: Symbol,
+    select: &SlotSelect,
+) -> Option<Node<'d>> {
+    let mut all = node.child(logical).filter(|c| c.symbol() == written);
+    match select {
+        SlotSelect::First | SlotSelect::Each => all.next(),
+        SlotSelect::Index(n) | SlotSelect::From(n) => all.nth(usize::from(*n)),
+        SlotSelect::With(marks, _) => all.find(|n| marks.iter().all(|mark| node_says(*n, mark))),
+    }
+}
+
 /// Whether a mark holds of a node.
 pub(crate) fn node_says(node: Node<'_>, mark: &Mark) -> bool {
-    let mut here = vec![node];
-    for name in &mark.path {
-        here = here.into_iter().flat_map(|n| n.children().filter(|c| c.name() == name.as_ref())).collect();
+    says_below(node, &mark.path, &mark.value) != mark.not
+}
+
+fn says_below(node: Node<'_>, path: &[ElementName], value: &MarkValue) -> bool {
+    if let Some((name, rest)) = path.split_first() {
+        return node.children().any(|c| c.symbol() == name.symbol && says_below(c, rest, value));
     }
-    let says = here.into_iter().any(|n| match &mark.value {
-        MarkValue::Text(text) => n.text() == Some(text),
+    match value {
+        MarkValue::Text(text) => node.text() == Some(text),
         MarkValue::Coding { system, code, wrapped } => {
             let says = |coding: Node<'_>| {
                 coding.text_at("system") == Some(system.as_str()) && coding.text_at("code") == Some(code.as_str())
             };
-            if *wrapped { n.children().filter(|c| c.name() == "coding").any(says) } else { says(n) }
+            if *wrapped { node.children().filter(|c| c.name() == "coding").any(says) } else { says(node) }
         }
-    });
-    says != mark.not
+    }
 }
 
 /// Whether a mark holds of a place in a draft.
 pub(crate) fn draft_says(draft: &Draft, at: At, mark: &Mark) -> bool {
-    let down = |from: Vec<At>, name: &str| -> Vec<At> {
-        from.into_iter()
-            .flat_map(|at| draft.children(at).filter(|c| draft.name(*c) == name).collect::<Vec<_>>())
-            .collect()
-    };
-    let here = mark.path.iter().fold(vec![at], |here, name| down(here, name));
-    let text =
-        |at: At, name: &str, wanted: &str| down(vec![at], name).into_iter().any(|c| draft.text(c) == Some(wanted));
-    let says = here.into_iter().any(|at| match &mark.value {
+    draft_says_below(draft, at, &mark.path, &mark.value) != mark.not
+}
+
+fn draft_says_below(draft: &Draft, at: At, path: &[ElementName], value: &MarkValue) -> bool {
+    if let Some((name, rest)) = path.split_first() {
+        let mut all = draft.children(at).filter(|c| draft.symbol(*c) == name.symbol);
+        return all.any(|c| draft_says_below(draft, c, rest, value));
+    }
+    match value {
         MarkValue::Text(wanted) => draft.text(at) == Some(wanted),
         MarkValue::Coding { system, code, wrapped } => {
-            let codings = if *wrapped { down(vec![at], "coding") } else { vec![at] };
-            codings.into_iter().any(|c| text(c, "system", system) && text(c, "code", code))
+            let named = |at: At, name: &'static str| draft.children(at).filter(move |c| draft.name(*c) == name);
+            let text =
+                |at: At, name: &'static str, wanted: &str| named(at, name).any(|c| draft.text(c) == Some(wanted));
+            let says = |coding: At| text(coding, "system", system) && text(coding, "code", code);
+            if *wrapped { named(at, "coding").any(says) } else { says(at) }
         }
-    });
-    says != mark.not
+    }
 }

@@ -7,10 +7,11 @@ pub(crate) mod put;
 pub(crate) mod source;
 pub(crate) mod verify;
 
+use crate::definitions::Symbol;
 use crate::fault::Fault;
 use crate::fhir::draft::At;
 
-use super::plan::{ScopeId, SlotSelect};
+use super::plan::{Said, SlotSelect};
 
 /// A resource of a translation.
 #[derive(Debug, Clone)]
@@ -72,11 +73,11 @@ pub(crate) enum State {
 }
 
 /// A step of a path from a resource.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct ReachStep {
-    pub(crate) written: Box<str>,
-    pub(crate) logical: Box<str>,
-    pub(crate) select: SlotSelect,
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct ReachStep<'p> {
+    pub(crate) written: Symbol,
+    pub(crate) logical: Symbol,
+    pub(crate) select: &'p SlotSelect,
     pub(crate) list: bool,
 }
 
@@ -86,15 +87,6 @@ pub(crate) struct FoldState {
     pub(crate) frame: usize,
     pub(crate) of: Said,
     pub(crate) state: State,
-}
-
-/// By what an element was spoken of.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Said {
-    /// A slot of the frame's scope.
-    Slot(u16),
-    /// A scope within the frame's.
-    Scope(ScopeId),
 }
 
 /// Why a document is refused: each place that does not hold.

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::native::hl7v2::schema::{GroupId, GroupTree, NodeIndex, Schema, Version as V2, group};
 use crate::native::{Format, Kind, NodeId, Place, SegmentName, Tree, Value};
 
-use super::super::plan::{Condition, NativeName, NativePath, NativeSelect};
+use super::super::plan::{Condition, Leaf, Level, NativeName, NativePath, NativeSelect, NativeStep, Stmt};
 use super::super::schema::version;
 use super::super::syntax::{Test, Version};
 
@@ -17,6 +17,32 @@ use super::super::syntax::{Test, Version};
 pub(crate) struct Base {
     pub(crate) node: NodeId,
     pub(crate) group: GroupId,
+}
+
+/// What stands in a part, by number.
+#[derive(Debug)]
+pub(crate) struct Present {
+    fields: u64,
+    components: u64,
+    subcomponents: u64,
+    /// The nodes of its fields, components or subcomponents: those that are its own parts.
+    nodes: [Option<NodeId>; 64],
+}
+
+impl Present {
+    /// Whether a line can find what it cannot do without.
+    pub(crate) const fn has(&self, stmt: &Stmt) -> bool {
+        match stmt.level {
+            Level::Anywhere => true,
+            Level::Field => self.fields & stmt.needs != 0,
+            Level::Component => self.components & stmt.needs != 0,
+            Level::Subcomponent => self.subcomponents & stmt.needs != 0,
+        }
+    }
+
+    fn holds(&self, number: usize) -> Option<NodeId> {
+        self.nodes.get(number).copied().flatten()
+    }
 }
 
 /// A document with what is known of its structure.
@@ -93,7 +119,7 @@ impl<'t> Source<'t> {
     pub(crate) fn select(&self, base: Base, path: &NativePath) -> Vec<Base> {
         let mut found = Vec::new();
         let start = if path.from_document { self.root() } else { base };
-        self.walk(start, path, 0, &mut |base| {
+        self.walk(start, &path.steps, &mut |base| {
             found.push(base);
             true
         });
@@ -102,19 +128,72 @@ impl<'t> Source<'t> {
 
     /// The first place that a path leads to.
     pub(crate) fn first(&self, base: Base, path: &NativePath) -> Option<NodeId> {
-        let mut found = None;
         let start = if path.from_document { self.root() } else { base };
-        self.walk(start, path, 0, &mut |base| {
-            found = Some(base.node);
-            false
-        });
-        found
+        let mut node = start.node;
+        for (at, step) in path.steps.iter().enumerate() {
+            node = match (&step.name, &step.select) {
+                (NativeName::Field(n), NativeSelect::First) => {
+                    self.tree.repetitions(self.tree.field(node, *n)?).next()?
+                }
+                (NativeName::Component(n), _) => self.tree.component(node, *n)?,
+                (NativeName::Subcomponent(n), _) => self.tree.subcomponent(node, *n)?,
+                _ => {
+                    let mut found = None;
+                    let rest = path.steps.get(at..).unwrap_or_default();
+                    self.walk(Base { node, ..start }, rest, &mut |base| {
+                        found = Some(base.node);
+                        false
+                    });
+                    return found;
+                }
+            };
+        }
+        Some(node)
+    }
+
+    /// What stands in a part of an HL7 v2 message; of other documents, where lines go by names, everything may.
+    pub(crate) fn present(&self, node: NodeId) -> Present {
+        let tree = self.tree;
+        let mut present =
+            Present { fields: u64::MAX, components: u64::MAX, subcomponents: u64::MAX, nodes: [None; 64] };
+        if tree.format() != Format::Hl7V2 {
+            return present;
+        }
+        (present.fields, present.components, present.subcomponents) = (0, 0, 0);
+        let nodes = &mut present.nodes;
+        match tree.kind(node) {
+            Kind::Segment => present.fields = tree.numbered_children(node, nodes),
+            Kind::Field | Kind::Repetition => {
+                present.components = tree.components(node, nodes);
+                present.subcomponents =
+                    nodes.get(1).copied().flatten().map_or(0, |first| tree.subcomponents(first, &mut [None; 64]));
+            }
+            Kind::Component | Kind::Subcomponent => present.subcomponents = tree.subcomponents(node, nodes),
+            _ => {}
+        }
+        present
+    }
+
+    /// The leaf of a part whose contents are known.
+    pub(crate) fn leaf(&self, present: &Present, level: Level, leaf: Leaf) -> Option<NodeId> {
+        let number = leaf.number.get();
+        let mut node = present.holds(usize::from(number))?;
+        if level == Level::Field {
+            node = self.tree.repetitions(node).next()?;
+        }
+        if leaf.component != 0 {
+            node = self.tree.component(node, u16::from(leaf.component))?;
+        }
+        if leaf.subcomponent != 0 {
+            node = self.tree.subcomponent(node, u16::from(leaf.subcomponent))?;
+        }
+        Some(node)
     }
 
     /// Visits places in order until the visitor has enough; gives whether it wants more.
-    fn walk(&self, base: Base, path: &NativePath, at: usize, visit: &mut dyn FnMut(Base) -> bool) -> bool {
-        let Some(step) = path.steps.get(at) else { return visit(base) };
-        let mut on = |next: Base| self.walk(next, path, at + 1, visit);
+    fn walk(&self, base: Base, steps: &[NativeStep], visit: &mut dyn FnMut(Base) -> bool) -> bool {
+        let Some((step, rest)) = steps.split_first() else { return visit(base) };
+        let mut on = |next: Base| self.walk(next, rest, visit);
         match &step.name {
             NativeName::Segment(name) => self.segments(base, *name, &step.select, &mut on),
             NativeName::Field(n) => match self.tree.field(base.node, *n) {
@@ -263,7 +342,6 @@ impl<'t> Source<'t> {
     fn holds(&self, base: Base, condition: &Condition) -> bool {
         let start = if condition.path.from_document { self.root() } else { base };
         let mut any = false;
-        let mut valued = false;
         let mut check = |found: Base| {
             let value = self.tree.value(found.node);
             let here = match (&condition.test, &value) {
@@ -280,15 +358,10 @@ impl<'t> Source<'t> {
                 }
                 _ => false,
             };
-            valued |= matches!(value, Value::Text(_));
             any |= here;
-            !any && condition.any
+            !any && condition.any.is_some()
         };
-        if condition.any {
-            self.walk_all(start, &condition.path, &mut check);
-        } else {
-            self.walk(start, &condition.path, 0, &mut check);
-        }
+        self.walk(start, &condition.looks().steps, &mut check);
         match condition.test {
             Test::In(_) | Test::Valued | Test::Inside(_) => any,
             Test::Absent | Test::NotIn(_) | Test::Outside(_) => !any,
@@ -297,28 +370,6 @@ impl<'t> Source<'t> {
 
     /// The places that a condition looks at.
     pub(crate) fn select_any(&self, base: Base, condition: &Condition) -> Vec<Base> {
-        let mut found = Vec::new();
-        let start = if condition.path.from_document { self.root() } else { base };
-        let mut visit = |base: Base| {
-            found.push(base);
-            true
-        };
-        if condition.any {
-            self.walk_all(start, &condition.path, &mut visit);
-        } else {
-            self.walk(start, &condition.path, 0, &mut visit);
-        }
-        found
-    }
-
-    /// Walks a path with every repetition of every field.
-    fn walk_all(&self, base: Base, path: &NativePath, visit: &mut dyn FnMut(Base) -> bool) {
-        let mut open = path.clone();
-        for step in &mut open.steps {
-            if matches!(step.name, NativeName::Field(_) | NativeName::Member(_)) {
-                step.select = NativeSelect::All;
-            }
-        }
-        self.walk(base, &open, 0, visit);
+        self.select(base, condition.looks())
     }
 }

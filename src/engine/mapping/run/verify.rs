@@ -2,6 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::definitions::Symbol;
 use crate::fhir::document::{Document, Node, NodeId};
 
 use super::super::lens::same_moment;
@@ -153,9 +154,7 @@ impl<'d> Compare<'d, '_> {
             self.note(a, Kind::Other);
             return;
         }
-        for name in names(a, b) {
-            let ours: Vec<Node<'d>> = a.children().filter(|c| c.name() == name).collect();
-            let theirs: Vec<Node<'d>> = b.children().filter(|c| c.name() == name).collect();
+        for Both { ours, theirs, .. } in both(a, b) {
             self.lists(&ours, &theirs);
         }
     }
@@ -206,14 +205,15 @@ impl<'d> Compare<'d, '_> {
 
     /// Notes what differs between two nodes that are taken as the same.
     fn excuse(&mut self, a: Node<'d>, b: Node<'d>) {
+        if is_same_text(a, b) && !refers(a) {
+            return;
+        }
         if is_reference(a) {
             self.follow(a, b);
         } else if a.text() != b.text() && !primitives(a, b) {
             self.note(a, Kind::Excused);
         }
-        for name in names(a, b) {
-            let ours: Vec<Node<'d>> = a.children().filter(|c| c.name() == name).collect();
-            let theirs: Vec<Node<'d>> = b.children().filter(|c| c.name() == name).collect();
+        for Both { ours, theirs, .. } in both(a, b) {
             for (at, one) in ours.iter().enumerate() {
                 match theirs.get(at) {
                     Some(other) => self.excuse(*one, *other),
@@ -239,16 +239,17 @@ impl<'d> Compare<'d, '_> {
         if self.exempt.contains(&a.id()) {
             return true;
         }
+        if is_same_text(a, b) && !refers(a) {
+            return true;
+        }
         if let Some(same) = self.references(a, b) {
             return same;
         }
         if a.text() != b.text() && !primitives(a, b) {
             return false;
         }
-        names(a, b).into_iter().all(|name| {
-            let ours: Vec<Node<'d>> = a.children().filter(|c| c.name() == name).collect();
-            let theirs: Vec<Node<'d>> = b.children().filter(|c| c.name() == name).collect();
-            ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(a, b)| self.same(*a, *b))
+        both(a, b).iter().all(|Both { ours, theirs, .. }| {
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| self.same(*a, *b))
         })
     }
 }
@@ -258,18 +259,42 @@ fn is_reference(node: Node<'_>) -> bool {
     node.name() == "reference" && node.parent().is_some_and(|p| p.type_name() == "Reference")
 }
 
-/// The names of the children of two nodes that count.
-fn names<'d>(a: Node<'d>, b: Node<'d>) -> Vec<&'d str> {
-    let mut names: Vec<&'d str> = Vec::new();
-    for child in a.children().chain(b.children()) {
-        if !names.contains(&child.name()) {
-            names.push(child.name());
+/// Whether two nodes are written the same.
+fn is_same_text(a: Node<'_>, b: Node<'_>) -> bool {
+    a.raw() == b.raw() && a.raw_twin() == b.raw_twin()
+}
+
+/// Whether there may be a reference in a node: what that leads to is another matter than what it says.
+fn refers(node: Node<'_>) -> bool {
+    let has = |text: &str| memchr::memmem::find(text.as_bytes(), b"\"reference\"").is_some();
+    is_reference(node) || has(node.raw()) || node.raw_twin().is_some_and(has)
+}
+
+/// The children of one name of two nodes.
+struct Both<'d> {
+    name: (Symbol, &'d str),
+    ours: Vec<Node<'d>>,
+    theirs: Vec<Node<'d>>,
+}
+
+/// The children of two nodes that count, by their names.
+fn both<'d>(a: Node<'d>, b: Node<'d>) -> Vec<Both<'d>> {
+    let mut all: Vec<Both<'d>> = Vec::new();
+    let mut put = |node: Node<'d>, own: bool| {
+        // A name that the model does not know is known by its text.
+        let symbol = node.symbol();
+        let name = (symbol, if symbol == Symbol::UNKNOWN { node.name() } else { "" });
+        let at = all.iter().rposition(|both| both.name == name).unwrap_or_else(|| {
+            all.push(Both { name, ours: Vec::new(), theirs: Vec::new() });
+            all.len() - 1
+        });
+        if let Some(both) = all.get_mut(at) {
+            if own { both.ours.push(node) } else { both.theirs.push(node) }
         }
-    }
-    if a.is_resource() {
-        names.retain(|name| !matches!(*name, "id" | "meta" | "text"));
-    }
-    names
+    };
+    a.children().filter(|c| counts(a, *c)).for_each(|c| put(c, true));
+    b.children().filter(|c| counts(a, *c)).for_each(|c| put(c, false));
+    all
 }
 
 fn primitives(a: Node<'_>, b: Node<'_>) -> bool {
@@ -281,6 +306,9 @@ fn primitives(a: Node<'_>, b: Node<'_>) -> bool {
 
 /// Whether two nodes say the same, references compared by the type they lead to.
 pub(crate) fn equal(of_a: &Document, of_b: &Document, a: Node<'_>, b: Node<'_>) -> bool {
+    if is_same_text(a, b) {
+        return true;
+    }
     if a.text() != b.text() && !primitives(a, b) {
         let reference = a.name() == "reference";
         let both = a.text().and_then(|x| resolve(of_a, x)).zip(b.text().and_then(|y| resolve(of_b, y)));
@@ -290,7 +318,10 @@ pub(crate) fn equal(of_a: &Document, of_b: &Document, a: Node<'_>, b: Node<'_>) 
     }
     let mut theirs: Vec<Node<'_>> = b.children().filter(|c| counts(b, *c)).collect();
     for child in a.children().filter(|c| counts(a, *c)) {
-        let Some(at) = theirs.iter().position(|c| c.name() == child.name() && equal(of_a, of_b, child, *c)) else {
+        let Some(at) = theirs
+            .iter()
+            .position(|c| c.symbol() == child.symbol() && c.name() == child.name() && equal(of_a, of_b, child, *c))
+        else {
             return false;
         };
         theirs.remove(at);
@@ -299,5 +330,5 @@ pub(crate) fn equal(of_a: &Document, of_b: &Document, a: Node<'_>, b: Node<'_>) 
 }
 
 fn counts(of: Node<'_>, child: Node<'_>) -> bool {
-    !of.is_resource() || !matches!(child.name(), "id" | "meta" | "text")
+    !matches!(child.name(), "id" | "meta" | "text") || !of.is_resource()
 }

@@ -97,6 +97,35 @@ impl Tree {
         if self.composed(node, SUBCOMPONENTS) { self.numbered(node, number) } else { (number == 1).then_some(node) }
     }
 
+    /// The children of a node by number, as far as they have a place; gives their numbers, a bit each, those from 63 on in
+    /// one.
+    pub(crate) fn numbered_children(&self, node: NodeId, nodes: &mut [Option<NodeId>; 64]) -> u64 {
+        let mut bits = 0;
+        for child in self.children(node) {
+            let number = self.record(child).number;
+            bits |= 1 << number.min(63);
+            if let Some(held) = nodes.get_mut(number as usize) {
+                *held = Some(child);
+            }
+        }
+        bits
+    }
+
+    /// What [`component`](Self::component) finds in a field or repetition, as [`numbered_children`](Self::numbered_children)
+    /// gives it.
+    pub(crate) fn components(&self, node: NodeId, nodes: &mut [Option<NodeId>; 64]) -> u64 {
+        match self.repetitions(node).next() {
+            Some(node) if self.composed(node, COMPONENTS) => self.numbered_children(node, nodes),
+            Some(node) => lone(node, nodes),
+            None => 0,
+        }
+    }
+
+    /// What [`subcomponent`](Self::subcomponent) finds in the first component of a field or repetition, or in a component.
+    pub(crate) fn subcomponents(&self, node: NodeId, nodes: &mut [Option<NodeId>; 64]) -> u64 {
+        if self.composed(node, SUBCOMPONENTS) { self.numbered_children(node, nodes) } else { lone(node, nodes) }
+    }
+
     /// The node whose bytes are the value of a field, repetition or component.
     pub(crate) fn first_leaf(&self, node: NodeId) -> Option<NodeId> {
         if self.leaf(node).is_some() {
@@ -107,6 +136,14 @@ impl Tree {
             _ => None,
         }
     }
+}
+
+/// A level that is not written out has its holder as its only part.
+fn lone(node: NodeId, nodes: &mut [Option<NodeId>; 64]) -> u64 {
+    if let Some(held) = nodes.get_mut(1) {
+        *held = Some(node);
+    }
+    1 << 1
 }
 
 /// Segments, all or those of one name.

@@ -2,9 +2,9 @@
 
 use crate::native::NodeId;
 
-use super::super::super::plan::{Const, Constant, SlotAt};
+use super::super::super::plan::{Const, Constant, Said, SlotAt};
 use super::super::super::trace::{By, Disposition};
-use super::super::{FoldState, Said, State, Verb};
+use super::super::{FoldState, State, Verb};
 use super::Get;
 
 impl<'r> Get<'r> {
@@ -86,7 +86,7 @@ impl<'r> Get<'r> {
                 continue;
             }
             let Some(holder) = self.peek(self.above(frame, parent.up), parent.slot) else { return false };
-            return self.draft.children(holder).any(|child| self.draft.name(child) == written.as_ref());
+            return self.draft.existing(holder, written.symbol).is_some();
         }
     }
 

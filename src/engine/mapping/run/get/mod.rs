@@ -17,8 +17,8 @@ use super::super::context::Context;
 use super::super::plan::{Condition, NativePath, NativeSelect, Plan, RuleId, Scope, ScopeId, SlotAt, Stmt, StmtKind};
 use super::super::syntax::{Direction, Otherwise, Test};
 use super::super::trace::{By, Disposition, Record, Trace};
-use super::source::{Base, Source};
-use super::{Entry, FoldState, Refusal, Refusals, Said, State};
+use super::source::{Base, Present, Source};
+use super::{Entry, FoldState, Refusal, Refusals, State};
 
 /// One occurrence of a scope.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +58,7 @@ impl Run {
         let above = (0..parent.up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, |f| f.parent));
         let holder = self.place(plan, above, parent.slot)?;
         let draft = &self.trace.draft;
-        draft.children(holder).filter(|c| draft.name(*c) == written.as_ref()).position(|c| c == at)
+        draft.children(holder).filter(|c| draft.symbol(*c) == written.symbol).position(|c| c == at)
     }
 
     /// The place of a slot; aliases are looked through.
@@ -180,41 +180,40 @@ impl<'r> Get<'r> {
     /// Runs a scope's statements for one occurrence.
     fn scope(&mut self, frame: usize) {
         let plan = self.plan;
-        let Some(scope) = plan.scope(self.of(frame).scope) else { return };
+        let of = self.of(frame);
+        let Some(scope) = plan.scope(of.scope) else { return };
+        let present = self.source.present(of.base.node);
         for stmt in &scope.body {
             if !stmt.holds(self.source.version) && self.source.version != (0, 0, 0) {
                 continue;
             }
-            self.statement(frame, stmt);
+            let state = if present.has(stmt) { self.statement(frame, &present, stmt) } else { State::Empty };
+            // What a line said of a resource is noted, for folding it onto what is known.
+            if let Some(of) = stmt.said {
+                self.fold.push(FoldState { frame, of, state });
+            }
         }
     }
 
-    fn statement(&mut self, frame: usize, stmt: &Stmt) {
+    fn statement(&mut self, frame: usize, present: &Present, stmt: &Stmt) -> State {
         let plan = self.plan;
-        let state = match stmt.kind {
+        match stmt.kind {
             StmtKind::Rule(id) => {
-                let Some(rule) = plan.rule(id) else { return };
-                self.rule(frame, id, rule)
+                let leaf = stmt.leaf.map(|leaf| self.source.leaf(present, stmt.level, leaf));
+                if let Some(None) = leaf {
+                    return State::Empty;
+                }
+                let Some(rule) = plan.rule(id) else { return State::Silent };
+                match leaf.flatten() {
+                    Some(leaf) => self.leaf_rule(frame, id, rule, leaf),
+                    None => self.rule(frame, id, rule),
+                }
             }
-            StmtKind::Scope(id) => {
-                let Some(scope) = plan.scope(id) else { return };
-                self.repeat(frame, id, scope)
-            }
-        };
-        self.remember(frame, stmt, state);
-    }
-
-    /// Notes what a line said of a resource, for folding it onto what is known.
-    fn remember(&mut self, frame: usize, stmt: &Stmt, state: State) {
-        // Only lines whose place hangs on a resource itself count; those of composites are in their scope's line.
-        let of = match stmt.kind {
-            StmtKind::Scope(id) => Said::Scope(id),
-            StmtKind::Rule(id) => {
-                let Some(rule) = self.plan.rule(id) else { return };
-                Said::Slot(rule.slot)
-            }
-        };
-        self.fold.push(FoldState { frame, of, state });
+            StmtKind::Scope(id) => match plan.scope(id) {
+                Some(scope) => self.repeat(frame, id, scope),
+                None => State::Silent,
+            },
+        }
     }
 
     /// Runs a scope for each of its native repetitions.

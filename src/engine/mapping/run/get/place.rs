@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::definitions::Symbol;
 use crate::fhir::draft::At;
 use crate::native::NodeId;
 
@@ -63,7 +64,7 @@ impl<'r> Get<'r> {
             SlotAt::Entry(index) => return self.entry(frame, *index, slot),
             SlotAt::Child { parent, written, select, list, .. } => {
                 let parent = self.ensure(self.above(frame, parent.up), parent.slot);
-                self.below(parent, written, select, *list)
+                self.below(parent, written.symbol, select, *list)
             }
         };
         self.remember_slot(frame, slot, at);
@@ -77,24 +78,25 @@ impl<'r> Get<'r> {
         }
     }
 
-    pub(super) fn below(&mut self, parent: At, written: &str, select: &SlotSelect, list: bool) -> At {
+    pub(super) fn below(&mut self, parent: At, written: Symbol, select: &SlotSelect, list: bool) -> At {
         match select {
-            SlotSelect::First => self.draft.child(parent, written),
-            SlotSelect::Each | SlotSelect::From(_) => self.draft.push(parent, written),
+            SlotSelect::First => self.draft.child_of(parent, written),
+            SlotSelect::Each | SlotSelect::From(_) => self.draft.push_of(parent, written),
             SlotSelect::Index(n) => {
-                let nth = self.draft.children(parent).filter(|c| self.draft.name(*c) == written).nth(usize::from(*n));
-                nth.unwrap_or_else(|| self.draft.push(parent, written))
+                let draft = &self.draft;
+                let nth = draft.children(parent).filter(|c| draft.symbol(*c) == written).nth(usize::from(*n));
+                nth.unwrap_or_else(|| self.draft.push_of(parent, written))
             }
             SlotSelect::With(marks, each) => {
                 let there = self
                     .draft
                     .children(parent)
-                    .filter(|c| self.draft.name(*c) == written)
+                    .filter(|c| self.draft.symbol(*c) == written)
                     .find(|at| marks.iter().all(|mark| super::super::fold::draft_says(&self.draft, *at, mark)));
                 let at = match there.filter(|_| !each) {
                     Some(at) => return at,
-                    None if list => self.draft.push(parent, written),
-                    None => self.draft.child(parent, written),
+                    None if list => self.draft.push_of(parent, written),
+                    None => self.draft.child_of(parent, written),
                 };
                 for mark in marks.iter().filter(|m| !m.not) {
                     self.set_mark(at, mark);
@@ -107,7 +109,7 @@ impl<'r> Get<'r> {
     pub(super) fn set_mark(&mut self, at: At, mark: &Mark) {
         let mut at = at;
         for name in &mark.path {
-            at = self.draft.child(at, name);
+            at = self.draft.child_of(at, name.symbol);
         }
         match &mark.value {
             MarkValue::Text(text) => self.draft.set(at, text),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::fault::Fault;
-use crate::fhir::datatypes::is_lexical;
+use crate::fhir::datatypes::Primitive;
 use crate::native::{NodeId, Value};
 
 use super::super::super::lens::{Fidelity, Uncarried};
@@ -69,6 +69,31 @@ impl<'r> Get<'r> {
         State::Empty
     }
 
+    /// Runs a lens over one leaf that is there.
+    pub(super) fn leaf_rule(&mut self, frame: usize, id: RuleId, rule: &'r Rule, leaf: NodeId) -> State {
+        let value = self.source.tree.value(leaf);
+        if matches!(value, Value::Empty | Value::Absent) {
+            return State::Empty;
+        }
+        if !rule.when.is_empty() {
+            let base = self.of(frame).base;
+            if !self.source.hold(base, &rule.when) {
+                return State::Silent;
+            }
+            if let Value::Text(_) = value {
+                self.claim_conditions(base, &rule.when, rule.line);
+            }
+        }
+        match value {
+            Value::Text(text) => self.carry(frame, id, rule, &[Some(text)], &[Some(leaf)]),
+            _ => {
+                let root = self.draft.root();
+                self.record(leaf, root, By::Rule(id), Disposition::Mapped);
+                State::Null
+            }
+        }
+    }
+
     pub(super) fn carry(
         &mut self,
         frame: usize,
@@ -77,9 +102,10 @@ impl<'r> Get<'r> {
         texts: &[Option<Cow<'r, str>>],
         nodes: &[Option<NodeId>],
     ) -> State {
-        let slot_type = self.slot_type(frame, rule.slot);
+        let form = self.slot_of(frame, rule.slot).map_or(Primitive::Any, |slot| slot.form);
         let got = rule.lens.get(texts, self.cx).and_then(|got| match got {
-            Some(got) if !got.texts.iter().all(|t| lexical(slot_type, t)) => {
+            Some(got) if !got.texts().all(|t| lexical(form, t)) => {
+                let slot_type = self.slot_type(frame, rule.slot);
                 Err(Uncarried { expected: format!("a value that is a FHIR {slot_type}").into(), code: false })
             }
             got => Ok(got),
@@ -87,11 +113,11 @@ impl<'r> Get<'r> {
         match got {
             Ok(Some(got)) => {
                 let mut at = self.draft.root();
-                for text in &got.texts {
+                for text in got.texts() {
                     at = self.ensure(frame, rule.slot);
                     self.draft.set(at, text);
                     // Each further text is a repetition of its own.
-                    if got.texts.len() > 1 {
+                    if !got.more.is_empty() {
                         self.forget(frame, rule.slot);
                     }
                 }
@@ -112,11 +138,9 @@ impl<'r> Get<'r> {
                     }
                 }
                 for (slot, lens) in &rule.also {
-                    if let Ok(Some(got)) = lens.get(texts, self.cx)
-                        && let Some(text) = got.texts.first()
-                    {
+                    if let Ok(Some(got)) = lens.get(texts, self.cx) {
                         let at = self.ensure(frame, *slot);
-                        self.draft.set(at, text);
+                        self.draft.set(at, &got.text);
                         if let Some(node) = nodes.iter().flatten().next() {
                             self.record(*node, at, By::Rule(id), Disposition::Mapped);
                         }
@@ -171,9 +195,10 @@ impl<'r> Get<'r> {
     }
 }
 
-fn lexical(type_name: &str, text: &str) -> bool {
-    match type_name {
-        "string" | "markdown" | "code" => !text.is_empty(),
-        other => is_lexical(other, text),
+fn lexical(form: Primitive, text: &str) -> bool {
+    match form {
+        // The lens has seen to the rest.
+        Primitive::Text | Primitive::Code => !text.is_empty(),
+        form => form.has(text),
     }
 }

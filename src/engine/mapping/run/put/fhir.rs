@@ -6,7 +6,7 @@ use crate::fhir::document::{Document, Node};
 
 use super::super::super::plan::{Entry, Link, Plan, Scope, SlotAt, SlotRef, SlotSelect, StmtKind};
 use super::super::super::trace::{Disposition, Lost};
-use super::super::fold::choose;
+use super::super::fold::{choose, choose_first};
 use super::{Known, Put, Side};
 
 impl<'r> Put<'r> {
@@ -33,7 +33,7 @@ impl<'r> Put<'r> {
             SlotAt::Child { parent, written, logical, select, .. } => {
                 let above = self.above(frame, parent.up);
                 let parent = self.node(side, above, parent.slot);
-                parent.and_then(|p| choose(p, written, logical, select).into_iter().next())
+                parent.and_then(|p| choose_first(p, written.symbol, *logical, select))
             }
             SlotAt::Entry(index) => {
                 scope.entries.get(usize::from(*index)).and_then(|e| self.entry(side, frame, scope, e))
@@ -41,6 +41,16 @@ impl<'r> Put<'r> {
         };
         self.assign(frame, side, slot, node);
         node
+    }
+
+    /// Whether a slot stands for one node at most.
+    pub(super) fn is_one(&self, frame: usize, slot: u16) -> bool {
+        let at = self.scope_of(frame).and_then(|scope| scope.slots.get(usize::from(slot))).map(|s| &s.at);
+        match at {
+            Some(SlotAt::Child { select: SlotSelect::From(_), .. }) => false,
+            Some(at) => slot == 0 || !at.fresh(),
+            None => false,
+        }
     }
 
     /// All nodes that a slot stands for.
@@ -56,7 +66,7 @@ impl<'r> Put<'r> {
             }) if slot != 0 => {
                 let above = self.above(frame, parent.up);
                 let parent = self.node(side, above, parent.slot);
-                parent.map(|p| choose(p, written, logical, select)).unwrap_or_default()
+                parent.map(|p| choose(p, written.symbol, *logical, select)).unwrap_or_default()
             }
             Some(SlotAt::Child { select: SlotSelect::From(_), .. }) => {
                 self.node(side, frame, slot);
@@ -97,7 +107,7 @@ impl<'r> Put<'r> {
             .collect();
         let above = self.above(frame, parent.up);
         let all = |holder: Option<Node<'r>>| {
-            holder.map(|p| choose(p, written, logical, &SlotSelect::Each)).unwrap_or_default()
+            holder.map(|p| choose(p, written.symbol, *logical, &SlotSelect::Each)).unwrap_or_default()
         };
         let old_holder = self.node(Side::Old, above, parent.slot);
         let new_holder = self.node(Side::New, above, parent.slot);
@@ -263,7 +273,7 @@ impl<'r> Put<'r> {
         while slot != entry.slot {
             match &scope.slots.get(usize::from(slot))?.at {
                 SlotAt::Child { parent, written, logical, select, .. } if parent.up == 0 => {
-                    path.push((written, logical, select));
+                    path.push((written.symbol, *logical, select));
                     slot = parent.slot;
                 }
                 SlotAt::Alias(to) if to.up == 0 => slot = to.slot,
@@ -275,7 +285,7 @@ impl<'r> Put<'r> {
         free.into_iter().find(|candidate| {
             let mut here = vec![*candidate];
             for (written, logical, select) in &path {
-                here = here.into_iter().flat_map(|n| choose(n, written, logical, select)).collect();
+                here = here.into_iter().flat_map(|n| choose(n, *written, *logical, select)).collect();
             }
             here.into_iter().any(|r| self.target(Side::New, r).is_some_and(|n| n.id() == target.id()))
         })

@@ -19,7 +19,7 @@ use super::super::plan::{Condition, NativePath, Plan, Rule, Scope, ScopeId, Slot
 use super::super::syntax::Direction;
 use super::super::trace::{Disposition, Lost};
 use super::Refusal;
-use super::fold::choose;
+use super::fold::choose_first;
 use super::get::Run;
 use super::source::{Base, Source};
 pub(crate) use fhir::resolve;
@@ -310,7 +310,7 @@ impl<'r> Put<'r> {
             Some(SlotAt::Child { parent, written, logical, select, .. }) if parent.up > 0 => {
                 let above = self.above(frame, parent.up - 1);
                 let parent = self.node(Side::New, above, parent.slot);
-                parent.and_then(|p| choose(p, written, logical, select).into_iter().next())
+                parent.and_then(|p| choose_first(p, written.symbol, *logical, select))
             }
             _ => None,
         };

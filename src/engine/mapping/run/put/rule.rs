@@ -16,6 +16,13 @@ use super::{Change, Put, Side, Spot};
 
 impl<'r> Put<'r> {
     pub(super) fn rule(&mut self, frame: usize, rule: &'r Rule) -> Result<(), EditError> {
+        // Most lines speak of one element, which is not there, or says what it said.
+        if !self.forced && self.is_one(frame, rule.slot) {
+            let new = self.value(Side::New, frame, rule).and_then(Node::text);
+            if new == self.value(Side::Old, frame, rule).and_then(Node::text) {
+                return Ok(());
+            }
+        }
         let new = self.values(Side::New, frame, rule);
         let old = self.values(Side::Old, frame, rule);
         let texts = |nodes: &[Node<'r>]| -> Vec<&'r str> { nodes.iter().filter_map(|n| n.text()).collect() };
@@ -134,13 +141,18 @@ impl<'r> Put<'r> {
     }
 
     pub(super) fn values(&mut self, side: Side, frame: usize, rule: &Rule) -> Vec<Node<'r>> {
-        if !rule.only.is_empty() {
-            let own = self.node(side, frame, 0);
-            if own.is_none_or(|own| !rule.only.iter().all(|mark| node_says(own, mark))) {
-                return Vec::new();
-            }
-        }
-        self.nodes(side, frame, rule.slot)
+        if self.may(side, frame, rule) { self.nodes(side, frame, rule.slot) } else { Vec::new() }
+    }
+
+    /// [`values`](Self::values) of a line that speaks of one element.
+    fn value(&mut self, side: Side, frame: usize, rule: &Rule) -> Option<Node<'r>> {
+        if self.may(side, frame, rule) { self.node(side, frame, rule.slot) } else { None }
+    }
+
+    /// Whether what must hold of the scope's place holds.
+    fn may(&mut self, side: Side, frame: usize, rule: &Rule) -> bool {
+        rule.only.is_empty()
+            || self.node(side, frame, 0).is_some_and(|own| rule.only.iter().all(|mark| node_says(own, mark)))
     }
 
     /// The alternative that the document used, else the first.

@@ -10,7 +10,7 @@ use super::super::super::plan::{
 };
 use super::super::super::syntax::{Direction, Test};
 use super::super::align::{Pair, align};
-use super::super::fold::choose;
+use super::super::fold::{choose, choose_first};
 use super::fhir::resolve;
 use super::{Change, Put, Side, Spot, spot_of};
 
@@ -73,7 +73,7 @@ impl<'r> Put<'r> {
             SlotAt::Child { parent, written, logical, select, .. } => {
                 let above = self.above(frame, parent.up.saturating_sub(1));
                 let parent = self.node(side, above, parent.slot);
-                parent.map(|p| choose(p, written, logical, select)).unwrap_or_default()
+                parent.map(|p| choose(p, written.symbol, *logical, select)).unwrap_or_default()
             }
             SlotAt::Alias(to) => {
                 let above = self.above(frame, to.up.saturating_sub(1));
@@ -99,7 +99,7 @@ impl<'r> Put<'r> {
             Some(SlotAt::Child { parent, written, logical, select, .. }) => {
                 let above = self.above(frame, parent.up.saturating_sub(1));
                 let parent = self.node(Side::New, above, parent.slot);
-                parent.map(|p| choose(p, written, logical, select)).unwrap_or_default()
+                parent.map(|p| choose(p, written.symbol, *logical, select)).unwrap_or_default()
             }
             Some(SlotAt::Alias(to)) => {
                 let above = self.above(frame, to.up.saturating_sub(1));
@@ -179,7 +179,7 @@ impl<'r> Put<'r> {
             }
             match &one.value {
                 Constant::Text(text) => {
-                    choose(node, written, logical, select).first().is_none_or(|n| n.text() == Some(text))
+                    choose_first(node, written.symbol, *logical, select).is_none_or(|n| n.text() == Some(text))
                 }
                 _ => true,
             }

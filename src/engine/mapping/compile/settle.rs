@@ -1,0 +1,148 @@
+//! What is known of every statement before any document is seen: what it cannot do without, and which element of a resource
+//! it speaks of.
+
+use std::num::NonZeroU8;
+
+use super::super::plan::{
+    Leaf, Level, NativeName, NativePath, NativeSelect, Plan, Rule, Said, Scope, ScopeId, SlotAt, SlotRef, Stmt,
+    StmtKind,
+};
+use super::super::syntax::Direction;
+
+/// Fills in what [`Stmt`] says beside what it does, for a whole plan.
+pub(super) fn settle(plan: &mut Plan) {
+    let found: Vec<Vec<Known>> = (0..)
+        .zip(&plan.scopes)
+        .map(|(id, scope)| scope.body.iter().map(|stmt| Known::of(plan, id, stmt)).collect())
+        .collect();
+    for (scope, found) in plan.scopes.iter_mut().zip(found) {
+        for (stmt, known) in scope.body.iter_mut().zip(found) {
+            stmt.level = known.level;
+            stmt.needs = known.needs;
+            stmt.leaf = known.leaf;
+            stmt.said = known.said;
+        }
+    }
+}
+
+struct Known {
+    level: Level,
+    needs: u64,
+    leaf: Option<Leaf>,
+    said: Option<Said>,
+}
+
+impl Known {
+    fn of(plan: &Plan, scope: ScopeId, stmt: &Stmt) -> Self {
+        let ((level, needs), leaf, said) = match stmt.kind {
+            StmtKind::Rule(id) => match plan.rule(id) {
+                Some(rule) => {
+                    (of_rule(rule), leaf(rule), hangs(plan, scope, rule.slot).then_some(Said::Slot(rule.slot)))
+                }
+                None => (ANYWHERE, None, None),
+            },
+            StmtKind::Scope(id) => (
+                plan.scope(id).map_or(ANYWHERE, of_scope),
+                None,
+                of_own_place(plan, scope, id).unwrap_or(false).then_some(Said::Scope(id)),
+            ),
+        };
+        Self { level, needs, leaf, said }
+    }
+}
+
+const ANYWHERE: (Level, u64) = (Level::Anywhere, 0);
+
+fn of_rule(rule: &Rule) -> (Level, u64) {
+    // Where native says nothing the map may say something by itself.
+    if rule.empty.is_some() { ANYWHERE } else { any_of(rule.native.iter().flatten()) }
+}
+
+fn of_scope(scope: &Scope) -> (Level, u64) {
+    any_of(&scope.native)
+}
+
+/// What one of these paths cannot do without.
+fn any_of<'p>(paths: impl IntoIterator<Item = &'p NativePath>) -> (Level, u64) {
+    let mut paths = paths.into_iter().map(of_path);
+    let Some((level, first)) = paths.next() else { return ANYWHERE };
+    let mut needs = first;
+    for (other, bits) in paths {
+        if other != level {
+            return ANYWHERE;
+        }
+        needs |= bits;
+    }
+    (level, needs)
+}
+
+fn of_path(path: &NativePath) -> (Level, u64) {
+    match path.steps.first().filter(|_| !path.from_document).map(|step| &step.name) {
+        Some(NativeName::Field(n)) => (Level::Field, Level::bit(u32::from(*n))),
+        Some(NativeName::Component(n)) => (Level::Component, Level::bit(u32::from(*n))),
+        Some(NativeName::Subcomponent(n)) => (Level::Subcomponent, Level::bit(u32::from(*n))),
+        _ => ANYWHERE,
+    }
+}
+
+/// The one leaf that a rule looks at, where it is below the scope's part by its numbers alone.
+fn leaf(rule: &Rule) -> Option<Leaf> {
+    let [tuple] = rule.native.as_slice() else { return None };
+    let [path] = tuple.as_slice() else { return None };
+    if path.from_document || rule.empty.is_some() || rule.direction == Direction::Put {
+        return None;
+    }
+    let (first, rest) = path.steps.split_first()?;
+    let number = match (&first.name, &first.select) {
+        (NativeName::Field(n), NativeSelect::First) => *n,
+        (NativeName::Component(n) | NativeName::Subcomponent(n), _) => *n,
+        _ => return None,
+    };
+    let small = |n: u16| u8::try_from(n).ok().filter(|n| *n < 63);
+    let mut leaf = Leaf { number: NonZeroU8::new(small(number)?)?, component: 0, subcomponent: 0 };
+    for step in rest {
+        match step.name {
+            NativeName::Component(n) if leaf.component == 0 && leaf.subcomponent == 0 => leaf.component = small(n)?,
+            NativeName::Subcomponent(n) if leaf.subcomponent == 0 => leaf.subcomponent = small(n)?,
+            _ => return None,
+        }
+    }
+    Some(leaf)
+}
+
+fn of_own_place(plan: &Plan, scope: ScopeId, id: ScopeId) -> Option<bool> {
+    let inner = plan.scope(id)?;
+    let from = match &inner.slots.first()?.at {
+        SlotAt::Child { parent: to, .. } | SlotAt::Alias(to) => *to,
+        SlotAt::Entry(index) => {
+            let reference = inner.entries.get(usize::from(*index))?.reference?;
+            match &inner.slots.get(usize::from(reference))?.at {
+                SlotAt::Child { parent: to, .. } | SlotAt::Alias(to) => *to,
+                SlotAt::Entry(_) | SlotAt::Nowhere => return None,
+            }
+        }
+        SlotAt::Nowhere => return None,
+    };
+    let outer = above(plan, scope, from.up.checked_sub(1)?);
+    Some(hangs(plan, outer, from.slot))
+}
+
+/// Whether a place hangs on a resource, without a scope's own place between.
+fn hangs(plan: &Plan, scope: ScopeId, slot: u16) -> bool {
+    let (mut scope, mut slot) = (scope, slot);
+    loop {
+        let Some(of) = plan.scope(scope).and_then(|s| s.slots.get(usize::from(slot))) else { return false };
+        let SlotRef { up, slot: next } = match &of.at {
+            SlotAt::Entry(_) => return true,
+            SlotAt::Nowhere => return false,
+            SlotAt::Alias(_) | SlotAt::Child { .. } if slot == 0 => return false,
+            SlotAt::Alias(to) | SlotAt::Child { parent: to, .. } => *to,
+        };
+        scope = above(plan, scope, up);
+        slot = next;
+    }
+}
+
+fn above(plan: &Plan, scope: ScopeId, up: u8) -> ScopeId {
+    (0..up).fold(scope, |id, _| plan.scope(id).and_then(|s| s.parent).unwrap_or(0))
+}
