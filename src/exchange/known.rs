@@ -9,8 +9,10 @@ use crate::store::{
     View,
 };
 
+use super::compose::{OWNER, REQUESTER};
 use super::localise::{self, Bases, Named};
 use super::partner::alias_system;
+use super::plain::TASKS;
 use super::translated::{Entry, Translated};
 
 /// Types whose resources are about nobody in particular.
@@ -156,6 +158,16 @@ fn key_of(
         let as_written = ResourceKey::new(entry.resource_type.clone(), entry.native.clone());
         if view.exists(&as_written)? {
             return Ok((as_written, None));
+        }
+    }
+    // A Task that the gateway gave out bears its id there; only the two sides speak of it.
+    if entry.resource_type == "Task" {
+        let ours = translated.node(entry).named("identifier").find(|one| one.text_at("system") == Some(TASKS));
+        if let Some(key) = ours.and_then(|one| one.text_at("value")).map(|id| ResourceKey::new("Task", id))
+            && let Some(member) = view.member(&key)?
+            && [OWNER, REQUESTER].iter().any(|side| facet_texts(&member, side).any(|name| name == provider))
+        {
+            return Ok((key, None));
         }
     }
     // A referral is known by its business identifiers, whoever speaks of it.

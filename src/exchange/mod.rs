@@ -19,6 +19,7 @@ mod localise;
 pub mod mllp;
 mod outbox;
 mod partner;
+mod plain;
 mod profiles;
 mod receive;
 mod render;
@@ -199,6 +200,7 @@ impl Exchange {
             let under = format!("providers.{}", connection.name);
             match Partner::new(connection, secret, maps, &profiles) {
                 Ok(partner) => {
+                    wrong.extend(plain::check(&partner).err().map(|error| error.under(&under)));
                     for name in partner.settings.task.iter().chain(&partner.settings.maps) {
                         if maps.named(name).is_err() {
                             wrong.push(SetupError::new("map", format!("there is no map named {name}")).under(&under));

@@ -24,6 +24,7 @@ use super::facets::facets_of;
 use super::known::Known;
 use super::localise::Bases;
 use super::partner::Partner;
+use super::plain::Undelivered;
 use super::receive::{ATTEMPTS, is_overtaken, write_members};
 use super::render::Rendered;
 use super::translated::Translated;
@@ -122,6 +123,8 @@ impl Default for Config {
 /// What came of one attempt.
 enum Attempt {
     Delivered(Box<(Rendered, Receipt)>),
+    /// It was brought resource by resource, and what came of each is kept.
+    Brought,
     /// There was nothing to send: the provider's format says the same as before.
     Nothing,
     Failed {
@@ -214,7 +217,9 @@ impl Exchange {
         let now = self.clock().now();
         let tries = message.attempts + 1;
         match &attempt {
-            Attempt::Delivered(_) => info!(provider = %message.provider, kind = %message.kind, tries, "delivered"),
+            Attempt::Delivered(_) | Attempt::Brought => {
+                info!(provider = %message.provider, kind = %message.kind, tries, "delivered")
+            }
             Attempt::Nothing => {}
             Attempt::Failed { reason, again: true } if tries < self.settings().outbox.attempts => {
                 warn!(provider = %message.provider, kind = %message.kind, tries, reason, "delivery failed, to be tried again");
@@ -257,6 +262,11 @@ impl Exchange {
                 self.delivered(message, rendered, receipt, now).await?
             }
             Attempt::Nothing => only(store::Delivery::Done),
+            Attempt::Brought => {
+                let mut commit = only(store::Delivery::Done);
+                commit.write(Write::Audit(self.delivery_audit(message, AuditTarget::None, now)));
+                commit
+            }
             Attempt::Failed { reason, again: true } if tries < self.settings().outbox.attempts => {
                 let due = now.checked_add(self.wait_before(tries)).unwrap_or(Timestamp::MAX);
                 only(store::Delivery::Again { due, reason: reason.clone() })
@@ -264,10 +274,22 @@ impl Exchange {
             Attempt::Failed { reason, .. } => self.given_up(message, reason.clone(), now).await?,
         };
         self.store().commit(commit).await?;
+        if matches!(attempt, Attempt::Delivered(_) | Attempt::Brought) {
+            self.changed_at(&message.provider, message.person);
+        }
         Ok(())
     }
 
     async fn attempt(&self, partner: &Arc<Partner>, message: &Message) -> Attempt {
+        if message.kind == TASK && super::plain::is_brought(partner) {
+            let Ok(news) = serde_json::from_slice::<TaskNews>(&message.payload) else {
+                return Attempt::Failed { reason: "a message of the outbox cannot be read".to_owned(), again: false };
+            };
+            return match self.bring(partner, message, &news.task).await {
+                Ok(()) => Attempt::Brought,
+                Err(Undelivered { reason, again }) => Attempt::Failed { reason, again },
+            };
+        }
         let rendered = match self.rendered(partner, message).await {
             Ok(Some(rendered)) => rendered,
             Ok(None) => return Attempt::Nothing,
@@ -357,21 +379,26 @@ impl Exchange {
                 self.call(&mut commit, order, &message.provider, native, now).await?;
             }
         }
-        commit.write(Write::Audit(NewAudit {
+        let target = rendered.order.clone().map_or(AuditTarget::None, AuditTarget::Resource);
+        commit.write(Write::Audit(self.delivery_audit(message, target, now)));
+        Ok(commit)
+    }
+
+    fn delivery_audit(&self, message: &Message, target: AuditTarget, now: Timestamp) -> NewAudit {
+        NewAudit {
             time: now,
             who: message.provider.clone(),
             interaction: "deliver".to_owned(),
-            target: rendered.order.clone().map_or(AuditTarget::None, AuditTarget::Resource),
+            target,
             person: message.person.map(Ref::Known),
             providers: vec![message.provider.clone()],
             outcome: "success".to_owned(),
             request: message.message.clone(),
-        }));
-        Ok(commit)
+        }
     }
 
     /// Remembers what a provider calls a resource that is not its own.
-    async fn call(
+    pub(super) async fn call(
         &self,
         commit: &mut Commit,
         key: &ResourceKey,
@@ -462,7 +489,7 @@ impl Exchange {
         let person = member.resource.person.map(Ref::Known);
         write_members(commit, vec![made], person, None, now);
         if let Some(partner) = requester.and_then(|name| self.partner(&name))
-            && partner.settings.task.is_some()
+            && partner.is_told()
         {
             let news = TaskNews { task: key.id, version, as_owner: false };
             commit.write(Write::Message(news.message(partner.name(), person, None, now)));

@@ -198,6 +198,11 @@ impl Partner {
         self.profiles.on(kind)
     }
 
+    /// Whether it is told of its Tasks: in a map's format, or as FHIR resources.
+    pub(crate) fn is_told(&self) -> bool {
+        self.settings.task.is_some() || super::plain::is_brought(self)
+    }
+
     /// How its tables are written.
     #[must_use]
     pub fn dialect(&self) -> Dialect {

@@ -44,6 +44,8 @@ pub(crate) struct Arrival {
     pub(crate) afterwards: Option<Bytes>,
     /// The provider that the envelope names as the recipient.
     pub(crate) envelope_recipient: Option<String>,
+    /// What its references may begin with, where it is FHIR: the address of the provider's server.
+    pub(crate) base: Option<String>,
     /// For the logs and the audit.
     pub(crate) request: String,
 }
@@ -80,11 +82,11 @@ impl Exchange {
         let mut turn = None;
         let mut contradicted: Option<Vec<PersonId>> = None;
         for _ in 0..ATTEMPTS {
-            let mut known = self.gather(&arrival.partner, &translated).await?;
+            let mut known = self.gather(arrival, &translated).await?;
             if let (true, None, Some(person)) = (coordinates(&translated), &turn, known.person) {
                 let taken = self.turns().take(person).await;
                 if taken.waited {
-                    known = self.gather(&arrival.partner, &translated).await?;
+                    known = self.gather(arrival, &translated).await?;
                 }
                 turn = Some(taken);
             }
@@ -121,12 +123,8 @@ impl Exchange {
         Err(overtaken())
     }
 
-    pub(crate) async fn gather(
-        &self,
-        partner: &Arc<Partner>,
-        translated: &Arc<Translated>,
-    ) -> Result<Known, ExchangeError> {
-        self.gather_with(partner, translated, &self.bases(None)).await
+    async fn gather(&self, arrival: &Arrival, translated: &Arc<Translated>) -> Result<Known, ExchangeError> {
+        self.gather_with(&arrival.partner, translated, &self.bases(arrival.base.clone())).await
     }
 
     fn composer<'c>(&'c self, arrival: &'c Arrival) -> Composer<'c> {
@@ -135,7 +133,7 @@ impl Exchange {
             registry: self.registry(),
             validator: self.validator(),
             now: arrival.received,
-            bases: self.bases(None),
+            bases: self.bases(arrival.base.clone()),
             envelope_recipient: arrival.envelope_recipient.as_deref(),
         }
     }
@@ -170,7 +168,12 @@ impl Exchange {
         for (key, version) in composed.deleted {
             commit.write(Write::Delete(Deletion { key, version, updated: arrival.received }));
         }
-        for key in outbox::original_keys(translated, known) {
+        // What came as FHIR is written onto resource by resource.
+        let originals = match arrival.partner.connection.speaks_fhir() {
+            true => Vec::new(),
+            false => outbox::original_keys(translated, known),
+        };
+        for key in originals {
             commit.write(Write::Original(NewOriginal {
                 provider: provider.to_owned(),
                 key,
@@ -209,7 +212,7 @@ impl Exchange {
                 continue;
             }
             let Some(partner) = self.partner(name) else { continue };
-            if partner.settings.task.is_none() || (!as_owner && !tells(&partner, change.status)) {
+            if !partner.is_told() || (!as_owner && !tells(&partner, change.status)) {
                 continue;
             }
             let news = TaskNews { task: change.key.id.clone(), version: change.version, as_owner };

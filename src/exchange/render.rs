@@ -53,10 +53,10 @@ pub(crate) struct Rendered {
 }
 
 /// What the store holds for one message.
-struct Gathered {
+pub(super) struct Gathered {
     /// The Task first, then what it refers to.
-    resources: Vec<(ResourceKey, Bytes)>,
-    order: Option<ResourceKey>,
+    pub(super) resources: Vec<(ResourceKey, Bytes)>,
+    pub(super) order: Option<ResourceKey>,
     original: Option<Original>,
     /// What the provider calls the order.
     native: Option<String>,
@@ -181,7 +181,7 @@ impl Exchange {
 }
 
 /// The Task at its version, and what it refers to as it is now.
-fn gather(view: &View<'_>, provider: &str, news: &TaskNews) -> Result<Option<Gathered>, StoreError> {
+pub(super) fn gather(view: &View<'_>, provider: &str, news: &TaskNews) -> Result<Option<Gathered>, StoreError> {
     let key = ResourceKey::new("Task", news.task.clone());
     let Some(task) = view.resource(&key, Some(news.version))? else { return Ok(None) };
     if task.deleted {
@@ -233,7 +233,7 @@ fn document(content: &Bytes) -> Option<Arc<Document>> {
     Document::from_json(Model::r4(), content.to_vec(), &Limits::default()).ok()
 }
 
-fn references(content: &Bytes) -> Vec<String> {
+pub(super) fn references(content: &Bytes) -> Vec<String> {
     let Some(document) = document(content) else { return Vec::new() };
     localise::references(&document, &Bases::default())
         .into_iter()

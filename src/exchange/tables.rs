@@ -217,6 +217,7 @@ fn arrival(
         acknowledgement: None,
         afterwards: None,
         envelope_recipient: None,
+        base: None,
         request: format!("file {}", file.name),
     }
 }

@@ -39,7 +39,16 @@ impl Exchange {
         let Some(partner) = self.partner(provider) else {
             return Err(ExchangeError::refused(Fault::NotFound, "no provider of this name is connected"));
         };
-        let kind = if media.contains("json") {
+        if body.is_empty() && partner.connection.speaks_fhir() {
+            // A notice that something has changed (subscription.html#2.46.7.1, a rest-hook without a payload).
+            self.look_at(&partner).await;
+            return Ok(Hooked::Applied(Vec::new()));
+        }
+        let kind = if media.contains("json") && media.contains("fhir") {
+            "application/fhir+json"
+        } else if media.contains("xml") && media.contains("fhir") {
+            "application/fhir+xml"
+        } else if media.contains("json") {
             "application/json"
         } else if media.contains("xml") {
             "application/xml"
@@ -57,6 +66,7 @@ impl Exchange {
             acknowledgement: None,
             afterwards: None,
             envelope_recipient: None,
+            base: None,
             request: request.to_owned(),
         };
         let done = self.hooked(&mut arrival).await;
@@ -78,6 +88,9 @@ impl Exchange {
     async fn hooked(&self, arrival: &mut Arrival) -> Result<Received, ExchangeError> {
         if let Some(received) = self.seen(arrival).await? {
             return Ok(received);
+        }
+        if arrival.partner.connection.speaks_fhir() || arrival.media.contains("fhir") {
+            return self.take_fhir(arrival).await;
         }
         let tree = parse(&self.syntax_of(&arrival.partner, arrival.media), &arrival.body)?;
         let translated = self.translate_tree(&arrival.partner, &tree)?;

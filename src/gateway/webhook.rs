@@ -58,16 +58,20 @@ pub struct Taken {
     pub changed: Vec<String>,
 }
 
-/// The provider that a request posts for, if it is such a post.
+/// The provider that a request posts for, if it is such a post. A FHIR server may put the resource under its type and id, as
+/// a rest-hook with a payload does (<http://hl7.org/fhir/R4/subscription.html#2.46.7.1>).
 pub(super) fn provider(parts: &Parts) -> Option<&str> {
-    parts.uri.path().strip_prefix(PATH)
+    let path = parts.uri.path().strip_prefix(PATH)?;
+    Some(path.split_once('/').map_or(path, |(provider, _)| provider))
 }
 
 /// Refuses what is no post of a document, or not this caller's to make.
 pub(super) fn check(hooks: &dyn Hooks, parts: &Parts, caller: &Caller, provider: &str) -> Result<(), Refusal> {
-    if parts.method != hyper::Method::POST {
+    let names_resource = parts.uri.path().strip_prefix(PATH).is_some_and(|path| path.contains('/'));
+    let (method, allowed) = if names_resource { (hyper::Method::PUT, "PUT") } else { (hyper::Method::POST, "POST") };
+    if parts.method != method {
         let mut refusal = Refusal::new(Fault::MethodNotSupported, "documents are posted here");
-        refusal.allow = vec!["POST"];
+        refusal.allow = vec![allowed];
         return Err(refusal);
     }
     let permitted = caller.may(crate::access::interaction::Action::Operation, None, Some(OPERATION));

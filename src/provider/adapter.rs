@@ -348,6 +348,8 @@ pub enum Effect {
 pub struct Receipt {
     /// How far it came.
     pub effect: Effect,
+    /// Whether something new was made of a create; false where the provider had it already.
+    pub created: bool,
     /// The id it has at the provider.
     pub native_id: Option<String>,
     /// Its version there.

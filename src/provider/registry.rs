@@ -228,6 +228,12 @@ impl Connection {
         self.config.fhir.is_some()
     }
 
+    /// The address of its FHIR server.
+    #[must_use]
+    pub fn base(&self) -> Option<&str> {
+        self.config.fhir.as_ref().map(|fhir| fhir.base.as_str())
+    }
+
     /// How often its open Tasks are read again.
     #[must_use]
     pub fn poll(&self) -> Option<std::time::Duration> {

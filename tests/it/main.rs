@@ -35,6 +35,7 @@ mod native;
 mod operations;
 mod packages;
 mod partly;
+mod plain;
 mod provider;
 mod ready;
 mod reload;

@@ -110,6 +110,7 @@ pub struct Running {
     serving: Task<Stopped>,
     administering: Option<Task<()>>,
     delivering: Task<()>,
+    watching: Task<()>,
     exchange: Current,
     vitals: JoinHandle<()>,
 }
@@ -169,7 +170,7 @@ impl Assembly {
         let mut doors = Doors::new(exchange.clone(), clock.clone(), &metrics)?;
         let plan = doors.plan(&loaded, &exchange.now()).await?;
         doors.open(plan);
-        let delivering = exchange.clone();
+        let (delivering, watching) = (exchange.clone(), exchange.clone());
         let stopping = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stopping);
         readiness.check("accepting", move || match flag.load(Ordering::Relaxed) {
@@ -197,6 +198,7 @@ impl Assembly {
             serving: Task::start(|stop| gateway.run(stop)),
             administering: admin.map(|admin| Task::start(|stop| admin.run(stop))),
             delivering: Task::start(|stop| delivering.deliver(stop)),
+            watching: Task::start(|stop| watching.watch(stop)),
             exchange,
             vitals: tokio::spawn(vitals),
         })
@@ -213,6 +215,7 @@ impl Running {
         let mut stopped = self.serving.stop().await.unwrap_or(Stopped { cut: 0 });
         stopped.cut = stopped.cut.saturating_add(draining.await.unwrap_or(1));
         // What is being delivered is finished; the rest waits in the outbox.
+        self.watching.stop().await;
         self.delivering.stop().await;
         self.exchange.now().parts().registry.close().await;
         self.store.close().await;

@@ -148,6 +148,7 @@ impl Exchange {
             acknowledgement: None,
             afterwards: None,
             envelope_recipient: recipient,
+            base: None,
             request: request.to_owned(),
         }
     }
@@ -194,6 +195,7 @@ impl Exchange {
             acknowledgement: None,
             afterwards: None,
             envelope_recipient: None,
+            base: None,
             request: request.to_owned(),
         };
         if let Err(store) = self.keep_refused(&arrival, &error).await {

@@ -241,6 +241,7 @@ impl Fhir {
         match self.get(&read).await {
             Ok(held) if says_the_same(&delivery.bytes, &held.bytes) => Ok(Some(Receipt {
                 effect: Effect::Applied,
+                created: false,
                 native_id: held.native_id.clone(),
                 version: held.version.clone(),
                 returned: Some(held),
@@ -303,6 +304,8 @@ impl Fhir {
         let version = returned.as_ref().and_then(|document| document.version.clone()).or_else(|| reply.version());
         Receipt {
             effect: if reply.status.as_u16() == 202 { Effect::Committed } else { Effect::Applied },
+            // 200 to a conditional create: it was there (http.html#ccreate).
+            created: reply.status.as_u16() != 200,
             native_id: known.or(answered).or(located),
             version,
             answer: (returned.is_none() && !reply.body.is_empty()).then(|| reply.document()),

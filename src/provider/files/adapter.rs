@@ -70,7 +70,14 @@ impl Files {
             .await
             .map_err(|_| AdapterError::Internal { what: "writing a file" })?
             .map_err(|error| AdapterError::Folder { what: error.to_string() })?;
-        Ok(Receipt { effect: Effect::Committed, native_id: None, version: None, returned: None, answer: None })
+        Ok(Receipt {
+            effect: Effect::Committed,
+            created: true,
+            native_id: None,
+            version: None,
+            returned: None,
+            answer: None,
+        })
     }
 }
 

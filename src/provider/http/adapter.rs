@@ -401,6 +401,7 @@ impl Kind {
         let version = returned.as_ref().and_then(|document| document.version.clone()).or_else(|| reply.version());
         Receipt {
             effect: if reply.status.as_u16() == 202 { Effect::Committed } else { Effect::Applied },
+            created: true,
             native_id: id.map(str::to_owned).or(pointed).or(own).or_else(located),
             version,
             answer: (returned.is_none() && !reply.body.is_empty()).then(|| reply.document()),

@@ -148,8 +148,14 @@ impl Mllp {
         wanted: Wanted,
     ) -> Result<Receipt, AdapterError> {
         connection.send(frame).await.map_err(|error| AdapterError::Interrupted { what: error.to_string() })?;
-        let silent =
-            || Receipt { effect: Effect::Committed, native_id: None, version: None, returned: None, answer: None };
+        let silent = || Receipt {
+            effect: Effect::Committed,
+            created: true,
+            native_id: None,
+            version: None,
+            returned: None,
+            answer: None,
+        };
         match wanted {
             Wanted::Nothing => Ok(silent()),
             Wanted::ErrorOnly => Ok(self.error_window(connection, control_id).await?.unwrap_or_else(silent)),
@@ -213,7 +219,7 @@ impl Mllp {
                 }
             };
             let answer = Some(self.document(message));
-            return Ok(Receipt { effect, native_id: None, version: None, returned: None, answer });
+            return Ok(Receipt { effect, created: true, native_id: None, version: None, returned: None, answer });
         }
     }
 

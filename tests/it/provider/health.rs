@@ -75,7 +75,14 @@ impl Adapter for Puppet {
     }
 
     fn submit<'a>(&'a self, _: &'a Delivery, _: Instant) -> BoxFuture<'a, Result<Receipt, AdapterError>> {
-        let receipt = Receipt { effect: Effect::Applied, native_id: None, version: None, returned: None, answer: None };
+        let receipt = Receipt {
+            effect: Effect::Applied,
+            created: true,
+            native_id: None,
+            version: None,
+            returned: None,
+            answer: None,
+        };
         Box::pin(self.act(receipt))
     }
 
