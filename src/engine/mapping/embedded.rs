@@ -4,6 +4,7 @@
 pub(super) const EMBEDDED: &[(&str, &str)] = &[
     ("hl7/v2/maps/datatypes.map", include_str!("../../../profiles/hl7/v2/maps/datatypes.map")),
     ("hl7/v2/maps/segments.map", include_str!("../../../profiles/hl7/v2/maps/segments.map")),
+    ("hl7/v2/maps/documents.map", include_str!("../../../profiles/hl7/v2/maps/documents.map")),
     ("hl7/v2/maps/orders.map", include_str!("../../../profiles/hl7/v2/maps/orders.map")),
     ("hl7/v2/maps/results.map", include_str!("../../../profiles/hl7/v2/maps/results.map")),
     ("hl7/v2/maps/scheduling.map", include_str!("../../../profiles/hl7/v2/maps/scheduling.map")),
