@@ -22,6 +22,7 @@ pub(crate) struct Base {
 /// What stands in a part, by number.
 #[derive(Debug)]
 pub(crate) struct Present {
+    node: NodeId,
     fields: u64,
     components: u64,
     subcomponents: u64,
@@ -155,7 +156,7 @@ impl<'t> Source<'t> {
     pub(crate) fn present(&self, node: NodeId) -> Present {
         let tree = self.tree;
         let mut present =
-            Present { fields: u64::MAX, components: u64::MAX, subcomponents: u64::MAX, nodes: [None; 64] };
+            Present { node, fields: u64::MAX, components: u64::MAX, subcomponents: u64::MAX, nodes: [None; 64] };
         if tree.format() != Format::Hl7V2 {
             return present;
         }
@@ -177,7 +178,11 @@ impl<'t> Source<'t> {
     /// The leaf of a part whose contents are known.
     pub(crate) fn leaf(&self, present: &Present, level: Level, leaf: Leaf) -> Option<NodeId> {
         let number = leaf.number.get();
-        let mut node = present.holds(usize::from(number))?;
+        let mut node = match level {
+            // A field of one component is that component, and what is held of it are its components.
+            Level::Subcomponent => self.tree.subcomponent(present.node, u16::from(number))?,
+            _ => present.holds(usize::from(number))?,
+        };
         if level == Level::Field {
             node = self.tree.repetitions(node).next()?;
         }
