@@ -201,12 +201,16 @@ fn refused(refusal: &Refusal, asked: &Asked<'_>) -> Http {
     http
 }
 
+/// Room for the headers of an answer, so that the map of them does not grow while they are set.
+const HEADERS: usize = 16;
+
 /// Seconds after which to try again, where nothing better is known.
 const DEFAULT_WAIT: u64 = 5;
 
 fn with_body(status: StatusCode, media_type: HeaderValue, bytes: Bytes, head: bool) -> Http {
     let mut http = Http::default();
     *http.status_mut() = status;
+    *http.headers_mut() = HeaderMap::with_capacity(HEADERS);
     if status == StatusCode::NO_CONTENT {
         return http;
     }

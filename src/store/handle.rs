@@ -103,6 +103,7 @@ impl Store {
             log,
             persons_now: HashMap::new(),
             since_forgetting: 0,
+            audited: 0,
         };
         inner.start("store-writer", move || {
             let _last_word = last_word;
@@ -125,7 +126,9 @@ impl Store {
         let work = Work::prepare(commit, &self.inner.secret).map_err(counted)?;
         let weight = work.weight;
         let (answer, answered) = oneshot::channel();
-        self.inner.jobs.put(Job { work, answer }, weight).map_err(counted)?;
+        // Audit rows of one moment go in one transaction.
+        let put = if work.audit_only { Queue::put_patient } else { Queue::put };
+        put(&self.inner.jobs, Job { work, answer }, weight).map_err(counted)?;
         answered.await.unwrap_or(Err(StoreError::Closed))
     }
 

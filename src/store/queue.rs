@@ -17,22 +17,41 @@ pub(super) struct Queue<T> {
 
 #[derive(Debug)]
 struct Inner<T> {
-    waiting: VecDeque<(T, usize)>,
+    waiting: VecDeque<Waiting<T>>,
     weight: usize,
+    /// Of those that wait: who cannot wait for others.
+    urgent: usize,
     open: bool,
+    /// Threads that sleep until something is there: only they need to be woken, which is a call of the system.
+    asleep: usize,
+    /// As many are waited for; fewer wake nobody, unless one cannot wait.
+    wanted: usize,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    item: T,
+    weight: usize,
+    patient: bool,
 }
 
 impl<T> Inner<T> {
     fn pop(&mut self) -> Option<(T, usize)> {
-        let (item, weight) = self.waiting.pop_front()?;
+        let Waiting { item, weight, patient } = self.waiting.pop_front()?;
         self.weight = self.weight.saturating_sub(weight);
+        self.urgent = self.urgent.saturating_sub(usize::from(!patient));
         Some((item, weight))
+    }
+
+    /// Whether what is there is what is waited for.
+    fn is_filled(&self) -> bool {
+        self.urgent > 0 || self.waiting.len() >= self.wanted
     }
 
     fn pop_some(&mut self, most: usize, heaviest: usize, taken: &mut Vec<T>) {
         let (mut count, mut weight) = (0_usize, 0_usize);
-        while let Some((_, next)) = self.waiting.front() {
-            (count, weight) = (count.saturating_add(1), weight.saturating_add(*next));
+        while let Some(next) = self.waiting.front() {
+            (count, weight) = (count.saturating_add(1), weight.saturating_add(next.weight));
             if count > most || weight > heaviest {
                 break;
             }
@@ -43,12 +62,21 @@ impl<T> Inner<T> {
 
 impl<T> Queue<T> {
     pub(super) fn new(most: usize, heaviest: usize) -> Self {
-        let inner = Inner { waiting: VecDeque::new(), weight: 0, open: true };
+        let inner = Inner { waiting: VecDeque::new(), weight: 0, urgent: 0, open: true, asleep: 0, wanted: 1 };
         Self { inner: Mutex::new(inner), filled: Condvar::new(), most, heaviest }
     }
 
     /// Puts one in. What is heavier than the whole queue may wait alone.
     pub(super) fn put(&self, item: T, weight: usize) -> Result<(), StoreError> {
+        self.put_in(item, weight, false)
+    }
+
+    /// Puts one in that may wait for others to go with it.
+    pub(super) fn put_patient(&self, item: T, weight: usize) -> Result<(), StoreError> {
+        self.put_in(item, weight, true)
+    }
+
+    fn put_in(&self, item: T, weight: usize, patient: bool) -> Result<(), StoreError> {
         let mut inner = self.lock();
         if !inner.open {
             return Err(StoreError::Closed);
@@ -58,10 +86,28 @@ impl<T> Queue<T> {
             return Err(StoreError::Busy);
         }
         inner.weight = total;
-        inner.waiting.push_back((item, weight));
+        inner.waiting.push_back(Waiting { item, weight, patient });
+        inner.urgent += usize::from(!patient);
+        let wakes = inner.asleep > 0 && inner.is_filled();
         drop(inner);
-        self.filled.notify_one();
+        if wakes {
+            self.filled.notify_one();
+        }
         Ok(())
+    }
+
+    /// Waits, but not longer than `patience`, until so many are there, or one that cannot wait, or the queue is closed; says
+    /// whether one of these came.
+    pub(super) fn gather(&self, wanted: usize, patience: Duration) -> bool {
+        let mut inner = self.lock();
+        inner.wanted = wanted;
+        inner.asleep += 1;
+        let short = |inner: &mut Inner<T>| inner.open && !inner.is_filled();
+        let waited = self.filled.wait_timeout_while(inner, patience, short);
+        let (mut inner, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        inner.asleep -= 1;
+        inner.wanted = 1;
+        !timeout.timed_out()
     }
 
     /// Waits until something is there, then takes what is there, at most so many and so heavy but at least one.
@@ -72,12 +118,15 @@ impl<T> Queue<T> {
             if !inner.open {
                 return None;
             }
+            inner.asleep += 1;
             let Some(patience) = patience else {
                 inner = self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner);
+                inner.asleep -= 1;
                 continue;
             };
             let (later, timeout) = self.filled.wait_timeout(inner, patience).unwrap_or_else(PoisonError::into_inner);
             inner = later;
+            inner.asleep -= 1;
             if timeout.timed_out() {
                 break;
             }
@@ -110,5 +159,54 @@ impl<T> Queue<T> {
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::Queue;
+
+    /// Longer than any test takes.
+    const LONG: Duration = Duration::from_secs(600);
+
+    /// Gathers three in a thread of its own while `then` is done; says whether they came.
+    fn gathering(then: impl FnOnce(&Queue<u8>)) -> (bool, Arc<Queue<u8>>) {
+        let queue = Arc::new(Queue::new(10, 10));
+        let shared = Arc::clone(&queue);
+        let thread = std::thread::spawn(move || shared.gather(3, LONG));
+        then(&queue);
+        (thread.join().is_ok_and(|came| came), queue)
+    }
+
+    #[test]
+    fn as_many_as_are_wanted_are_waited_for() {
+        let (came, queue) = gathering(|queue| {
+            for item in 0..3 {
+                assert!(queue.put_patient(item, 1).is_ok());
+            }
+        });
+        assert!(came);
+        assert_eq!(queue.take(10, 10, None), Some(vec![0, 1, 2]));
+    }
+
+    #[test]
+    fn what_cannot_wait_and_the_end_are_waited_for_no_longer() {
+        let (came, queue) = gathering(|queue| assert!(queue.put(7, 1).is_ok()));
+        assert!(came);
+        assert_eq!(queue.take(10, 10, None), Some(vec![7]));
+        let (came, _) = gathering(Queue::close);
+        assert!(came);
+    }
+
+    #[test]
+    fn those_who_do_not_come_are_not_waited_for_long() {
+        let queue = Queue::new(10, 10);
+        assert!(queue.put_patient(1, 1).is_ok());
+        assert!(!queue.gather(2, Duration::from_micros(50)));
+        assert!(queue.gather(1, LONG));
+        assert_eq!(queue.take(10, 10, None), Some(vec![1]));
     }
 }

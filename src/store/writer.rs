@@ -38,6 +38,9 @@ const WAIT_FOR_ROOM: Duration = Duration::from_secs(1);
 /// Persons that the writer remembers.
 const PERSONS: usize = 1 << 14;
 
+/// How long audit rows wait at most for those of others who ask at the same time.
+const GATHERING: Duration = Duration::from_micros(200);
+
 type Answer = Result<Outcome, StoreError>;
 
 /// The writing thread's own.
@@ -56,6 +59,8 @@ pub(super) struct Writer {
     pub(super) persons_now: HashMap<i64, i64>,
     /// Commits since messages past the window were last forgotten.
     pub(super) since_forgetting: usize,
+    /// How many were answered last, where all of them only wrote audit rows.
+    pub(super) audited: usize,
 }
 
 /// A transaction that is on the disk, or that had nothing to write.
@@ -91,6 +96,7 @@ impl Writer {
     /// Works until the queue is closed and empty, or the disk fails.
     pub(super) fn run(mut self) {
         loop {
+            self.gather();
             let patience = (self.shared.health() == Health::Full).then_some(WAIT_FOR_ROOM);
             let Some(jobs) = self.queue.take(self.config.group_commits, self.config.group_bytes, patience) else {
                 break;
@@ -109,6 +115,17 @@ impl Writer {
         if !self.shared.broken() {
             // A clean end leaves everything in the database itself.
             let _ = checkpoint::run(&self.connection, checkpoint::Kind::Truncate, self.faults.as_ref());
+        }
+    }
+
+    /// Those who were answered and those who wait by now are who asks at the same time: when the first ask again, their audit
+    /// rows go with those of the others, in one transaction instead of two. Nobody waits for one who is alone.
+    fn gather(&mut self) {
+        let answered = std::mem::take(&mut self.audited);
+        let (waiting, _) = self.queue.waiting();
+        let asking = answered.saturating_add(waiting).min(self.config.group_commits);
+        if answered > 0 && asking > 1 && self.shared.health() == Health::Open {
+            let _ = self.queue.gather(asking, GATHERING);
         }
     }
 
@@ -300,6 +317,7 @@ impl Writer {
         if self.shared.health() == Health::Full && self.reserve.held() {
             self.shared.turn(Health::Open);
         }
+        self.audited = if jobs.iter().all(|job| job.work.audit_only) { jobs.len() } else { 0 };
         self.shared.groups.fetch_add(1, Ordering::Relaxed);
         // Everything is counted before anybody is told: who was told must not be given what was there before.
         for (job, answer) in jobs.iter().zip(&done.answers) {

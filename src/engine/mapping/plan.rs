@@ -149,6 +149,8 @@ pub(crate) struct Scope {
     pub(crate) repeats: bool,
     /// Whether its own place is a new repetition each time.
     pub(crate) each: bool,
+    /// Whether it speaks of nothing but what is in its own place: where that says what it said, nothing is to be written.
+    pub(crate) closed: bool,
 }
 
 /// Something a scope does. What is found out before any document is seen stands with it, so that a line that has nothing to

@@ -202,6 +202,7 @@ impl Compiler<'_> {
             direction,
             repeats: false,
             each: false,
+            closed: false,
         });
         ScopeId::try_from(self.plan.scopes.len() - 1).unwrap_or(ScopeId::MAX)
     }

@@ -15,7 +15,9 @@ pub(super) fn settle(plan: &mut Plan) {
         .zip(&plan.scopes)
         .map(|(id, scope)| scope.body.iter().map(|stmt| Known::of(plan, id, stmt)).collect())
         .collect();
-    for (scope, found) in plan.scopes.iter_mut().zip(found) {
+    let closed: Vec<bool> = plan.scopes.iter().map(|scope| is_closed(plan, scope)).collect();
+    for ((scope, found), closed) in plan.scopes.iter_mut().zip(found).zip(closed) {
+        scope.closed = closed;
         for (stmt, known) in scope.body.iter_mut().zip(found) {
             stmt.level = known.level;
             stmt.needs = known.needs;
@@ -141,6 +143,24 @@ fn hangs(plan: &Plan, scope: ScopeId, slot: u16) -> bool {
         scope = above(plan, scope, up);
         slot = next;
     }
+}
+
+/// Whether a scope and those in it speak of nothing but what is in its own place, and both ways.
+fn is_closed(plan: &Plan, scope: &Scope) -> bool {
+    let own = |at: &SlotAt, up: u8| match at {
+        SlotAt::Child { parent: to, .. } | SlotAt::Alias(to) => to.up == up,
+        SlotAt::Entry(_) | SlotAt::Nowhere => false,
+    };
+    scope.entries.is_empty()
+        && scope.links.is_empty()
+        && scope.bound.is_empty()
+        && scope.slots.iter().enumerate().all(|(at, slot)| own(&slot.at, u8::from(at == 0)))
+        && scope.body.iter().all(|stmt| match stmt.kind {
+            StmtKind::Rule(id) => plan.rule(id).is_some_and(|rule| rule.direction != Direction::Get),
+            StmtKind::Scope(id) => {
+                plan.scope(id).is_some_and(|inner| inner.direction != Direction::Get && is_closed(plan, inner))
+            }
+        })
 }
 
 fn above(plan: &Plan, scope: ScopeId, up: u8) -> ScopeId {

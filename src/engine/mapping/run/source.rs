@@ -119,12 +119,17 @@ impl<'t> Source<'t> {
     /// All places that a path leads to.
     pub(crate) fn select(&self, base: Base, path: &NativePath) -> Vec<Base> {
         let mut found = Vec::new();
+        self.select_into(base, path, &mut found);
+        found
+    }
+
+    /// Adds all places that a path leads to.
+    pub(crate) fn select_into(&self, base: Base, path: &NativePath, found: &mut Vec<Base>) {
         let start = if path.from_document { self.root() } else { base };
         self.walk(start, &path.steps, &mut |base| {
             found.push(base);
             true
         });
-        found
     }
 
     /// The first place that a path leads to.

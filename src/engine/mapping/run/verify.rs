@@ -50,6 +50,10 @@ pub(crate) fn differences(
     keyed: &FxHashSet<&str>,
     exempt: &FxHashSet<NodeId>,
 ) -> Vec<Difference> {
+    // What is written the same says the same.
+    if wanted.json() == got.json() {
+        return Vec::new();
+    }
     let mut compare = Compare {
         wanted,
         got,
@@ -260,7 +264,7 @@ fn is_reference(node: Node<'_>) -> bool {
 }
 
 /// Whether two nodes are written the same.
-fn is_same_text(a: Node<'_>, b: Node<'_>) -> bool {
+pub(crate) fn is_same_text(a: Node<'_>, b: Node<'_>) -> bool {
     a.raw() == b.raw() && a.raw_twin() == b.raw_twin()
 }
 

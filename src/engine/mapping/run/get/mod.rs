@@ -96,6 +96,7 @@ pub(crate) struct Get<'r> {
     defaults: Vec<(usize, RuleId)>,
     fold: Vec<FoldState>,
     refusals: Vec<Refusal>,
+    places: Vec<Base>,
 }
 
 impl<'r> Get<'r> {
@@ -124,6 +125,7 @@ impl<'r> Get<'r> {
             defaults: Vec::new(),
             fold: Vec::new(),
             refusals: Vec::new(),
+            places: Vec::new(),
         }
     }
 
@@ -227,16 +229,20 @@ impl<'r> Get<'r> {
         }
         let mut state = State::Empty;
         for path in &scope.native {
-            let mut places = self.source.select(base, path);
-            if places.is_empty() {
+            // The places of all scopes that are open stand in one list, those of this one at its end.
+            let from = self.places.len();
+            self.source.select_into(base, path, &mut self.places);
+            if self.places.len() == from {
                 continue;
             }
-            if !scope.each && scope.repeats && places.len() > 1 && !Self::nowhere(scope) {
-                self.more(scope, &places);
-                places.truncate(1);
+            if !scope.each && scope.repeats && self.places.len() > from + 1 && !Self::nowhere(scope) {
+                let more = self.places.split_off(from + 1);
+                self.more(scope, &more);
             }
             let mut null = false;
-            for (number, place) in (1_usize..).zip(places) {
+            let end = self.places.len();
+            for (number, at) in (1_usize..).zip(from..end) {
+                let Some(place) = self.places.get(at).copied() else { break };
                 if self.all_null(place.node) {
                     null = true;
                     self.claim_all(place.node, By::Line(scope.line), Disposition::Mapped);
@@ -248,7 +254,7 @@ impl<'r> Get<'r> {
                 state = State::Valued;
                 self.claim_conditions(base, &scope.when, scope.line);
                 if self.referred(frame, scope) {
-                    self.more(scope, &[place, place]);
+                    self.more(scope, &[place]);
                     continue;
                 }
                 let inner = self.frame(id, frame, place);
@@ -262,6 +268,7 @@ impl<'r> Get<'r> {
                     self.ensure(inner, 0);
                 }
             }
+            self.places.truncate(from);
             if state == State::Valued {
                 break;
             }
@@ -300,8 +307,9 @@ impl<'r> Get<'r> {
         matches!(scope.slots.first().map(|s| &s.at), Some(SlotAt::Nowhere))
     }
 
+    /// What becomes of repetitions beyond the one that FHIR takes.
     fn more(&mut self, scope: &Scope, places: &[Base]) {
-        for place in places.iter().skip(1) {
+        for place in places {
             match &scope.more {
                 Some(Otherwise::Error) => {
                     let path = self.source.tree.path(place.node).to_string();

@@ -233,6 +233,9 @@ impl<'r> Put<'r> {
                 continue;
             }
             let references = self.nodes(Side::New, frame, link.slot);
+            if references.is_empty() {
+                continue;
+            }
             let mut exact = references.iter().filter_map(|r| self.target(Side::New, *r));
             if let Some(node) = exact.find(|n| n.type_name() == entry.resource.as_ref()) {
                 return Some(node);

@@ -11,6 +11,7 @@ use super::super::super::plan::{
 use super::super::super::syntax::{Direction, Test};
 use super::super::align::{Pair, align};
 use super::super::fold::{choose, choose_first};
+use super::super::verify::is_same_text;
 use super::fhir::resolve;
 use super::{Change, Put, Side, Spot, spot_of};
 
@@ -107,6 +108,9 @@ impl<'r> Put<'r> {
             }
             _ => Vec::new(),
         };
+        if references.is_empty() {
+            return Vec::new();
+        }
         let roles = self.role_has_a_line(scope, entry);
         references
             .into_iter()
@@ -195,13 +199,24 @@ impl<'r> Put<'r> {
         old: Option<Node<'r>>,
         new: Option<Node<'r>>,
     ) {
-        let inner = self.frame(id, frame, spot, was);
-        self.assign(inner, Side::Old, 0, old);
-        self.assign(inner, Side::New, 0, new);
-        let repeats = self.plan.scope(id).is_some_and(|s| s.each);
+        let scope = self.plan.scope(id);
+        let repeats = scope.is_some_and(|s| s.each);
         if let Some(new) = new.filter(|n| repeats || n.is_resource()) {
             self.taken.insert(new.id());
         }
+        // What is written the same says the same.
+        if !self.forced
+            && !self.creating
+            && was.is_some()
+            && scope.is_some_and(|s| s.closed)
+            && let (Some(old), Some(new)) = (old, new)
+            && is_same_text(old, new)
+        {
+            return;
+        }
+        let inner = self.frame(id, frame, spot, was);
+        self.assign(inner, Side::Old, 0, old);
+        self.assign(inner, Side::New, 0, new);
         self.body(inner);
     }
 
