@@ -1,5 +1,6 @@
 //! `silta validate`: documents judged by the core definitions and profiles, native ones by the rules of their format.
 
+mod asked;
 mod native;
 
 use std::ffi::OsStr;
@@ -28,8 +29,8 @@ pub(super) struct Arguments {
     /// A package to judge by: a .tgz, a folder, or one definition as JSON or XML.
     #[arg(long, value_name = "P")]
     package: Vec<PathBuf>,
-    /// A profile that every document must conform to: a canonical, with or without |version.
-    #[arg(long, value_name = "URL")]
+    /// A profile that every document must conform to: a canonical, with or without |version, or a file that defines one.
+    #[arg(long, value_name = "URL|FILE")]
     profile: Vec<String>,
     /// One line of JSON a document.
     #[arg(long)]
@@ -82,10 +83,12 @@ fn judge(arguments: &Arguments, clock: &Clock) -> io::Result<u8> {
     for path in arguments.profiles.iter().chain(&arguments.package) {
         packages.load(path)?;
     }
+    let canonicals = asked::canonicals(&arguments.profile, &mut packages)?;
     let library = packages.done(&mut io::stderr())?;
+    let profiles = asked::meant(canonicals, &library, &arguments.package, &mut io::stderr())?;
     let validator = Validator::new(library).with_options(Options { best_practice: arguments.best_practice });
     let rules = native::Rules::of(arguments)?;
-    let profiles: Vec<&str> = arguments.profile.iter().map(String::as_str).collect();
+    let profiles: Vec<&str> = profiles.iter().map(String::as_str).collect();
     let mut files = Vec::new();
     for path in &arguments.input {
         collect(path, &mut files)?;
@@ -128,14 +131,22 @@ fn judge(arguments: &Arguments, clock: &Clock) -> io::Result<u8> {
 
 /// The outcome of one text, and whether nothing was found.
 fn one(validator: &Validator, profiles: &[&str], content: Vec<u8>) -> (Value, bool) {
-    let is_xml = content.iter().find(|byte| !byte.is_ascii_whitespace() && !matches!(byte, 0xef | 0xbb | 0xbf));
-    let read = if is_xml == Some(&b'<') { Document::from_xml } else { Document::from_json };
+    let is_blank = |byte: &&u8| byte.is_ascii_whitespace() || matches!(byte, 0xef | 0xbb | 0xbf);
+    let is_xml = content.iter().find(|byte| !is_blank(byte)) == Some(&b'<');
+    let read = if is_xml { Document::from_xml } else { Document::from_json };
     match read(Model::r4(), content, &Limits::default()) {
         Ok(document) => {
             let findings = validator.validate(&document, profiles);
             (outcome(&document, &findings), findings.is_empty())
         }
-        Err(error) => (syntax_outcome(&error), false),
+        Err(error) => {
+            let mut outcome = syntax_outcome(&error);
+            if let Some(issue) = outcome.pointer_mut("/issue/0").filter(|_| is_xml) {
+                // A text that cannot be read has no paths; the reference validator says so of XML in this way.
+                issue["expression"] = json!(["(xml)"]);
+            }
+            (outcome, false)
+        }
     }
 }
 

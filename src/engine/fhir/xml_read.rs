@@ -97,10 +97,11 @@ impl XmlReader<'_> {
                 }
                 (_, Event::Text(text)) => {
                     let blank = text.chars().all(|letter| matches!(letter, ' ' | '\t' | '\r' | '\n'));
-                    if !blank {
+                    if !blank && !self.in_unknown() {
                         return self.fail(SyntaxFault::MixedText, at);
                     }
                 }
+                (_, Event::CData(_) | Event::GeneralRef(_)) if self.in_unknown() => {}
                 (_, Event::CData(_) | Event::GeneralRef(_)) => return self.fail(SyntaxFault::MixedText, at),
                 (_, Event::DocType(_)) => return self.fail(SyntaxFault::DocumentType, at),
                 (_, Event::Decl(declaration)) => {
@@ -121,6 +122,11 @@ impl XmlReader<'_> {
             return self.fail(SyntaxFault::Expected("an element that is a FHIR resource"), 0);
         }
         Ok(())
+    }
+
+    /// Whether the open element is none of FHIR: validation refuses it, whatever stands in it.
+    fn in_unknown(&self) -> bool {
+        self.frames.last().and_then(|frame| self.draft.part(frame.at)).is_some_and(|part| part.type_id == NO_TYPE)
     }
 
     /// Whether the element that starts here is the div of a narrative.

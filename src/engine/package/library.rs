@@ -137,17 +137,24 @@ impl Library {
     /// # Errors
     /// What is wrong with the text.
     pub fn add_file(&mut self, content: &[u8]) -> Result<(), String> {
+        self.add(Self::read(content)?);
+        Ok(())
+    }
+
+    /// A definition from its text, JSON or XML.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn read(content: &[u8]) -> Result<Value, String> {
         let is_xml = content.iter().find(|byte| !byte.is_ascii_whitespace() && !matches!(byte, 0xef | 0xbb | 0xbf));
-        let value = if is_xml == Some(&b'<') {
+        if is_xml == Some(&b'<') {
             let document = Document::from_xml(Model::r4(), content.to_vec(), &Limits::default())
                 .map_err(|error| error.to_string())?;
-            serde_json::from_str(document.json()).map_err(|error| error.to_string())?
+            serde_json::from_str(document.json()).map_err(|error| error.to_string())
         } else {
             let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-            serde_json::from_slice::<Value>(content).map_err(|error| error.to_string())?
-        };
-        self.add(value);
-        Ok(())
+            serde_json::from_slice::<Value>(content).map_err(|error| error.to_string())
+        }
     }
 
     /// Adds a resource, and those of its entries if it is a Bundle. Without a url it is not added.

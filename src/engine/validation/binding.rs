@@ -102,6 +102,15 @@ impl<'d> Walk<'_, 'd> {
     }
 
     fn outside(&mut self, node: Node<'d>, system: Option<&str>, code: &str, binding: &Binding, rule: &Rule) {
+        if binding.strength == Strength::Required && node.type_name() == "code" {
+            // Without a system, the value set is what gives one to the code.
+            self.error(
+                IssueType::CodeInvalid,
+                Rule::ValueSet(Arc::clone(&binding.url)),
+                node.id(),
+                Detail::Told(format!("no code system of the value set gives a meaning to \"{code}\"").into()),
+            );
+        }
         let severity = match binding.strength {
             Strength::Required => Severity::Error,
             Strength::Extensible => Severity::Warning,

@@ -1,10 +1,12 @@
 //! Bundles (<http://hl7.org/fhir/R4/bundle.html>): their links, the addresses of their entries, and what documents, messages
 //! and answers to searches must hold together.
 
-use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::definitions::{Kind, Model};
-use crate::fhir::document::Node;
+use crate::fhir::document::{Node, NodeId};
 
 use super::finding::{Detail, IssueType, Rule};
 use super::reference::literal;
@@ -43,22 +45,36 @@ impl<'d> Entries<'d> {
         let (plain, version) =
             plain.split_once("/_history/").map_or((plain, None), |(before, version)| (before, Some(version)));
         let is_absolute = plain.contains("://") || plain.starts_with("urn:");
-        let base = self.entries.get(from).and_then(|entry| entry.text_at("fullUrl")).and_then(|url| {
-            let found = literal(url).filter(|literal| literal.is_absolute)?;
-            url.strip_suffix(found.relative)
-        });
-        let held = match (is_absolute, base) {
+        let held = match (is_absolute, self.base(from)) {
             (true, _) => self.by_url.get(plain),
             (false, Some(base)) => self.by_url.get(format!("{base}{plain}").as_str()),
-            (false, None) => {
-                literal(plain).and_then(|found| self.by_id.get(&(found.type_name, found.relative.rsplit('/').next()?)))
-            }
+            // Without an address of its own, an entry has nothing that a relative reference could be relative to.
+            (false, None) => None,
         };
         let mut places: Vec<usize> = held.cloned().unwrap_or_default();
         if let Some(version) = version {
             places.retain(|place| self.version(*place) == Some(version));
         }
         places
+    }
+}
+
+impl<'d> Entries<'d> {
+    /// What the relative references of an entry are relative to: its fullUrl without the resource's type and id.
+    fn base(&self, place: usize) -> Option<&'d str> {
+        let entry = self.entries.get(place)?;
+        let resource = entry.first("resource")?;
+        let (url, id) = (entry.text_at("fullUrl")?, resource.text_at("id")?);
+        url.strip_suffix(id)?.strip_suffix('/')?.strip_suffix(resource.type_name()).filter(|base| base.ends_with('/'))
+    }
+
+    /// Whether an entry has the type and id of a relative reference, whatever its fullUrl.
+    fn has_apparent(&self, reference: &str) -> bool {
+        let plain = reference.split('#').next().unwrap_or(reference);
+        literal(plain)
+            .filter(|found| !found.is_absolute)
+            .and_then(|found| Some((found.type_name, found.relative.rsplit('/').next()?)))
+            .is_some_and(|key| self.by_id.contains_key(&key))
     }
 }
 
@@ -109,8 +125,7 @@ impl<'d> Walk<'_, 'd> {
         for entry in &entries.entries {
             let says = match (entry.text_at("fullUrl"), entry.first("resource")) {
                 (None, _) if is_optional => continue,
-                (None, None) => continue,
-                (None, Some(_)) if entry.first("fullUrl").is_none() => Detail::Says("the entry has no fullUrl"),
+                (None, _) if entry.first("fullUrl").is_none() => Detail::Says("the entry has no fullUrl"),
                 (None, _) => continue,
                 (Some(url), _) if !url.contains(':') => Detail::Says("a fullUrl is absolute, or urn:uuid: or urn:oid:"),
                 (Some(url), Some(resource)) => match (rest(self.model, url), resource.text_at("id")) {
@@ -124,6 +139,17 @@ impl<'d> Walk<'_, 'd> {
                 (Some(_), None) => continue,
             };
             self.error(IssueType::Value, Rule::Format("full-url"), entry.id(), says);
+        }
+        for entry in &entries.entries {
+            let (Some(url), Some(resource)) = (entry.text_at("fullUrl"), entry.first("resource")) else { continue };
+            let is_v2_or_v3 =
+                ["http://hl7.org/fhir/v2/", "http://hl7.org/fhir/v3/"].iter().any(|start| url.starts_with(start));
+            let is_address =
+                || rest(self.model, url).is_some_and(|(_, id)| resource.text_at("id").is_none_or(|held| held == id));
+            if resource.text_at("url") == Some(url) && !is_v2_or_v3 && !is_address() {
+                let says = Detail::Says("the fullUrl is the canonical of the resource, which is not its address");
+                self.error(IssueType::Value, Rule::Format("full-url"), entry.id(), says);
+            }
         }
     }
 
@@ -157,7 +183,11 @@ impl<'d> Walk<'_, 'd> {
                 }
             }
             (false, "MessageHeader") => self.within_bundle(resource, &["focus"], entries),
-            _ => {}
+            _ => {
+                let expected = if is_document { "Composition" } else { "MessageHeader" };
+                let detail = Detail::Told(format!("the first entry of a {kind} is a {expected}").into());
+                self.error(IssueType::Structure, Rule::Format("first-entry"), resource.id(), detail);
+            }
         }
         self.connected(bundle, is_document, entries);
     }
@@ -180,7 +210,17 @@ impl<'d> Walk<'_, 'd> {
     /// Every entry is referred to, or refers to another that is, from the first on.
     fn connected(&mut self, bundle: Node<'d>, is_document: bool, entries: &Entries<'d>) {
         let count = entries.entries.len();
+        let mut told: Vec<Detail> = Vec::new();
+        // The ids within the entries that a reference into one asked for.
+        let mut ids = FxHashMap::default();
         let mut linked: Vec<Vec<usize>> = vec![Vec::new(); count];
+        // References that were told already, at their place.
+        let refused: FxHashSet<NodeId> = self
+            .findings
+            .iter()
+            .filter(|finding| finding.rule == Rule::Format("bundle-reference"))
+            .map(|finding| finding.at)
+            .collect();
         let mut connect = |one: usize, two: usize| {
             if one != two {
                 for (from, to) in [(one, two), (two, one)] {
@@ -192,19 +232,30 @@ impl<'d> Walk<'_, 'd> {
         };
         for (place, entry) in entries.entries.iter().enumerate() {
             let mut open: Vec<Node<'d>> = entry.first("resource").into_iter().collect();
+            let mut seen: FxHashSet<&str> = FxHashSet::default();
             while let Some(node) = open.pop() {
                 let name = node.element_name();
                 let is_reference = match node.type_name() {
                     "url" | "uri" => name != "system" && !(name == "url" && node.parent().is_some_and(is_extension)),
                     _ => name == "reference",
                 };
-                if is_reference && let Some(text) = node.text() {
-                    for found in entries.find(text, place) {
-                        connect(place, found);
+                if is_reference && let Some(text) = node.text().filter(|text| !text.starts_with('#')) {
+                    let found = entries.find(text, place);
+                    for found in &found {
+                        connect(place, *found);
+                    }
+                    if seen.insert(text) {
+                        told.extend(misled(node, text, &found, entries, &refused, &mut ids));
                     }
                 }
-                open.extend(node.children());
+                // A Bundle within has entries of its own.
+                if node.type_name() != "Bundle" {
+                    open.extend(node.children());
+                }
             }
+        }
+        for detail in told {
+            self.error(IssueType::Value, Rule::Format("bundle-reference"), bundle.id(), detail);
         }
         let mut seen = vec![false; count];
         let mut open = vec![0];
@@ -262,6 +313,49 @@ impl<'d> Walk<'_, 'd> {
             }
         }
     }
+}
+
+/// What is wrong with a reference of an entry as one within the Bundle. It is told of the Bundle: the fault may be the
+/// target's as well as the reference's.
+fn misled(
+    node: Node<'_>,
+    text: &str,
+    found: &[usize],
+    entries: &Entries<'_>,
+    refused: &FxHashSet<NodeId>,
+    held: &mut FxHashMap<usize, FxHashMap<Box<str>, usize>>,
+) -> Option<Detail> {
+    let holder = node.parent().filter(|parent| parent.type_name() == "Reference").unwrap_or(node);
+    if refused.contains(&holder.id()) {
+        return None;
+    }
+    let place = holder.path();
+    match found {
+        [] if !text.contains(':') && entries.has_apparent(text) => {
+            Some(Detail::Told(format!("{place}: an entry has this type and id, and its fullUrl is another").into()))
+        }
+        [one] => {
+            let (_, fragment) = text.split_once('#')?;
+            let ids = match held.entry(*one) {
+                Entry::Occupied(ids) => ids.into_mut(),
+                Entry::Vacant(free) => free.insert(super::text::ids(entries.entries.get(*one)?.first("resource")?)),
+            };
+            let count = ids.get(fragment).copied().unwrap_or_default();
+            let is_link = node.parent().is_some_and(is_narrative_link);
+            match count {
+                0 if is_link => Some(Detail::Told(format!("{place}: the entry has nothing with this id").into())),
+                0 | 1 => None,
+                many => Some(Detail::Told(format!("{place}: the entry has {many} parts with this id").into())),
+            }
+        }
+        [] => None,
+        _ => Some(Detail::Told(format!("{place}: the reference may mean several entries").into())),
+    }
+}
+
+/// The extension that leads from data to the words of the narrative that say the same.
+fn is_narrative_link(node: Node<'_>) -> bool {
+    is_extension(node) && node.text_at("url") == Some("http://hl7.org/fhir/StructureDefinition/narrativeLink")
 }
 
 fn is_extension(node: Node<'_>) -> bool {

@@ -1,11 +1,13 @@
 //! Definitions as documents: StructureDefinitions, SearchParameters, CapabilityStatements and Questionnaires that contradict
 //! what they are made over or themselves.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde_json::Value;
 
 use crate::definitions::{Kind, Model, SearchType, TypeId};
 use crate::fhir::document::Node;
 use crate::fhirpath::Plan;
+use crate::package::place::Places;
 
 use super::facets::{list, text};
 use super::finding::{Detail, IssueType, Rule};
@@ -109,6 +111,9 @@ impl<'d> Walk<'_, 'd> {
                 node.first(view).map(|view| view.named("element").collect()).unwrap_or_default();
             for (place, element) in elements.iter().enumerate() {
                 self.element_definition(*element, root, is_differential, derivation == "constraint" && place == 0);
+            }
+            if is_differential && derivation == "constraint" {
+                self.resliced_otherwise(node, &elements);
             }
             if is_differential
                 && derivation == "constraint"
@@ -240,6 +245,40 @@ impl<'d> Walk<'_, 'd> {
         }
     }
 
+    /// Where slices are laid over an element that the base slices already, they are told apart as the base tells them.
+    fn resliced_otherwise(&mut self, node: Node<'d>, elements: &[Node<'d>]) {
+        let base = node.text_at("baseDefinition").and_then(|base| self.validator.profile(base));
+        let mut places = Places::default();
+        let mut seen: FxHashSet<Vec<String>> = FxHashSet::default();
+        for element in elements {
+            let Ok(definition) = serde_json::from_str::<Value>(element.raw()) else { continue };
+            let steps = places.next_place(&definition);
+            let Some((last, before)) = steps.split_last() else { continue };
+            let mut place: Vec<String> = before.iter().map(|step| format!("{}:{}", step.name, step.slice)).collect();
+            place.push(last.name.clone());
+            let own = definition.get("slicing").map(discriminators).filter(|own| !own.is_empty());
+            if !seen.insert(place) || last.slice.is_empty() {
+                continue;
+            }
+            let Some(own) = own else { continue };
+            let mut rules = base.as_deref().map(|base| &base.root);
+            for step in steps.iter().skip(1) {
+                rules = rules.and_then(|rules| rules.child(step.name.trim_end_matches("[x]")));
+            }
+            let held: Vec<(String, String)> = match rules.and_then(|rules| rules.slicing.as_ref()) {
+                Some(slicing) => slicing.told_by(),
+                None if matches!(last.name.as_str(), "extension" | "modifierExtension") => {
+                    vec![("value".to_owned(), "url".to_owned())]
+                }
+                None => continue,
+            };
+            if held != own {
+                let says = format!("{} is sliced otherwise by the base, which cannot be changed", last.name);
+                self.misdefined(node, says);
+            }
+        }
+    }
+
     /// Judges a SearchParameter as a definition.
     pub(super) fn search_parameter(&mut self, node: Node<'d>) {
         let bases: Vec<&str> = node.named("base").filter_map(Node::text).collect();
@@ -358,6 +397,14 @@ fn unusable(model: &Model, elements: &[Node<'_>]) -> Option<String> {
         }
         None
     })
+}
+
+/// Kind and path of what tells slices apart.
+fn discriminators(slicing: &Value) -> Vec<(String, String)> {
+    list(slicing, "discriminator")
+        .iter()
+        .map(|one| (text(one, "type").to_owned(), text(one, "path").to_owned()))
+        .collect()
 }
 
 fn is_within(node: Node<'_>, holder: Node<'_>) -> bool {

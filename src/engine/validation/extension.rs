@@ -10,7 +10,11 @@ use super::walk::Walk;
 
 impl<'d> Walk<'_, 'd> {
     pub(super) fn extension(&mut self, node: Node<'d>) {
-        let Some(url_node) = node.first("url") else { return };
+        let Some(url_node) = node.first("url") else {
+            let says = Detail::Says("an extension without a url cannot be told from others");
+            self.error(IssueType::Required, Rule::Format("extension-url"), node.id(), says);
+            return;
+        };
         let Some(url) = url_node.text() else { return };
         let is_modifier = node.element_name() == "modifierExtension";
         // The parts of a complex extension have relative urls, which its definition knows.

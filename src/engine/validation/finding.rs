@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::definitions::{ElementId, TypeId};
 use crate::fault::Fault;
-use crate::fhir::document::{Document, NodeId};
+use crate::fhir::document::{Document, Node, NodeId};
 
 /// How grave a finding is (<http://hl7.org/fhir/R4/valueset-issue-severity.html>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -225,9 +225,17 @@ impl Finding {
     }
 
     /// Where in the document, as FHIRPath with indexes.
+    ///
+    /// What is no element of FHIR has no FHIRPath: it is told at the object that holds it, in XML by the XPath of the element
+    /// that holds it. Its line and column are those of [`Finding::at`].
     #[must_use]
     pub fn path(&self, document: &Document) -> String {
-        document.node(self.at).path().to_string()
+        let node = document.node(self.at);
+        match (&self.detail, node.parent()) {
+            (Detail::UnknownElement(_), Some(holder)) if document.is_xml() => xpath(holder),
+            (Detail::UnknownElement(_), Some(holder)) => holder.path().to_string(),
+            _ => node.path().to_string(),
+        }
     }
 
     /// The rule: `profile|version#element` or the key of a constraint.
@@ -313,4 +321,18 @@ impl Finding {
             IssueType::TooCostly => Fault::TooLarge,
         }
     }
+}
+
+/// The elements down to a node as XML names them: `/f:Patient/f:name`. A resource within an element has one of its own.
+fn xpath(node: Node<'_>) -> String {
+    let mut steps: Vec<&str> = Vec::new();
+    for at in std::iter::successors(Some(node), |at| at.parent()) {
+        if at.is_resource() {
+            steps.push(at.type_name());
+        }
+        if at.parent().is_some() {
+            steps.push(at.name());
+        }
+    }
+    steps.iter().rev().fold(String::new(), |path, step| path + "/f:" + step)
 }

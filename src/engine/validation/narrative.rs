@@ -20,7 +20,7 @@ pub(super) enum Fault {
     Entity,
     /// A block within a paragraph.
     Block(String),
-    /// A link, counted from 1, that leads nowhere or does something.
+    /// A link, counted from 1, that leads nowhere or does something. The same link with the same text is told once.
     Link(usize, Scheme),
 }
 
@@ -182,6 +182,8 @@ pub(super) fn read(text: &str, anchors: &mut Anchors) -> Vec<Fault> {
         rest: text.as_bytes(),
         open: Vec::new(),
         links: 0,
+        wrong_link: None,
+        wrong_links: Vec::new(),
         has_content: false,
         is_first: true,
         faults: Vec::new(),
@@ -200,6 +202,10 @@ struct Pass<'t, 'a> {
     open: Vec<(&'t [u8], bool)>,
     /// Links and images so far.
     links: usize,
+    /// The open link that leads nowhere: how deep it is, which fault, its address, and the text from its content on.
+    wrong_link: Option<(usize, usize, String, &'t [u8])>,
+    /// Address and content of those before.
+    wrong_links: Vec<(String, &'t [u8])>,
     has_content: bool,
     is_first: bool,
     faults: Vec<Fault>,
@@ -290,6 +296,15 @@ impl<'t> Pass<'t, '_> {
     fn end(&mut self) -> Option<()> {
         let end = memchr(b'>', self.rest)?;
         let name = self.rest.get(2..end)?.trim_ascii_end();
+        if let Some((_, fault, target, from)) = self.wrong_link.take_if(|(depth, ..)| *depth == self.open.len()) {
+            let content = from.get(..from.len().saturating_sub(self.rest.len()))?;
+            let link = (target, content);
+            if self.wrong_links.contains(&link) {
+                self.faults.remove(fault);
+            } else {
+                self.wrong_links.push(link);
+            }
+        }
         self.rest = self.rest.get(end + 1..)?;
         self.open.pop().filter(|(open, _)| *open == name).map(|_| ())
     }
@@ -358,7 +373,9 @@ impl<'t> Pass<'t, '_> {
         }
         self.is_first = false;
         self.has_content |= name == b"img";
+        let before = self.faults.len();
         self.link(name, &named);
+        let wrong = (self.faults.len() > before).then_some(before);
         let in_paragraph = self.open.last().is_some_and(|(_, within)| *within);
         if in_paragraph && matches!(name, b"div" | b"blockquote" | b"table" | b"ol" | b"ul" | b"p") {
             self.faults.push(Fault::Block(String::from_utf8_lossy(name).into_owned()));
@@ -368,6 +385,9 @@ impl<'t> Pass<'t, '_> {
         }
         if !is_closed {
             self.open.push((name, in_paragraph || name == b"p"));
+            if let (Some(fault), Some(target)) = (wrong, named.target) {
+                self.wrong_link = Some((self.open.len(), fault, lossy(target), self.rest));
+            }
         }
         Some(())
     }

@@ -33,7 +33,7 @@ pub fn issue(document: &Document, finding: &Finding) -> Value {
             "text": finding.text(document),
         },
         "diagnostics": node.position().to_string(),
-        "expression": [node.path().to_string()],
+        "expression": [finding.path(document)],
     })
 }
 

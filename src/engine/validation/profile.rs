@@ -82,6 +82,20 @@ pub(super) struct Slicing {
     pub(super) ordered: bool,
 }
 
+impl Slicing {
+    /// What slices are told by: the kinds of discriminators as codes, and their paths.
+    pub(super) fn told_by(&self) -> Vec<(String, String)> {
+        let code = |kind: &Discriminator| match kind {
+            Discriminator::Value => "value",
+            Discriminator::Exists => "exists",
+            Discriminator::Pattern => "pattern",
+            Discriminator::Type => "type",
+            Discriminator::Profile => "profile",
+        };
+        self.discriminators.iter().map(|(kind, path)| (code(kind).to_owned(), path.to_string())).collect()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Discriminator {
     Value,

@@ -8,7 +8,8 @@ use serde_json::Value as Json;
 
 use crate::fhir::document::Node;
 use crate::fhirpath::{Context, Decimal, Quantity, Value};
-use crate::terminology::Membership;
+use crate::package::library::Canonical;
+use crate::terminology::{Membership, Set};
 
 use super::content;
 use super::finding::{Detail, IssueType, Rule};
@@ -38,6 +39,14 @@ fn extension<'q>(of: &'q Json, url: &str) -> Option<(&'q str, &'q Json)> {
     found.as_object()?.iter().find(|(name, _)| name.starts_with("value")).map(|(name, value)| (name.as_str(), value))
 }
 
+/// The values of all extensions of a name of FHIR.
+fn extensions<'q>(of: &'q Json, name: &'q str) -> impl Iterator<Item = &'q Json> {
+    list(of, "extension")
+        .iter()
+        .filter(move |one| text(one, "url").strip_prefix(CORE) == Some(name))
+        .filter_map(|one| one.as_object()?.iter().find(|(key, _)| key.starts_with("value")).map(|(_, value)| value))
+}
+
 /// The written value of a choice: `valueCoding`, `answerBoolean`.
 fn chosen<'q>(of: &'q Json, start: &str) -> Option<(&'q str, &'q Json)> {
     of.as_object()?
@@ -53,6 +62,8 @@ struct Form<'d> {
     answers: FxHashMap<&'d str, Vec<Node<'d>>>,
     /// Whether all that is required must be there.
     is_finished: bool,
+    /// The value sets that the questionnaire contains, by `#id`.
+    value_sets: FxHashMap<String, Arc<Set>>,
 }
 
 fn link(item: Node<'_>) -> &str {
@@ -89,15 +100,27 @@ impl<'d> Walk<'_, 'd> {
         let mut answers = FxHashMap::default();
         collect(response, &mut answers);
         let is_finished = matches!(response.text_at("status"), Some("completed" | "amended"));
-        self.items(response, list(questionnaire, "item"), &Form { response, answers, is_finished });
+        let value_sets = list(questionnaire, "contained")
+            .iter()
+            .filter(|one| text(one, "resourceType") == "ValueSet")
+            .map(|one| {
+                let url = format!("#{}", text(one, "id"));
+                let found = Canonical { url: url.clone(), version: String::new(), content: one.clone() };
+                (url, self.validator.terminology.compose(&found))
+            })
+            .collect();
+        let form = Form { response, answers, is_finished, value_sets };
+        self.items(response, response, list(questionnaire, "item"), &form);
     }
 
     fn broken(&mut self, at: Node<'d>, says: impl Into<Box<str>>) {
         self.error(IssueType::Structure, Rule::Format("questionnaire"), at.id(), Detail::Told(says.into()));
     }
 
-    fn items(&mut self, holder: Node<'d>, questions: &[Json], form: &Form<'d>) {
-        let given: Vec<Node<'d>> = holder.named("item").collect();
+    /// The items of a response, an item or an answer; what is wrong with them as a whole is told at `holder`, the response or
+    /// the item.
+    fn items(&mut self, within: Node<'d>, holder: Node<'d>, questions: &[Json], form: &Form<'d>) {
+        let given: Vec<Node<'d>> = within.named("item").collect();
         let mut latest = 0;
         for item in &given {
             let Some(place) = questions.iter().position(|question| text(question, "linkId") == link(*item)) else {
@@ -174,12 +197,12 @@ impl<'d> Walk<'_, 'd> {
                 if item.first("item").is_none() && required {
                     self.broken(*item, "the group is required and has no items");
                 }
-                self.items(*item, list(question, "item"), form);
+                self.items(*item, *item, list(question, "item"), form);
             }
             return;
         }
-        if items.len() > 1 {
-            self.broken(holder, "a question has one item; several answers stand within it");
+        if items.len() > 1 && !is_true(question, "repeats") {
+            self.broken(holder, "the question does not repeat: expected one item");
         }
         for item in items {
             self.answered(*item, question, kind, required, form);
@@ -216,20 +239,23 @@ impl<'d> Walk<'_, 'd> {
                 self.broken(item, format!("found {} answers, expected at least {least}", answers.len()));
             }
             for answer in &answers {
-                self.answer(*answer, question, kind, answers.len());
+                self.answer(*answer, question, kind, answers.len(), form);
             }
         }
         let inner = list(question, "item");
         for answer in &answers {
-            self.items(*answer, inner, form);
+            self.items(*answer, item, inner, form);
         }
         // Items of a question stand within its answers; without an answer, within the item.
+        if !answers.is_empty() && item.first("item").is_some() {
+            self.broken(item, "what is asked within a question stands within its answers");
+        }
         if answers.is_empty() && item.first("item").is_some() {
-            self.items(item, inner, form);
+            self.items(item, item, inner, form);
         }
     }
 
-    fn answer(&mut self, answer: Node<'d>, question: &Json, kind: &str, count: usize) {
+    fn answer(&mut self, answer: Node<'d>, question: &Json, kind: &str, count: usize, form: &Form<'d>) {
         let Some(value) = answer.first("value") else { return };
         let options = list(question, "answerOption");
         let expected: Vec<String> = match kind {
@@ -257,19 +283,46 @@ impl<'d> Walk<'_, 'd> {
             self.broken(value, format!("found {}, expected {}", value.type_name(), expected.join(" or ")));
             return;
         }
-        self.options(answer, value, question, kind, options, count);
+        self.options(answer, value, kind, options, count);
+        self.answer_set(answer, value, question, kind, form);
         self.bounds(value, question);
+        match value.type_name() {
+            "Quantity" => self.units(value, question),
+            "Attachment" => self.media(answer, value, question),
+            _ => {}
+        }
     }
 
-    fn options(
-        &mut self,
-        answer: Node<'d>,
-        value: Node<'d>,
-        question: &Json,
-        kind: &str,
-        options: &[Json],
-        count: usize,
-    ) {
+    /// The unit of a quantity is one of those that the item offers.
+    fn units(&mut self, value: Node<'d>, question: &Json) {
+        let (system, code) = (value.text_at("system"), value.text_at("code"));
+        let offered: Vec<&Json> = extensions(question, "questionnaire-unitOption").collect();
+        let is_offered = |unit: &&Json| {
+            unit.get("code").and_then(Json::as_str) == code && unit.get("system").and_then(Json::as_str) == system
+        };
+        if !offered.is_empty() && !offered.iter().any(is_offered) {
+            self.broken(value, "the unit is not one of those that the item offers");
+        }
+        let set = extension(question, &format!("{CORE}questionnaire-unitValueSet"))
+            .and_then(|(_, set)| set.as_str())
+            .and_then(|set| self.validator.terminology.value_set(set));
+        if let (Some(set), Some(code)) = (set, code)
+            && set.contains(Some(system.unwrap_or("")), code) == Membership::Out
+        {
+            self.broken(value, format!("the unit is not in the value set {}", set.url()));
+        }
+    }
+
+    /// An attachment is of one of the media types that the item takes.
+    fn media(&mut self, answer: Node<'d>, value: Node<'d>, question: &Json) {
+        let allowed: Vec<&str> = extensions(question, "mimeType").filter_map(Json::as_str).collect();
+        let said = value.text_at("contentType");
+        if !allowed.is_empty() && said.is_none_or(|said| !allowed.contains(&said)) {
+            self.broken(answer, format!("expected an attachment of the media type {}", allowed.join(" or ")));
+        }
+    }
+
+    fn options(&mut self, answer: Node<'d>, value: Node<'d>, kind: &str, options: &[Json], count: usize) {
         let is_free = kind == "open-choice" && value.type_name() == "string";
         if !options.is_empty() && !is_free {
             let found = options.iter().find(|option| {
@@ -278,7 +331,8 @@ impl<'d> Walk<'_, 'd> {
             });
             match found {
                 None => {
-                    let at = if value.type_name() == "Coding" { answer } else { value };
+                    // Of a choice it is the answer that is none of the options, of another item its value.
+                    let at = if kind.ends_with("choice") { answer } else { value };
                     self.broken(at, "the answer is not one of the options");
                 }
                 Some(option) => {
@@ -289,14 +343,23 @@ impl<'d> Walk<'_, 'd> {
                 }
             }
         }
+    }
+
+    /// An answer from a value set, which may be one that the questionnaire contains.
+    fn answer_set(&mut self, answer: Node<'d>, value: Node<'d>, question: &Json, kind: &str, form: &Form<'d>) {
+        let is_free = kind == "open-choice" && value.type_name() == "string";
         let value_set = text(question, "answerValueSet");
         if !value_set.is_empty() && !is_free {
-            let set = self.validator.terminology.value_set(value_set);
+            let set = match form.value_sets.get(value_set) {
+                Some(held) => Some(Arc::clone(held)),
+                None => self.validator.terminology.value_set(value_set),
+            };
             let answer_of = |system: Option<&str>, code: Option<&str>| {
                 set.as_ref().zip(code).map_or(Membership::Unknown, |(set, code)| set.contains(system, code))
             };
             if value.type_name() == "Coding" {
-                match answer_of(value.text_at("system"), value.text_at("code")) {
+                // A coding without a system is of none.
+                match answer_of(Some(value.text_at("system").unwrap_or("")), value.text_at("code")) {
                     Membership::In => {}
                     Membership::Out => self.broken(answer, format!("the answer is not in the value set {value_set}")),
                     Membership::Unknown => self.warning(

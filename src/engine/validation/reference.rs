@@ -91,11 +91,18 @@ impl<'d> Walk<'_, 'd> {
             } else {
                 let target = self.contained_in(container, id);
                 let Some(target) = target else {
+                    // It leads nowhere, and a reference of this form is to be one to a contained resource.
                     self.error(
-                        IssueType::Structure,
-                        Rule::Constraint("ref-1".into()),
+                        IssueType::NotFound,
+                        Rule::Format("reference"),
                         node.id(),
                         Detail::Dangling { within: "contained" },
+                    );
+                    self.error(
+                        IssueType::Invariant,
+                        Rule::Constraint("ref-1".into()),
+                        node.id(),
+                        Detail::Says("a reference that begins with # is to a resource that is contained"),
                     );
                     return;
                 };

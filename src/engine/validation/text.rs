@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::fhir::document::Node;
 
@@ -103,6 +103,13 @@ impl<'d> Walk<'_, 'd> {
 
 fn told(text: String) -> Detail {
     Detail::Told(text.into())
+}
+
+/// The ids of the elements of a resource, and of its narrative, each with how many have it.
+pub(super) fn ids(resource: Node<'_>) -> FxHashMap<Box<str>, usize> {
+    let mut counts: FxHashMap<Box<str>, usize> = FxHashMap::default();
+    collect(resource, &mut |id| *counts.entry(Box::from(id)).or_default() += 1);
+    counts
 }
 
 /// Tells every id below a node: of elements, and of their narratives.
