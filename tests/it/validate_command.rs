@@ -52,10 +52,12 @@ fn a_finding_names_file_place_path_rule_and_what_was_expected() {
     assert_eq!(
         lines,
         [
+            "p.json:3:14: error: Patient.gender: no code system of the value set gives a meaning to \"F\" \
+             [http://hl7.org/fhir/ValueSet/administrative-gender]",
             "p.json:3:14: error: Patient.gender: the code \"F\" is not in the value set \
              http://hl7.org/fhir/ValueSet/administrative-gender \
              [http://hl7.org/fhir/StructureDefinition/Patient|4.0.1#Patient.gender]",
-            "p.json: 1 errors",
+            "p.json: 2 errors",
             "q.json: nothing wrong was found",
         ]
     );

@@ -296,7 +296,10 @@ fn a_structure_definition_says_nothing_that_its_base_cannot_mean() {
     let of = |elements: Value| errors(&profile("p", "Observation", elements));
     assert_eq!(of(json!([{"id": "Observation.code", "path": "Observation.code", "min": 1}])), NONE);
     let element = "StructureDefinition.differential.element[0]";
-    assert_eq!(of(json!([{"id": "Observation.cod", "path": "Observation.cod"}])), [format!("{element} definition")]);
+    assert_eq!(
+        of(json!([{"id": "Observation.cod", "path": "Observation.cod"}])),
+        ["StructureDefinition definition".to_owned(), format!("{element} definition")]
+    );
     assert!(of(json!([{"id": "Patient.name", "path": "Patient.name"}])).contains(&format!("{element} definition")));
     let sliced = |path: &str, discriminator: &str| {
         of(json!([{"id": path, "path": path, "slicing": {"rules": "open",
@@ -304,7 +307,10 @@ fn a_structure_definition_says_nothing_that_its_base_cannot_mean() {
     };
     assert_eq!(sliced("Observation.category", "coding.code"), NONE);
     assert_eq!(sliced("Observation.category", "colour"), [format!("{element}.slicing.discriminator[0] definition")]);
-    assert_eq!(sliced("Observation.code", "coding.code"), [format!("{element}.slicing definition")]);
+    assert_eq!(
+        sliced("Observation.code", "coding.code"),
+        ["StructureDefinition definition".to_owned(), format!("{element}.slicing definition")]
+    );
     let mut alien = profile("p", "Observation", json!([{"id": "Observation", "path": "Observation"}]));
     alien["type"] = json!("Boo");
     assert!(errors(&alien).contains(&"StructureDefinition.type definition".to_owned()));
@@ -504,7 +510,7 @@ fn conforming_to_a_type_of_the_core_is_more_than_being_of_it() {
         found(&validator, &content, &[], Severity::Error)
     };
     assert_eq!(judged("male"), NONE);
-    assert_eq!(judged("m"), ["Patient own-1", "Patient.gender Patient.gender"]);
+    assert_eq!(judged("m"), ["Patient own-1", "Patient.gender administrative-gender", "Patient.gender Patient.gender"]);
 }
 
 #[test]

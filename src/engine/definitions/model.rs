@@ -567,6 +567,12 @@ impl<'m> Element<'m> {
         Some((strength, self.model.string(self.record.binding)))
     }
 
+    /// The value set that none of its codes may be outside of, however weakly it is bound to another.
+    #[must_use]
+    pub fn maximum(&self) -> Option<&'m str> {
+        (self.record.maximum != NONE).then(|| self.model.string(self.record.maximum))
+    }
+
     /// The constraints on it.
     pub fn constraints(&self) -> impl Iterator<Item = Constraint<'m>> + use<'m> {
         self.model.constraints(self.record.first_constraint, u32::from(self.record.constraints))

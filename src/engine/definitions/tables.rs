@@ -56,6 +56,7 @@ record!(
         types: u16,
         first_type: u32,
         binding: u32,
+        maximum: u32,
         strength: u16,
         constraints: u16,
         first_constraint: u32,

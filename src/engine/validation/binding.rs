@@ -29,6 +29,16 @@ impl<'d> Walk<'_, 'd> {
         if let Some(binding) = &element.binding {
             self.bound(node, self.model.type_name(type_id), binding, &Rule::Element(element.id));
         }
+        if let Some(set) = element.maximum.as_ref().and_then(|maximum| maximum.set(&self.validator.terminology)).cloned()
+            && let Within::No { code, system } = self.within(node, self.model.type_name(type_id), &set)
+        {
+            let detail = Detail::NotInValueSet {
+                value_set: Arc::from(set.url()),
+                code: Box::from(code),
+                system: system.map(Box::from),
+            };
+            self.error(IssueType::CodeInvalid, Rule::Element(element.id), node.id(), detail);
+        }
     }
 
     /// Judges a code, Coding, CodeableConcept, Quantity or text by a binding.

@@ -51,8 +51,17 @@ fn kind_code(kind: Kind) -> &'static str {
 }
 
 impl<'d> Walk<'_, 'd> {
-    fn misdefined(&mut self, at: Node<'d>, says: impl Into<Box<str>>) {
+    pub(super) fn misdefined(&mut self, at: Node<'d>, says: impl Into<Box<str>>) {
         self.error(IssueType::BusinessRule, Rule::Format("definition"), at.id(), Detail::Told(says.into()));
+    }
+
+    /// The canonical that a definition gives itself is absolute.
+    pub(super) fn own_canonical(&mut self, node: Node<'d>) {
+        if let Some(url) = node.first("url")
+            && url.text().is_some_and(|text| !text.contains(':'))
+        {
+            self.misdefined(url, "the canonical of a definition is absolute");
+        }
     }
 
     fn base_of(&self, canonical: &str) -> Option<Base> {
@@ -82,10 +91,14 @@ impl<'d> Walk<'_, 'd> {
 
     /// Judges a StructureDefinition as a definition.
     pub(super) fn structure(&mut self, node: Node<'d>) {
+        self.own_canonical(node);
         let type_name = node.text_at("type").unwrap_or("");
         let derivation = node.text_at("derivation").unwrap_or("");
         let kind = node.text_at("kind").unwrap_or("");
         self.structure_type(node, type_name, derivation, kind);
+        if node.first("baseDefinition").is_some() && derivation.is_empty() {
+            self.misdefined(node, "what has a base says how it derives from it");
+        }
         if let Some(base) = node.text_at("baseDefinition").and_then(|base| self.base_of(base)) {
             if !base.is_abstract && !base.kind.is_empty() && base.kind != kind {
                 self.misdefined(node, format!("the kind is {kind}, that of the base is {}", base.kind));
@@ -95,6 +108,16 @@ impl<'d> Walk<'_, 'd> {
             }
             if derivation == "specialization" && type_name == base.type_name {
                 self.misdefined(node, "what is derived as a specialization has a type of its own");
+            }
+        }
+        for context in node.named("context").filter(|context| context.text_at("type") == Some("element")) {
+            let expression = context.text_at("expression").unwrap_or("");
+            let first = expression.split('.').next().unwrap_or("");
+            let is_type = self.model.type_named(first).is_some()
+                || matches!(first, "CanonicalResource" | "MetadataResource")
+                || first.contains(':');
+            if !expression.is_empty() && (!is_type || matches!(place(self.model, expression), Place::Unknown)) {
+                self.misdefined(context, format!("there is no element {expression}"));
             }
         }
         if type_name != "Extension" {
@@ -114,6 +137,7 @@ impl<'d> Walk<'_, 'd> {
             }
             if is_differential && derivation == "constraint" {
                 self.resliced_otherwise(node, &elements);
+                self.derivation(node, &elements);
             }
             if is_differential
                 && derivation == "constraint"
@@ -182,6 +206,9 @@ impl<'d> Walk<'_, 'd> {
         let Some(path) = element.text_at("path") else { return };
         if !root.is_empty() && path != root && path.strip_prefix(root).is_none_or(|rest| !rest.starts_with('.')) {
             self.misdefined(element, format!("the path does not begin with the type {root}"));
+            if is_differential {
+                self.misdefined(element.resource(), "the differential has elements that the base does not have");
+            }
             return;
         }
         let is_root = !path.contains('.');
@@ -194,6 +221,9 @@ impl<'d> Walk<'_, 'd> {
             && (!is_differential || unusable(self.model, &[element]).is_none())
         {
             self.misdefined(element, format!("there is no element {path}"));
+            if is_differential {
+                self.misdefined(element.resource(), "the differential has elements that the base does not have");
+            }
         }
         let own: Vec<&str> = element.named("type").filter_map(|one| one.text_at("code")).collect();
         for one in element.named("type") {
@@ -201,6 +231,9 @@ impl<'d> Walk<'_, 'd> {
             if one.first("targetProfile").is_some() && !matches!(code, "Reference" | "canonical" | "CodeableReference")
             {
                 self.misdefined(element, format!("a {code} has no target"));
+                for target in one.named("targetProfile") {
+                    self.misdefined(target, format!("a {code} has no target"));
+                }
             }
         }
         let is_text = |code: &&str| {
@@ -214,7 +247,14 @@ impl<'d> Walk<'_, 'd> {
         if let Some(slicing) = element.first("slicing") {
             self.slicing_definition(slicing, path, &place, &own);
         }
+        let mut keys: FxHashMap<&str, Option<&str>> = FxHashMap::default();
         for constraint in element.named("constraint") {
+            if let Some(key) = constraint.text_at("key")
+                && let Some(held) = keys.insert(key, constraint.text_at("expression"))
+                && held != constraint.text_at("expression")
+            {
+                self.misdefined(constraint, format!("another constraint of the element has the key {key}"));
+            }
             if let Some(expression) = constraint.first("expression")
                 && let Some(text) = expression.text()
                 && let Err(error) = Plan::compile(&self.validator.model, text, None)
@@ -228,6 +268,7 @@ impl<'d> Walk<'_, 'd> {
         let Place::Known { types, repeats } = place else { return };
         if !repeats && !path.ends_with("[x]") && !types.iter().any(|id| self.model.kind(*id) == Kind::Resource) {
             self.misdefined(slicing, "an element that neither repeats nor is a choice has no slices");
+            self.misdefined(slicing.resource(), format!("no profile can be made: {path} has no slices"));
         }
         let narrowed: Vec<TypeId> = own.iter().filter_map(|code| self.model.type_named(code)).collect();
         let types = if narrowed.is_empty() { types } else { &narrowed };
@@ -281,6 +322,7 @@ impl<'d> Walk<'_, 'd> {
 
     /// Judges a SearchParameter as a definition.
     pub(super) fn search_parameter(&mut self, node: Node<'d>) {
+        self.own_canonical(node);
         let bases: Vec<&str> = node.named("base").filter_map(Node::text).collect();
         if let Some(expression) = node.first("expression")
             && let Some(text) = expression.text()
@@ -292,7 +334,12 @@ impl<'d> Walk<'_, 'd> {
                     expression,
                     format!("the expression starts from {wrong}, which is not among the bases"),
                 );
+            } else if let Some(wrong) = unknown_path(self.model, text) {
+                self.misdefined(expression, format!("there is no element {wrong}"));
             }
+        }
+        if node.text_at("type") == Some("composite") && node.named("component").count() < 2 {
+            self.misdefined(node, "a composite parameter has two components or more");
         }
         let Some(master) = node.text_at("derivedFrom") else { return };
         let Some((kind, of)) = self.parameter(master) else { return };
@@ -347,6 +394,7 @@ impl<'d> Walk<'_, 'd> {
 
     /// The conditions of a Questionnaire's items are on other items of it.
     pub(super) fn questionnaire(&mut self, node: Node<'d>) {
+        self.own_canonical(node);
         let mut items: Vec<Node<'d>> = Vec::new();
         let mut open: Vec<Node<'d>> = node.named("item").collect();
         while let Some(item) = open.pop() {
@@ -443,6 +491,14 @@ fn foreign_start<'t>(model: &Model, expression: &'t str, bases: &[&str]) -> Opti
         let name = part.get(..end)?;
         let id = model.type_named(name).filter(|id| model.kind(*id) == Kind::Resource && !model.is_abstract(*id))?;
         (!bases.contains(&model.type_name(id))).then_some(name)
+    })
+}
+
+/// A plain path (`Patient.name.family`) of a search expression that leads nowhere.
+fn unknown_path<'t>(model: &Model, expression: &'t str) -> Option<&'t str> {
+    expression.split('|').map(str::trim).find(|part| {
+        let is_plain = part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+        is_plain && matches!(place(model, part), Place::Unknown)
     })
 }
 

@@ -65,3 +65,8 @@ pub(super) fn against(node: Node<'_>, key: &str, bound: &Json) -> Option<Orderin
 pub(super) fn decoded_size(data: &str) -> usize {
     data.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=').count() * 3 / 4
 }
+
+/// The number of letters of base64 in a text, whatever else it has.
+pub(super) fn base64_letters(text: &str) -> usize {
+    text.bytes().filter(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')).count()
+}

@@ -5,7 +5,7 @@ use crate::fhirpath::{Context, Value, root_of};
 
 use super::finding::{Detail, IssueType, Rule};
 use super::invariant::Above;
-use super::profile::Profile;
+use super::profile::{Profile, Rules};
 use super::walk::Walk;
 
 impl<'d> Walk<'_, 'd> {
@@ -20,6 +20,12 @@ impl<'d> Walk<'_, 'd> {
         // The parts of a complex extension have relative urls, which its definition knows.
         let is_part = !url.contains(':') && node.parent().is_some_and(|parent| parent.type_name() == "Extension");
         if is_part {
+            self.part_known(node, url);
+            return;
+        }
+        if !url.contains(':') {
+            let says = Detail::Says("the url of an extension is absolute");
+            self.error(IssueType::Value, Rule::Format("extension-url"), node.id(), says);
             return;
         }
         if url.contains('|') {
@@ -62,6 +68,23 @@ impl<'d> Walk<'_, 'd> {
             self.context_invariants(holder, &profile);
         }
         self.profile(node, &profile);
+    }
+
+    /// A part of a complex extension is one that its definition has.
+    fn part_known(&mut self, node: Node<'d>, url: &str) {
+        let Some(of) = node.parent().and_then(|parent| parent.text_at("url")).filter(|of| of.contains(':')) else {
+            return;
+        };
+        let Some(profile) = self.validator.profile(of) else { return };
+        let Some(parts) = profile.root.child("extension") else { return };
+        let is_fixed = |rules: &Rules| {
+            rules.child("url").and_then(|held| held.fixed.as_ref()).is_some_and(|fixed| fixed.as_str() == Some(url))
+        };
+        let is_there = parts.slices.iter().any(|slice| is_fixed(&slice.rules) || *slice.name == *url);
+        if !is_there && (parts.max == Some(0) || !parts.slices.is_empty()) {
+            let detail = Detail::Told(format!("the extension {of} has no part {url}").into());
+            self.error(IssueType::Extension, Rule::Profile(profile.name.clone()), node.id(), detail);
+        }
     }
 
     /// What an extension's definition asks of the element that has it.

@@ -192,6 +192,13 @@ pub enum Detail {
         /// Whether more than the expected is allowed (pattern).
         pattern: bool,
     },
+    /// A part of the value that the profile fixes is not there.
+    PartMissing {
+        /// The part.
+        name: Box<str>,
+        /// Its value expected, as JSON.
+        expected: Box<str>,
+    },
     /// A repetition that belongs to no slice where slices are all there may be.
     NoSlice {
         /// The sliced element.
@@ -227,13 +234,19 @@ impl Finding {
     /// Where in the document, as FHIRPath with indexes.
     ///
     /// What is no element of FHIR has no FHIRPath: it is told at the object that holds it, in XML by the XPath of the element
-    /// that holds it. Its line and column are those of [`Finding::at`].
+    /// that holds it. So is a second type of a choice. The line and column are those of [`Finding::at`].
     #[must_use]
     pub fn path(&self, document: &Document) -> String {
         let node = document.node(self.at);
         match (&self.detail, node.parent()) {
             (Detail::UnknownElement(_), Some(holder)) if document.is_xml() => xpath(holder),
-            (Detail::UnknownElement(_), Some(holder)) => holder.path().to_string(),
+            (Detail::UnknownElement(_) | Detail::TwoChoices(_), Some(holder)) => holder.path().to_string(),
+            (Detail::PartMissing { name, .. }, _) => format!("{}.{name}", node.path()),
+            _ if self.rule == Rule::Format("json-array") => {
+                // It is the member that is wrong: there is nothing to count.
+                let path = node.path().to_string();
+                path.strip_suffix("[0]").map_or(path.clone(), str::to_owned)
+            }
             _ => node.path().to_string(),
         }
     }
@@ -302,6 +315,7 @@ impl Finding {
             Detail::Constraint { expression, human: None } => format!("this does not hold: {expression}"),
             Detail::NotFixed { expected, pattern: false } => format!("expected exactly {expected}"),
             Detail::NotFixed { expected, pattern: true } => format!("expected a value that has {expected}"),
+            Detail::PartMissing { name, expected } => format!("{name} is missing, expected {expected}"),
             Detail::NoSlice { name } => format!("this {name} belongs to none of the slices, and no others are allowed"),
         }
     }

@@ -67,18 +67,15 @@ impl<'d> Walk<'_, 'd> {
             if constraint.best_practice && !self.validator.options.best_practice {
                 continue;
             }
+            if constraint.check == Check::ContainedUsed {
+                for unused in self.unused(node) {
+                    self.broken_rule(unused, constraint);
+                }
+                continue;
+            }
             match self.decide(node, resource, constraint) {
                 Ok(true) => {}
-                Ok(false) => self.push(Finding {
-                    severity: if constraint.is_error { Severity::Error } else { Severity::Warning },
-                    issue: IssueType::Invariant,
-                    rule: Rule::Constraint(constraint.key.clone()),
-                    at: node.id(),
-                    detail: Detail::Constraint {
-                        expression: constraint.expression.clone(),
-                        human: constraint.human.clone(),
-                    },
-                }),
+                Ok(false) => self.broken_rule(node, constraint),
                 Err(error) => self.warning(
                     IssueType::NotSupported,
                     Rule::Constraint(constraint.key.clone()),
@@ -87,6 +84,16 @@ impl<'d> Walk<'_, 'd> {
                 ),
             }
         }
+    }
+
+    fn broken_rule(&mut self, node: Node<'d>, constraint: &Constraint) {
+        self.push(Finding {
+            severity: if constraint.is_error { Severity::Error } else { Severity::Warning },
+            issue: IssueType::Invariant,
+            rule: Rule::Constraint(constraint.key.clone()),
+            at: node.id(),
+            detail: Detail::Constraint { expression: constraint.expression.clone(), human: constraint.human.clone() },
+        });
     }
 
     fn decide(&self, node: Node<'d>, resource: Node<'d>, constraint: &Constraint) -> Result<bool, EvalError> {
@@ -105,7 +112,7 @@ impl<'d> Walk<'_, 'd> {
                 node.child(names.contained).all(|contained| contained.at("meta.security").is_none())
             }
             Check::HasNarrative => node.at("text.div").is_some(),
-            Check::ContainedUsed => self.contained_used(node),
+            Check::ContainedUsed => self.unused(node).is_empty(),
             Check::Expression => {
                 let Some(plan) = constraint.plan(&self.validator.model, &self.validator.compiled) else {
                     return Err(EvalError::Undecided("the expression"));
@@ -128,12 +135,12 @@ impl<'d> Walk<'_, 'd> {
         })
     }
 
-    /// dom-3: every contained resource is referred to from its container, or refers to that.
-    fn contained_used(&self, node: Node<'d>) -> bool {
+    /// dom-3: every contained resource is referred to from its container, or refers to that; those of which neither holds.
+    fn unused(&self, node: Node<'d>) -> Vec<Node<'d>> {
         let names = &self.validator.names;
         let mut contained = node.child(names.contained).peekable();
         if contained.peek().is_none() {
-            return true;
+            return Vec::new();
         }
         let mut used: FxHashSet<&str> = FxHashSet::default();
         let mut open: Vec<Node<'d>> = node.children().collect();
@@ -147,10 +154,12 @@ impl<'d> Walk<'_, 'd> {
             }
             open.extend(one.children());
         }
-        contained.all(|one| {
-            one.child(names.id).next().and_then(Node::text).is_none_or(|id| used.contains(id))
-                || refers_to_container(one)
-        })
+        contained
+            .filter(|one| {
+                one.child(names.id).next().and_then(Node::text).is_some_and(|id| !used.contains(id))
+                    && !refers_to_container(*one)
+            })
+            .collect()
     }
 }
 

@@ -145,16 +145,18 @@ impl<'d> Walk<'_, 'd> {
             self.error(IssueType::Required, Rule::Format("measure"), group.id(), says);
             return;
         };
-        let Some(value) = score.first("value") else {
-            self.error(IssueType::Required, Rule::Format("measure"), score.id(), Detail::Says("the score has a value"));
-            return;
-        };
         if scoring == "proportion" {
             for name in ["unit", "system", "code"] {
                 if let Some(node) = score.first(name) {
                     self.unmatched(node, "a proportion has no unit");
                 }
             }
+        }
+        let Some(value) = score.first("value") else {
+            self.error(IssueType::Required, Rule::Format("measure"), score.id(), Detail::Says("the score has a value"));
+            return;
+        };
+        if scoring == "proportion" {
             let (least, most) = (Decimal::parse("0"), Decimal::parse("1"));
             let found = value.text().and_then(Decimal::parse);
             if found.is_some() && (found < least || found > most) {

@@ -19,10 +19,13 @@
 
 mod binding;
 mod bundle;
+mod codes;
 mod coding;
 mod conformance;
 mod constraint;
 mod content;
+mod derivation;
+mod entities;
 mod extension;
 mod facets;
 mod finding;

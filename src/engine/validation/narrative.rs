@@ -20,6 +20,8 @@ pub(super) enum Fault {
     Entity,
     /// A block within a paragraph.
     Block(String),
+    /// A part of a table or list outside of one: its name, and what it stands in.
+    Place(String, String),
     /// A link, counted from 1, that leads nowhere or does something. The same link with the same text is told once.
     Link(usize, Scheme),
 }
@@ -380,6 +382,11 @@ impl<'t> Pass<'t, '_> {
         if in_paragraph && matches!(name, b"div" | b"blockquote" | b"table" | b"ol" | b"ul" | b"p") {
             self.faults.push(Fault::Block(String::from_utf8_lossy(name).into_owned()));
         }
+        if let Some((outer, _)) = self.open.last()
+            && !may_stand(name, outer)
+        {
+            self.faults.push(Fault::Place(lossy(name), lossy(outer)));
+        }
         if self.open.len() == 1 && name == b"div" {
             self.anchors.languages.extend(named.language.map(lossy));
         }
@@ -408,6 +415,19 @@ impl<'t> Pass<'t, '_> {
         } else if name == b"a" && matches!(scheme.as_deref(), Some("urn" | "cid")) {
             self.faults.push(Fault::Link(self.links, Scheme::Name));
         }
+    }
+}
+
+/// Whether a part of a table or a list stands in one.
+fn may_stand(name: &[u8], outer: &[u8]) -> bool {
+    match name {
+        b"td" | b"th" => matches!(outer, b"tr" | b"thead" | b"tfoot"),
+        b"tr" => matches!(outer, b"table" | b"thead" | b"tbody" | b"tfoot"),
+        b"li" => matches!(outer, b"ul" | b"ol"),
+        b"caption" | b"thead" | b"tbody" | b"tfoot" => outer == b"table",
+        b"colgroup" => outer == b"table",
+        b"col" => matches!(outer, b"table" | b"colgroup"),
+        _ => outer != b"table" && outer != b"tr",
     }
 }
 
@@ -442,7 +462,7 @@ fn attribute(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((key, value, rest.get(1..)?))
 }
 
-/// The entities of XHTML 1.0 are names of letters; whether a name is one of them is not looked up.
+/// A character by its number, or one of the entities of XHTML 1.0.
 fn is_entity(name: &[u8]) -> bool {
     match name.strip_prefix(b"#") {
         Some(number) => {
@@ -454,6 +474,6 @@ fn is_entity(name: &[u8]) -> bool {
             };
             code.is_some_and(|code| code != 0 && char::from_u32(code).is_some())
         }
-        None => (2..=8).contains(&name.len()) && name.iter().all(u8::is_ascii_alphanumeric),
+        None => super::entities::NAMES.binary_search(&name).is_ok(),
     }
 }

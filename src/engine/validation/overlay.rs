@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 use crate::definitions::{Strength, TypeId};
 use crate::fhir::document::{Children, Node, NodeId};
 use crate::fhirpath::matches_fully;
@@ -76,14 +78,12 @@ impl<'d> Walk<'_, 'd> {
         if let Some(fixed) = &rules.fixed
             && !content::has(node, fixed, true)
         {
-            let detail = Detail::NotFixed { expected: fixed.to_string().into(), pattern: false };
-            self.error(IssueType::Value, rule(), node.id(), detail);
+            self.differs(node, fixed, true, &rule());
         }
         if let Some(pattern) = &rules.pattern
             && !content::has(node, pattern, false)
         {
-            let detail = Detail::NotFixed { expected: pattern.to_string().into(), pattern: true };
-            self.error(IssueType::Value, rule(), node.id(), detail);
+            self.differs(node, pattern, false, &rule());
         }
         if let Some((key, bound)) = &rules.least
             && content::against(node, key, bound) == Some(Ordering::Less)
@@ -132,6 +132,52 @@ impl<'d> Walk<'_, 'd> {
             {
                 self.slices(node, &nodes, child, slicing, &child.slices);
             }
+        }
+    }
+
+    /// Tells where a value is not what a profile fixes (`exact`) or has as its pattern: at the parts that differ.
+    fn differs(&mut self, node: Node<'d>, expected: &Json, exact: bool, rule: &Rule) {
+        let whole = |expected: &Json| Detail::NotFixed { expected: expected.to_string().into(), pattern: !exact };
+        let members = match expected {
+            // Of the codings of a concept none need be the one that was meant.
+            Json::Object(members) if exact || node.type_name() != "CodeableConcept" => members,
+            _ => {
+                self.error(IssueType::Value, rule.clone(), node.id(), whole(expected));
+                return;
+            }
+        };
+        let before = self.findings.len();
+        for (name, value) in members.iter().filter(|(name, _)| !name.starts_with('_')) {
+            let held: Vec<Node<'d>> = node.children().filter(|child| child.name() == name).collect();
+            match (value, held.as_slice()) {
+                (Json::Array(items), held) if exact && items.len() == held.len() => {
+                    for (child, item) in
+                        held.iter().zip(items).filter(|(child, item)| !content::has(**child, item, true))
+                    {
+                        self.differs(*child, item, true, rule);
+                    }
+                }
+                (Json::Array(items), held) => {
+                    let has = |item: &Json| held.iter().any(|child| content::has(*child, item, false));
+                    if exact || !items.iter().all(has) {
+                        self.error(IssueType::Value, rule.clone(), node.id(), whole(expected));
+                    }
+                }
+                (_, []) => {
+                    let detail =
+                        Detail::PartMissing { name: Box::from(name.as_str()), expected: value.to_string().into() };
+                    self.error(IssueType::Value, rule.clone(), node.id(), detail);
+                }
+                (_, [child, ..]) if !content::has(*child, value, exact) => self.differs(*child, value, exact, rule),
+                _ => {}
+            }
+        }
+        for child in node.children().filter(|child| exact && !members.contains_key(child.name())) {
+            let says = Detail::Says("the value that the profile fixes does not have this");
+            self.error(IssueType::Value, rule.clone(), child.id(), says);
+        }
+        if self.findings.len() == before {
+            self.error(IssueType::Value, rule.clone(), node.id(), whole(expected));
         }
     }
 
@@ -231,7 +277,10 @@ impl<'d> Walk<'_, 'd> {
             let detail = Detail::Told(format!("found {}, expected {}", node.type_name(), allowed.join(" or ")).into());
             // An extension has another value than it may have: it is the extension that is wrong. So is the holder where
             // a choice is left among several types.
-            let holder = node.parent().filter(|parent| allowed.len() > 1 || parent.type_name() == "Extension");
+            let is_named = |parent: &Node<'_>| {
+                parent.type_name() == "Extension" && parent.text_at("url").is_some_and(|url| url.contains(':'))
+            };
+            let holder = node.parent().filter(|parent| allowed.len() > 1 || is_named(parent));
             let at = holder.unwrap_or(node).id();
             self.error(IssueType::Structure, Rule::Profile(rules.id.clone()), at, detail);
             return false;

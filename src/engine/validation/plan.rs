@@ -42,6 +42,8 @@ pub(super) enum Special {
     SearchParameter,
     Capability,
     Questionnaire,
+    CodeSystem,
+    ValueSet,
     Coding,
     Identifier,
     Observation,
@@ -66,6 +68,8 @@ pub(super) struct ElementPlan {
     pub(super) max: Option<u32>,
     pub(super) is_array: bool,
     pub(super) binding: Option<Binding>,
+    /// What none of its codes may be outside of.
+    pub(super) maximum: Option<Binding>,
     pub(super) constraints: Vec<super::constraint::Constraint>,
     /// The types a reference may be to; none: any.
     pub(super) targets: Vec<TypeId>,
@@ -136,6 +140,8 @@ impl TypePlan {
                 "SearchParameter" => Special::SearchParameter,
                 "CapabilityStatement" => Special::Capability,
                 "Questionnaire" => Special::Questionnaire,
+                "CodeSystem" => Special::CodeSystem,
+                "ValueSet" => Special::ValueSet,
                 "Coding" => Special::Coding,
                 "Identifier" => Special::Identifier,
                 "Observation" => Special::Observation,
@@ -185,6 +191,7 @@ impl ElementPlan {
             max: element.max().map(u32::from),
             is_array: element.is_array(),
             binding,
+            maximum: element.maximum().map(|url| Binding::new(Strength::Required, url)),
             constraints: super::constraint::of_element(model, element),
             targets,
         }

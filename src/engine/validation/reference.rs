@@ -117,7 +117,7 @@ impl<'d> Walk<'_, 'd> {
             self.target_type(node, found, holder);
         }
         if let (Some(said), Some(found)) = (said, found)
-            && self.model.type_named(said).is_some()
+            && !said.contains(':')
             && said != found
             && !found.is_empty()
         {

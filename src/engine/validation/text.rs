@@ -16,7 +16,13 @@ impl<'d> Walk<'_, 'd> {
         let Some(div) = node.child(self.validator.names.div).next() else { return };
         let Some(text) = div.text() else { return };
         let mut anchors = Anchors::default();
-        for fault in narrative::read(text, &mut anchors) {
+        let faults = narrative::read(text, &mut anchors);
+        // What the rules of the narrative say, and what is wrong by them.
+        if faults.iter().any(|fault| matches!(fault, Fault::Element(_) | Fault::Attribute(_) | Fault::Malformed)) {
+            let says = Detail::Says("the narrative has only what XHTML of FHIR allows");
+            self.error(IssueType::Invariant, Rule::Constraint("txt-1".into()), div.id(), says);
+        }
+        for fault in faults {
             let detail = match fault {
                 Fault::Malformed => Detail::Says("the narrative is not well-formed XHTML"),
                 Fault::Root => Detail::Says("the narrative is a div in the namespace http://www.w3.org/1999/xhtml"),
@@ -24,6 +30,7 @@ impl<'d> Walk<'_, 'd> {
                 Fault::Attribute(name) => told(format!("the attribute \"{name}\" is not allowed in a narrative")),
                 Fault::Block(name) => told(format!("the element \"{name}\" is not allowed within a paragraph")),
                 Fault::Empty => Detail::Says("the narrative has no content"),
+                Fault::Place(name, of) => told(format!("the element \"{name}\" cannot stand in a {of}")),
                 Fault::Entity => Detail::Says("the narrative has an entity that XHTML does not define"),
                 Fault::Link(number, Scheme::Empty) => told(format!("link {number} of the narrative has no address")),
                 Fault::Link(number, Scheme::Active) => {

@@ -4,6 +4,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::definitions::{Kind, Model, Symbol, TypeId};
+use crate::fhir::datatypes::Primitive;
 use crate::fhir::document::{Node, NodeId, Shape};
 use crate::fhir::physical::Physical;
 use crate::fhirpath::root_of;
@@ -278,6 +279,8 @@ impl<'d> Walk<'_, 'd> {
                 Special::SearchParameter => self.search_parameter(node),
                 Special::Capability => self.capability(node),
                 Special::Questionnaire => self.questionnaire(node),
+                Special::CodeSystem => self.code_system(node),
+                Special::ValueSet => self.value_set(node),
                 Special::Coding => self.coding(node),
                 Special::Identifier => self.identifier(node),
                 Special::Observation => self.observation(node),
@@ -330,6 +333,10 @@ impl<'d> Walk<'_, 'd> {
         if member.is_twin() && !is_primitive {
             let name = format!("_{}", member.name()).into_boxed_str();
             self.error(IssueType::Structure, Rule::Type(of), member.id(), Detail::UnknownElement(name));
+            return;
+        }
+        if member.shape() == Shape::Null && element.is_array && !is_primitive {
+            self.error(IssueType::Structure, Rule::Format("json-array"), member.id(), Detail::Null);
             return;
         }
         let count = self.repetitions(member, element);
@@ -518,10 +525,18 @@ impl<'d> Walk<'_, 'd> {
         }
         if !plan.form.has(text) || (element.symbol == self.validator.names.id && text.contains(char::is_whitespace)) {
             let detail = Detail::Form { type_name: Box::from(self.model.type_name(type_id)) };
-            self.error(IssueType::Value, Rule::Type(type_id), at.id(), detail);
+            // What an attachment holds and cannot be decoded is told of the attachment; a text of another length than base64
+            // has is told as any other.
+            let holder = at.node().parent().filter(|holder| {
+                plan.form == Primitive::Base64
+                    && holder.type_name() == "Attachment"
+                    && super::content::base64_letters(text) % 4 == 0
+            });
+            let place = holder.map_or_else(|| at.id(), |holder| holder.id());
+            self.error(IssueType::Value, Rule::Type(type_id), place, detail);
             return;
         }
-        if element.binding.is_some() || !element.constraints.is_empty() {
+        if element.binding.is_some() || element.maximum.is_some() || !element.constraints.is_empty() {
             let node = at.with_twin(twin);
             self.binding(node, type_id, element);
             self.constraints(node, self.current(node), &element.constraints);

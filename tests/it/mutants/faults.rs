@@ -69,12 +69,12 @@ impl Maker<'_> {
         self.at_objects("unknown-element-top", |maker, object| {
             let is_resource = Model::r4().kind(object.type_id) == Kind::Resource;
             let document = maker.changed(&object.pointer, |value| value["sillyName"] = "x".into());
-            is_resource.then(|| (document, format!("{}.sillyName", object.path)))
+            is_resource.then(|| (document, object.path.clone()))
         });
         self.at_objects("unknown-element-nested", |maker, object| {
             let is_resource = Model::r4().kind(object.type_id) == Kind::Resource;
             let document = maker.changed(&object.pointer, |value| value["sillyName"] = json!({"x": 1}));
-            (!is_resource).then(|| (document, format!("{}.sillyName", object.path)))
+            (!is_resource).then(|| (document, object.path.clone()))
         });
         self.at_places("required-missing", |maker, place| {
             let element = Self::element(place);
@@ -91,16 +91,15 @@ impl Maker<'_> {
                 return None;
             }
             let model = Model::r4();
-            let (name, value, type_name) =
-                [("boolean", json!(true)), ("dateTime", json!("2020")), ("string", json!("x"))].into_iter().find_map(
-                    |(type_name, value)| {
-                        let choice = element.types().find(|choice| model.type_name(choice.type_id()) == type_name)?;
-                        let name = model.name(choice.symbol()).to_owned();
-                        (name > place.name).then_some((name, value, type_name))
-                    },
-                )?;
+            let (name, value) = [("boolean", json!(true)), ("dateTime", json!("2020")), ("string", json!("x"))]
+                .into_iter()
+                .find_map(|(type_name, value)| {
+                    let choice = element.types().find(|choice| model.type_name(choice.type_id()) == type_name)?;
+                    let name = model.name(choice.symbol()).to_owned();
+                    (name > place.name).then_some((name, value))
+                })?;
             let document = maker.changed(&place.holder, |held| held[&name] = value.clone());
-            Some((document, format!("{}.{}.ofType({type_name})", place.holder_path, element.name())))
+            Some((document, place.holder_path.clone()))
         });
         self.at_places("too-many", |maker, place| {
             let max = usize::from(Self::element(place).max()?);
@@ -138,11 +137,12 @@ impl Maker<'_> {
             if object.path.contains(".contained") || !Self::can_contain(object) {
                 return None;
             }
+            let before = maker.sound.pointer(&object.pointer).unwrap()["contained"].as_array().map_or(0, Vec::len);
             let document = maker.changed(&object.pointer, |value| {
                 let unused = json!({"resourceType": "Organization", "id": "unused-here", "name": "x"});
                 push(value, "contained", unused);
             });
-            Some((document, object.path.clone()))
+            Some((document, format!("{}.contained[{before}]", object.path)))
         });
     }
 
@@ -157,7 +157,7 @@ impl Maker<'_> {
                 return None;
             }
             let document = maker.changed(&place.member, |value| *value = value[0].take());
-            Some((document, place.path.clone()))
+            Some((document, place.member_path.clone()))
         });
         self.at_places("array-for-scalar", |maker, place| {
             let fits = place.repetitions.is_none();

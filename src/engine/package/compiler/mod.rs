@@ -18,6 +18,7 @@ use crate::definitions::tables::{
 use super::archive::File;
 use terminology::Terminology;
 
+const MAX_VALUE_SET: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet";
 const FHIR_TYPE: &str = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type";
 
 /// Why a package could not be compiled.
@@ -80,6 +81,7 @@ struct ElementDraft {
     flags: u16,
     types: Vec<ChoiceDraft>,
     binding: String,
+    maximum: String,
     strength: u16,
     constraints: Vec<(String, String, u32)>,
 }
@@ -267,9 +269,19 @@ fn element_of(element: &Value, path: &str, last: &str, is_nested: bool, in_resou
         flags,
         types,
         binding: value_set.split('|').next().unwrap_or("").to_owned(),
+        maximum: binding.map_or("", maximum).split('|').next().unwrap_or("").to_owned(),
         strength: if value_set.is_empty() { 0 } else { strength },
         constraints: constraints_of(element),
     }
+}
+
+/// The value set that an extension of a binding names as its maximum.
+fn maximum(binding: &Value) -> &str {
+    let found = list(binding, "extension").iter().find(|one| text(one, "url") == MAX_VALUE_SET);
+    found.map_or("", |one| match text(one, "valueCanonical") {
+        "" => text(one, "valueUri"),
+        canonical => canonical,
+    })
 }
 
 /// Compiles the definitions of a package.
@@ -370,7 +382,14 @@ fn element_facts(element: &Value) -> Value {
     if let Some(binding) = element.get("binding") {
         facts.insert(
             "binding".to_owned(),
-            serde_json::json!({"strength": text(binding, "strength"), "valueSet": text(binding, "valueSet")}),
+            match maximum(binding) {
+                "" => serde_json::json!({"strength": text(binding, "strength"), "valueSet": text(binding, "valueSet")}),
+                maximum => serde_json::json!({
+                    "extension": [{"url": MAX_VALUE_SET, "valueCanonical": maximum}],
+                    "strength": text(binding, "strength"),
+                    "valueSet": text(binding, "valueSet"),
+                }),
+            },
         );
     }
     let constraints: Vec<Value> = list(element, "constraint")
@@ -421,6 +440,7 @@ fn number(
             strings.add(&element.path);
             strings.add(&element.name);
             strings.add(&element.binding);
+            strings.add(&element.maximum);
             for (key, expression, _) in &element.constraints {
                 strings.add(key);
                 strings.add(expression);
@@ -532,6 +552,7 @@ fn type_sections(
                 types: u16::try_from(element.types.len()).unwrap_or(u16::MAX),
                 first_type,
                 binding: strings.optional(&element.binding),
+                maximum: strings.optional(&element.maximum),
                 strength: element.strength,
                 constraints: u16::try_from(element.constraints.len()).unwrap_or(u16::MAX),
                 first_constraint,
