@@ -1,5 +1,7 @@
 //! Parsing and full validation of the official examples, against parsing the same bytes into a `serde_json::Value`.
 //!
+//! `cargo run --release -p silta-bench-validation -- --bundles`: Bundles of 1,000 and of 10,000 entries that refer to one another.
+//!
 //! `SILTA_R4_EXAMPLES=DIR cargo run --release -p silta-bench-validation [--all] [PREFIX]`: the care types file by
 //! file (with `--all` every file, with a prefix only the files whose names start so), then the whole folder. One thread; each figure is the shortest of its runs, and the two
 //! sides take turns so that both meet the same noise.
@@ -71,7 +73,66 @@ impl Sum {
     }
 }
 
+/// A Bundle of referrals, tasks and patients that refer to one another, by address and by type and id.
+fn bundle(entries: usize, kind: &str) -> Vec<u8> {
+    let mut text = format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":["#);
+    for number in 0..entries {
+        let base = "https://h.example/fhir/";
+        let patient = number - number % 10;
+        let (name, resource) = match number % 10 {
+            0 => (
+                "Patient",
+                format!(
+                    r#""identifier":[{{"system":"urn:oid:1.2.246.21","value":"{number}"}}],"name":[{{"family":"Virtanen"}}],"gender":"male""#
+                ),
+            ),
+            1 | 3 | 5 | 7 | 9 => (
+                "ServiceRequest",
+                format!(
+                    r#""status":"active","intent":"order","code":{{"text":"x"}},"subject":{{"reference":"Patient/r{patient}"}},"occurrenceDateTime":"2026-01-02T10:00:00+02:00""#
+                ),
+            ),
+            _ => (
+                "Task",
+                format!(
+                    r#""status":"requested","intent":"order","focus":{{"reference":"{base}ServiceRequest/r{}"}},"for":{{"reference":"Patient/r{patient}"}}"#,
+                    number - 1
+                ),
+            ),
+        };
+        let comma = if number == 0 { "" } else { "," };
+        let url = format!(r#""fullUrl":"{base}{name}/r{number}""#);
+        text += &format!(r#"{comma}{{{url},"resource":{{"resourceType":"{name}","id":"r{number}",{resource}}}}}"#);
+    }
+    (text + "]}").into_bytes()
+}
+
+/// How the time for ten times the entries compares.
+fn bundles() {
+    let validator = Validator::built_in();
+    for kind in ["collection", "message"] {
+        let texts = [bundle(1_000, kind), bundle(10_000, kind)];
+        let judge = |text: &[u8]| {
+            let document = Document::from_json(Model::r4(), text.to_vec(), &Limits::default()).unwrap();
+            drop(std::hint::black_box(validator.validate(&document, &[])));
+        };
+        let plain = || drop(std::hint::black_box(serde_json::from_slice::<serde_json::Value>(&texts[1]).unwrap()));
+        let [small, large, plain] = shortest(10, [&mut || judge(&texts[0]), &mut || judge(&texts[1]), &mut || plain()]);
+        println!(
+            "{kind}: 1,000 entries {:.1} ms, 10,000 entries {:.1} ms, {:.2} times (a Value of them {:.1} ms)",
+            small.as_secs_f64() * 1e3,
+            large.as_secs_f64() * 1e3,
+            large.as_secs_f64() / small.as_secs_f64(),
+            plain.as_secs_f64() * 1e3
+        );
+    }
+}
+
 fn main() {
+    if std::env::args().any(|argument| argument == "--bundles") {
+        bundles();
+        return;
+    }
     let Some(folder) = std::env::var_os("SILTA_R4_EXAMPLES").map(PathBuf::from) else {
         println!("skipped: no test data (SILTA_R4_EXAMPLES)");
         return;

@@ -26,6 +26,7 @@ mod fhirpath;
 mod fuzz;
 mod gateway;
 mod golden;
+mod hostile;
 mod interactions;
 mod mapping;
 mod mapping_laws;

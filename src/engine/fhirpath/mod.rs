@@ -40,7 +40,7 @@ use crate::fhir::document::Node;
 
 pub use decimal::Decimal;
 pub use evaluate::compare;
-pub use string::matches_fully;
+pub use string::{matches_fully, whole_pattern};
 pub use syntax::{Span, SyntaxError, SyntaxFault};
 pub use temporal::{Calendar, Kind as TemporalKind, Precision, Temporal};
 pub use value::{Quantity, QuantityUnit, TypeInfo, Value};

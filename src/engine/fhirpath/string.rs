@@ -19,6 +19,12 @@ pub(super) fn pattern(text: &str, full: bool) -> Result<Regex, EvalError> {
     build(&anchored).or_else(|_| build(&unneeded_escapes(&anchored))).map_err(|_| EvalError::Pattern)
 }
 
+/// A regular expression compiled, for whole texts; nothing when it is none, or is too large.
+#[must_use]
+pub fn whole_pattern(expression: &str) -> Option<Regex> {
+    pattern(expression, true).ok()
+}
+
 /// Whether a whole text matches a pattern; nothing when that is no regular expression.
 #[must_use]
 pub fn matches_fully(text: &str, expression: &str) -> Option<bool> {

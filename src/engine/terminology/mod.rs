@@ -32,6 +32,17 @@ pub struct Terminology {
 /// Code systems asked for after which those that are not at hand are no longer remembered.
 const MOST_LISTINGS: usize = 4096;
 
+/// Value sets within value sets after which it is taken that there is no end.
+const DEEPEST: usize = 64;
+
+/// The value sets that are being compiled.
+#[derive(Debug, Default)]
+struct Open {
+    sets: Vec<String>,
+    /// Whether one of them takes itself in.
+    is_cyclic: bool,
+}
+
 /// What is known of a code in its system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
@@ -64,7 +75,11 @@ impl Terminology {
         if let Some(held) = self.sets.read().unwrap_or_else(PoisonError::into_inner).get(canonical) {
             return held.clone();
         }
-        let made = self.compile(canonical, &mut Vec::new());
+        let made = self.compile(canonical, &mut Open::default());
+        self.keep(canonical, made)
+    }
+
+    fn keep(&self, canonical: &str, made: Option<Arc<Set>>) -> Option<Arc<Set>> {
         let mut sets = self.sets.write().unwrap_or_else(PoisonError::into_inner);
         sets.entry(Box::from(canonical)).or_insert(made).clone()
     }
@@ -72,9 +87,10 @@ impl Terminology {
     /// A value set that is not published by itself, compiled.
     #[must_use]
     pub fn compose(&self, value_set: &Canonical) -> Arc<Set> {
-        let mut open = Vec::new();
+        let mut open = Open::default();
         let composed = Composed::of_package(value_set);
-        Arc::new(Set::compile(&composed, &self.model, &self.library, &mut |inner| self.compile(inner, &mut open)))
+        let set = Set::compile(&composed, &self.model, &self.library, &mut |inner| self.compile(inner, &mut open));
+        Arc::new(set.cyclic_if(open.is_cyclic))
     }
 
     /// Whether a code is in a value set. Without a system any system of the set will do (elements of type code).
@@ -126,15 +142,21 @@ impl Terminology {
         Some(system.below(ancestor, true)?.contains(&Box::from(code)))
     }
 
-    fn compile(&self, canonical: &str, open: &mut Vec<String>) -> Option<Arc<Set>> {
-        if open.iter().any(|one| one == canonical) || open.len() > 32 {
-            // A value set that takes itself in adds nothing by it.
+    fn compile(&self, canonical: &str, open: &mut Open) -> Option<Arc<Set>> {
+        // Once a set is found to take itself in, there is no use in going on.
+        open.is_cyclic |= open.sets.iter().any(|one| one == canonical) || open.sets.len() > DEEPEST;
+        if open.is_cyclic {
             return None;
         }
+        if let Some(held) = self.sets.read().unwrap_or_else(PoisonError::into_inner).get(canonical) {
+            return held.clone();
+        }
         let composed = Composed::find(&self.model, &self.library, canonical)?;
-        open.push(canonical.to_owned());
+        open.sets.push(canonical.to_owned());
         let set = Set::compile(&composed, &self.model, &self.library, &mut |inner| self.compile(inner, open));
-        open.pop();
-        Some(Arc::new(set))
+        open.sets.pop();
+        let set = Some(Arc::new(set.cyclic_if(open.is_cyclic)));
+        // What another is part of may be asked for by many: it is compiled once.
+        if open.is_cyclic { set } else { self.keep(canonical, set) }
     }
 }

@@ -30,6 +30,7 @@ pub struct Set {
     expansion: Option<Vec<(String, String)>>,
     /// Names that it gives to its codes: code and name in small letters.
     names: FxHashSet<(String, String)>,
+    is_cyclic: bool,
 }
 
 #[derive(Debug)]
@@ -69,7 +70,18 @@ impl Set {
             if part.exclude { &mut excludes } else { &mut includes }.push(compiled);
         }
         let names = composed.parts.iter().flat_map(|part| &part.names).chain(&composed.names).cloned().collect();
-        Self { url: composed.url.clone(), includes, excludes, expansion: composed.expansion.clone(), names }
+        let expansion = composed.expansion.clone();
+        Self { url: composed.url.clone(), includes, excludes, expansion, names, is_cyclic: false }
+    }
+
+    pub(super) fn cyclic_if(self, is_cyclic: bool) -> Self {
+        Self { is_cyclic, ..self }
+    }
+
+    /// Whether it takes itself in, so that it has no meaning.
+    #[must_use]
+    pub fn is_cyclic(&self) -> bool {
+        self.is_cyclic && self.expansion.is_none()
     }
 
     /// Its canonical.

@@ -29,7 +29,8 @@ impl<'d> Walk<'_, 'd> {
         if let Some(binding) = &element.binding {
             self.bound(node, self.model.type_name(type_id), binding, &Rule::Element(element.id));
         }
-        if let Some(set) = element.maximum.as_ref().and_then(|maximum| maximum.set(&self.validator.terminology)).cloned()
+        if let Some(set) =
+            element.maximum.as_ref().and_then(|maximum| maximum.set(&self.validator.terminology)).cloned()
             && let Within::No { code, system } = self.within(node, self.model.type_name(type_id), &set)
         {
             let detail = Detail::NotInValueSet {
@@ -47,6 +48,11 @@ impl<'d> Walk<'_, 'd> {
             self.undecided(node, &binding.url);
             return;
         };
+        if set.is_cyclic() {
+            let detail = Detail::Told(format!("the value set {} takes itself in", binding.url).into());
+            self.error(IssueType::CodeInvalid, Rule::ValueSet(Arc::clone(&binding.url)), node.id(), detail);
+            return;
+        }
         match self.within(node, type_name, &set) {
             Within::Yes => self.named(node, &set),
             Within::Unknown => self.undecided(node, &binding.url),

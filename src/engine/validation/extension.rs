@@ -91,7 +91,7 @@ impl<'d> Walk<'_, 'd> {
     fn context_invariants(&mut self, holder: Node<'d>, profile: &Profile) {
         for invariant in &profile.context_invariants {
             let Some(plan) = self.validator.compiled.plan(&self.validator.model, invariant) else { continue };
-            let host = Above { validator: self.validator, under_way: &self.under_way };
+            let host = Above { validator: self.validator, under_way: &self.under_way, judged: &self.judged };
             let context = Context {
                 resource: Some(holder.resource()),
                 root_resource: Some(root_of(holder.resource())),

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use regex::Regex;
 use serde_json::Value;
 
 use crate::definitions::Strength;
+use crate::fhirpath::whole_pattern;
 
 use super::plan::Binding;
 
@@ -12,7 +14,8 @@ use super::plan::Binding;
 #[derive(Debug, Default)]
 pub(super) struct More {
     pub(super) min_length: Option<u64>,
-    pub(super) regex: Option<Arc<str>>,
+    /// The pattern that the text must match as a whole; nothing within where it cannot be used.
+    pub(super) regex: Option<Option<Regex>>,
     pub(super) max_decimals: Option<u64>,
     /// Bytes.
     pub(super) max_size: Option<u64>,
@@ -126,7 +129,7 @@ impl More {
                         .find(|one| text(one, "url").strip_prefix(CORE) == Some("regex"))
                 })
                 .and_then(|found| text_of(found, "valueString"))
-                .map(Arc::from),
+                .map(whole_pattern),
             max_decimals: number("maxDecimalPlaces"),
             max_size: number("maxSize"),
             bindings,

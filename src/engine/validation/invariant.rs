@@ -1,13 +1,17 @@
 //! Deciding constraints on a node.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use rustc_hash::FxHashSet;
 
-use crate::fhir::document::{Node, NodeId};
+use crate::fhir::document::Node;
 use crate::fhirpath::{Budget, Context, EvalError, Host, root_of};
 use crate::terminology::Membership;
 
 use super::constraint::{Check, Constraint};
 use super::finding::{Detail, Finding, IssueType, Rule, Severity};
+use super::judged::{Judged, Key};
 use super::walk::Walk;
 use super::{Validator, narrative};
 
@@ -15,7 +19,8 @@ use super::{Validator, narrative};
 pub(super) struct Above<'v> {
     pub(super) validator: &'v Validator,
     /// The nodes and profiles that are being judged.
-    pub(super) under_way: &'v [(NodeId, usize)],
+    pub(super) under_way: &'v [Key],
+    pub(super) judged: &'v Rc<RefCell<Judged>>,
 }
 
 impl Host for Above<'_> {
@@ -49,7 +54,7 @@ impl Host for Above<'_> {
     }
 
     fn conforms_to(&self, node: Node<'_>, profile: &str) -> Option<bool> {
-        super::walk::conforms(self.validator, node, profile, self.under_way)
+        super::walk::conforms(self.validator, node, profile, self.under_way, self.judged)
     }
 
     fn subsumes(&self, system: &str, ancestor: &str, code: &str) -> Option<bool> {
@@ -117,7 +122,7 @@ impl<'d> Walk<'_, 'd> {
                 let Some(plan) = constraint.plan(&self.validator.model, &self.validator.compiled) else {
                     return Err(EvalError::Undecided("the expression"));
                 };
-                let host = Above { validator: self.validator, under_way: &self.under_way };
+                let host = Above { validator: self.validator, under_way: &self.under_way, judged: &self.judged };
                 let context = Context {
                     focus: Some(node),
                     context: None,

@@ -30,6 +30,7 @@ mod extension;
 mod facets;
 mod finding;
 mod invariant;
+mod judged;
 mod measure;
 mod narrative;
 mod outcome;
@@ -62,6 +63,9 @@ pub struct Options {
     pub best_practice: bool,
 }
 
+/// A profile, or why there is none.
+type Compiled = Result<Arc<profile::Profile>, profile::Unusable>;
+
 /// Type and bases by canonical.
 type ParametersOfCore = FxHashMap<Box<str>, (String, Vec<String>)>;
 
@@ -74,7 +78,7 @@ pub struct Validator {
     plans: plan::Plans,
     names: plan::Names,
     compiled: constraint::Compiled,
-    profiles: RwLock<FxHashMap<Box<str>, Option<Arc<profile::Profile>>>>,
+    profiles: RwLock<FxHashMap<Box<str>, Compiled>>,
     /// The core's search parameters by canonical: type and bases. Made when a definition names one.
     parameters: OnceLock<ParametersOfCore>,
     /// Profiles that the guides at hand ask for wherever a resource of a type stands.
@@ -137,18 +141,24 @@ impl Validator {
     }
 
     fn profile(&self, canonical: &str) -> Option<Arc<profile::Profile>> {
+        self.compiled_profile(canonical).ok()
+    }
+
+    fn compiled_profile(&self, canonical: &str) -> Compiled {
         if let Some(held) = self.profiles.read().unwrap_or_else(PoisonError::into_inner).get(canonical) {
             return held.clone();
         }
         let made = match canonical.split_once('#') {
-            Some((url, element)) if !url.is_empty() => self.profile(url)?.part(element),
-            _ => profile::compile(&self.model, &self.library, canonical, &mut Vec::new()).ok(),
+            Some((url, element)) if !url.is_empty() => {
+                self.compiled_profile(url)?.part(element).ok_or(profile::Unusable::NotFound)
+            }
+            _ => profile::compile(&self.model, &self.library, canonical, &mut Vec::new()),
         };
         let made = made.map(Arc::new);
         let mut profiles = self.profiles.write().unwrap_or_else(PoisonError::into_inner);
-        if made.is_none() && profiles.len() >= MOST_PROFILES {
+        if made.is_err() && profiles.len() >= MOST_PROFILES {
             // Documents name what profiles they like: what is not at hand is not remembered without end.
-            return None;
+            return made;
         }
         profiles.entry(Box::from(canonical)).or_insert(made).clone()
     }

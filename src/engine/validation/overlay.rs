@@ -7,14 +7,13 @@ use serde_json::Value as Json;
 
 use crate::definitions::{Strength, TypeId};
 use crate::fhir::document::{Children, Node, NodeId};
-use crate::fhirpath::matches_fully;
 
 use super::binding::Within;
 use super::content;
 use super::facets::More;
 use super::finding::{Detail, Finding, IssueType, Rule, Severity};
 use super::plan::Binding;
-use super::profile::{Profile, Rules, TypeRule};
+use super::profile::{Profile, Rules, TypeRule, Unusable};
 use super::walk::Walk;
 
 /// All repetitions of a child by its logical name.
@@ -25,22 +24,28 @@ pub(super) fn repetitions<'d>(node: Node<'d>, name: &str) -> Children<'d> {
 impl<'d> Walk<'_, 'd> {
     /// Judges a node by a profile named in the document or by the caller; a profile that is not at hand is a warning.
     pub(super) fn named_profile(&mut self, node: Node<'d>, at: NodeId, canonical: &str) {
-        let Some(profile) = self.validator.profile(canonical) else {
-            self.warning(
-                IssueType::NotFound,
-                Rule::Format("profile"),
-                at,
-                Detail::UnknownProfile { url: Box::from(canonical) },
-            );
-            return;
-        };
-        self.profile(node, &profile);
+        match self.validator.compiled_profile(canonical) {
+            Ok(profile) => self.profile(node, &profile),
+            Err(Unusable::Cyclic) => {
+                let detail = Detail::Told(format!("the profile {canonical} derives from itself").into());
+                self.error(IssueType::Invariant, Rule::Format("profile"), at, detail);
+            }
+            Err(_) => {
+                let detail = Detail::UnknownProfile { url: Box::from(canonical) };
+                self.warning(IssueType::NotFound, Rule::Format("profile"), at, detail);
+            }
+        }
     }
 
     /// Judges a node by a profile, unless it is being judged by it further up.
     pub(super) fn profile(&mut self, node: Node<'d>, profile: &Arc<Profile>) {
         let key = (node.id(), Arc::as_ptr(profile) as usize);
-        if self.under_way.contains(&key) || self.under_way.len() > 64 {
+        if let Some(place) = self.under_way.iter().position(|held| *held == key) {
+            self.judged.borrow_mut().met_again(place);
+            return;
+        }
+        if self.under_way.len() > 64 || !self.judged.borrow_mut().count() {
+            self.too_costly(node);
             return;
         }
         if let Some(fault) = profile.fault {
@@ -64,6 +69,21 @@ impl<'d> Walk<'_, 'd> {
             self.named_profile(node, node.id(), imposed);
         }
         self.under_way.pop();
+    }
+
+    /// Tells once that the profiles of a document ask for more than is looked at.
+    fn too_costly(&mut self, node: Node<'d>) {
+        if !std::mem::replace(&mut self.judged.borrow_mut().is_told, true) {
+            let says = Detail::Says("the profiles ask for more judgements than are made of one document");
+            // It is told however much was told before.
+            self.findings.push(Finding {
+                severity: Severity::Error,
+                issue: IssueType::TooCostly,
+                rule: Rule::Format("profile"),
+                at: node.id(),
+                detail: says,
+            });
+        }
     }
 
     /// Judges a node by what a profile says of its element.
@@ -195,7 +215,7 @@ impl<'d> Walk<'_, 'd> {
             let decimals = text.split_once('.').map_or(0, |(_, after)| after.len() as u64);
             let is_wrong = if more.min_length.is_some_and(|least| length < least) {
                 Some("the text is shorter than the profile allows")
-            } else if more.regex.as_ref().is_some_and(|regex| matches_fully(text, regex) == Some(false)) {
+            } else if matches!(&more.regex, Some(Some(regex)) if !regex.is_match(text)) {
                 Some("the text does not match the pattern of the profile")
             } else if node.type_name() == "decimal" && more.max_decimals.is_some_and(|most| decimals > most) {
                 Some("there are more places after the point than the profile allows")
@@ -205,6 +225,10 @@ impl<'d> Walk<'_, 'd> {
             if let Some(says) = is_wrong {
                 self.error(IssueType::Value, rule.clone(), node.id(), Detail::Says(says));
             }
+        }
+        if let (Some(None), true) = (&more.regex, node.text().is_some()) {
+            let says = Detail::Says("the pattern of the profile is no regular expression, or is too large to be used");
+            self.warning(IssueType::NotSupported, rule.clone(), node.id(), says);
         }
         let data = match node.type_name() {
             "base64Binary" => node.text(),
@@ -382,9 +406,16 @@ impl<'d> Walk<'_, 'd> {
     /// Whether a node conforms to a profile; nothing when that is not at hand.
     pub(super) fn conforms(&mut self, node: Node<'d>, canonical: &str) -> Option<bool> {
         let profile = self.validator.profile(canonical)?;
+        let key = (node.id(), Arc::as_ptr(&profile) as usize);
+        if let Some(known) = self.judged.borrow_mut().known(&key) {
+            return Some(known);
+        }
+        let begun = self.judged.borrow_mut().begin();
         let findings = std::mem::take(&mut self.findings);
         self.profile(node, &profile);
         let own = std::mem::replace(&mut self.findings, findings);
-        Some(!own.iter().any(Finding::is_error))
+        let result = !own.iter().any(Finding::is_error);
+        self.judged.borrow_mut().end(key, begun, self.under_way.len(), result);
+        Some(result)
     }
 }

@@ -150,7 +150,7 @@ impl<'d> Walk<'_, 'd> {
             .map(|(_, value)| text(value, "expression"));
         let expression = sdc.or_else(|| extension(question, KANTA).and_then(|(_, value)| value.as_str()));
         if let Some(expression) = expression.filter(|expression| !expression.is_empty()) {
-            let host = Above { validator: self.validator, under_way: &self.under_way };
+            let host = Above { validator: self.validator, under_way: &self.under_way, judged: &self.judged };
             let context = Context { host: &host, ..Context::of(form.response) };
             let plan = self.validator.compiled.plan(&self.validator.model, &Arc::from(expression));
             // What cannot be decided keeps nobody from answering.

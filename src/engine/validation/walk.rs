@@ -1,6 +1,9 @@
 //! The one walk over a document by the core definitions: structure, cardinality, primitives, and for every element the
 //! checks that hang on it.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::definitions::{Kind, Model, Symbol, TypeId};
@@ -11,6 +14,7 @@ use crate::fhirpath::root_of;
 
 use super::Validator;
 use super::finding::{Detail, Finding, IssueType, Rule, Severity};
+use super::judged::{Judged, Key};
 use super::plan::{ElementPlan, Lexical, Special, TypePlan};
 
 /// Deeper than any document within its limits: recursion ends here whatever the limits were.
@@ -46,7 +50,9 @@ pub(super) struct Walk<'v, 'd> {
     /// The ids of elements so far, with their resource.
     ids: FxHashSet<(NodeId, &'d str)>,
     /// The nodes and profiles that are being judged: cyclic profiles end here.
-    pub(super) under_way: Vec<(NodeId, usize)>,
+    pub(super) under_way: Vec<Key>,
+    /// What was judged so far, also by the walks that constraints ask for.
+    pub(super) judged: Rc<RefCell<Judged>>,
 }
 
 impl<'v, 'd> Walk<'v, 'd> {
@@ -66,6 +72,7 @@ impl<'v, 'd> Walk<'v, 'd> {
             contained: None,
             ids: FxHashSet::default(),
             under_way: Vec::new(),
+            judged: Rc::default(),
         }
     }
 }
@@ -77,10 +84,12 @@ pub(super) fn conforms(
     validator: &Validator,
     node: Node<'_>,
     profile: &str,
-    under_way: &[(NodeId, usize)],
+    under_way: &[Key],
+    judged: &Rc<RefCell<Judged>>,
 ) -> Option<bool> {
     let mut walk = Walk::new(validator);
     walk.under_way.extend_from_slice(under_way);
+    walk.judged = Rc::clone(judged);
     let core = profile.split('|').next().and_then(|url| url.strip_prefix("http://hl7.org/fhir/StructureDefinition/"));
     if let Some(type_id) = core.and_then(|name| validator.model.type_named(name)) {
         // The core is what documents are walked by; what the node claims beyond it is not asked.
