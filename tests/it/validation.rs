@@ -74,7 +74,10 @@ fn json_shapes_that_the_element_does_not_have_are_found() {
     assert_eq!(places(r#"{"resourceType":"Patient","maritalStatus":"M"}"#), ["Patient.maritalStatus structure"]);
     assert_eq!(places(r#"{"resourceType":"Patient","name":[]}"#), ["Patient.name structure"]);
     assert_eq!(places(r#"{"resourceType":"Patient","name":[{}]}"#), ["Patient.name[0] structure"]);
-    assert_eq!(places(r#"{"resourceType":"Patient","language":""}"#), ["Patient.language structure"]);
+    assert_eq!(
+        places(r#"{"resourceType":"Patient","language":""}"#),
+        ["Patient.language structure", "Patient.language invariant"]
+    );
     assert_eq!(places(r#"{"resourceType":"Patient","gender":null}"#), ["Patient.gender structure"]);
     assert_eq!(
         places(r#"{"resourceType":"Patient","deceasedBoolean":true,"deceasedDateTime":"2020"}"#),

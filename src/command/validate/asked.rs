@@ -54,7 +54,7 @@ pub(super) fn meant(
             let definition = Library::read(&std::fs::read(path).ok()?).ok()?;
             let url = text(&definition, "url").to_owned();
             let is_meant = url != plain && is_of_resource(library, &url) && stands_in(&definition, plain);
-            is_meant.then(|| (path, url))
+            is_meant.then_some((path, url))
         });
         match within {
             Some((path, url)) => {

@@ -474,11 +474,18 @@ impl<'d> Walk<'_, 'd> {
         {
             self.error(
                 IssueType::Structure,
-                Rule::Constraint("ele-1".into()),
+                Rule::Format("primitive"),
                 twin.id(),
                 Detail::Says("a primitive has a value or extensions; found neither"),
             );
+            self.no_content(twin);
         }
+    }
+
+    /// ele-1: an element has a value or children.
+    fn no_content(&mut self, at: Physical<'d>) {
+        let says = Detail::Says("an element has a value or children");
+        self.error(IssueType::Invariant, Rule::Constraint("ele-1".into()), at.id(), says);
     }
 
     fn twin(&mut self, twin: Physical<'d>, type_id: TypeId, plan: &TypePlan) {
@@ -522,6 +529,7 @@ impl<'d> Walk<'_, 'd> {
         let text = at.text().unwrap_or("");
         if text.is_empty() {
             self.error(IssueType::Structure, Rule::Format("empty"), at.id(), Detail::Empty("string"));
+            self.no_content(at);
             return;
         }
         if text.len() > LONGEST_STRING && text.chars().count() > LONGEST_STRING && plan.lexical == Lexical::Text {
@@ -539,7 +547,7 @@ impl<'d> Walk<'_, 'd> {
             let holder = at.node().parent().filter(|holder| {
                 plan.form == Primitive::Base64
                     && holder.type_name() == "Attachment"
-                    && super::content::base64_letters(text) % 4 == 0
+                    && super::content::base64_letters(text).is_multiple_of(4)
             });
             let place = holder.map_or_else(|| at.id(), |holder| holder.id());
             self.error(IssueType::Value, Rule::Type(type_id), place, detail);
