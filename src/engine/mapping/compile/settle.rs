@@ -166,3 +166,125 @@ fn is_closed(plan: &Plan, scope: &Scope) -> bool {
 fn above(plan: &Plan, scope: ScopeId, up: u8) -> ScopeId {
     (0..up).fold(scope, |id, _| plan.scope(id).and_then(|s| s.parent).unwrap_or(0))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use jiff::Timestamp;
+    use rustc_hash::FxHashMap;
+
+    use super::{Level, Plan};
+    use crate::definitions::Model;
+    use crate::mapping::compile::{Library, compile};
+    use crate::mapping::context::Context;
+    use crate::mapping::embedded::EMBEDDED;
+    use crate::mapping::library::Maps;
+    use crate::mapping::run::State;
+    use crate::mapping::run::get::Get;
+    use crate::mapping::run::source::Source;
+    use crate::mapping::syntax;
+    use crate::native::{Limits, Syntax, Tree, hl7v2};
+
+    /// Every message that is kept as an example.
+    fn messages(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                messages(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "hl7") {
+                found.push(path);
+            }
+        }
+    }
+
+    /// The segments of a message but its header, each changed.
+    fn changed(message: &str, change: impl Fn(&str) -> String) -> String {
+        let mut segments = message.split('\r');
+        let header = segments.next().unwrap().to_owned();
+        segments.fold(header, |text, segment| text + "\r" + &change(segment))
+    }
+
+    /// The message, and the same with other levels written out: nothing above fields, subcomponents for components, lone
+    /// components and repetitions, empty first ones.
+    fn variants(message: &str) -> Vec<String> {
+        let fields = |segment: &str, change: &dyn Fn(&str) -> String| {
+            let mut fields = segment.split('|');
+            let name = fields.next().unwrap().to_owned();
+            fields.fold(name, |text, field| text + "|" + &change(field))
+        };
+        let first = |field: &str, separator: char| field.split(separator).next().unwrap_or_default().to_owned();
+        let each = |change: &dyn Fn(&str) -> String| changed(message, |segment| fields(segment, change));
+        vec![
+            message.to_owned(),
+            each(&|field| field.replace('^', "&")),
+            each(&|field| field.replace('&', "^")),
+            each(&|field| first(field, '^')),
+            each(&|field| first(field, '&')),
+            each(&|field| first(field, '~')),
+            each(&|field| if field.is_empty() { String::new() } else { format!("~{field}") }),
+            each(&|field| if field.is_empty() { String::new() } else { format!("{field}~{field}") }),
+            each(&|field| if field.is_empty() { String::new() } else { format!("^{field}") }),
+            each(&|field| if field.is_empty() { "\"\"".to_owned() } else { field.to_owned() }),
+        ]
+    }
+
+    /// All that a forward run leaves behind.
+    fn outcome(plan: &Plan, name: &str, structure: Option<&str>, tree: &Tree) -> String {
+        let (source, cx) = (Source::new(tree, structure), Context::new("test", Timestamp::UNIX_EPOCH, b"test"));
+        let model = Model::r4();
+        match Get::new(plan, name, model, &source, &cx).run() {
+            Ok(run) => {
+                // Whether a line was silent or said nothing is the same for folding.
+                let said = |state: State| if state == State::Silent { State::Empty } else { state };
+                let fold: Vec<_> = run.fold.iter().map(|one| (one.frame, one.of, said(one.state))).collect();
+                let trace = &run.trace;
+                format!(
+                    "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{fold:?}",
+                    trace.draft.write(),
+                    trace.records,
+                    trace.reasons,
+                    trace.dropped,
+                    run.entries
+                )
+            }
+            Err(refusals) => format!("{refusals:?}"),
+        }
+    }
+
+    #[test]
+    fn passing_over_lines_that_find_nothing_changes_nothing() {
+        let maps = Maps::embedded(Model::r4());
+        let mut library = Library::default();
+        for (name, text) in EMBEDDED.iter().filter(|(name, _)| name.ends_with(".map")) {
+            library.add(syntax::parse(name, text));
+        }
+        let mut files = Vec::new();
+        messages(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden"), &mut files);
+        assert!(!files.is_empty());
+        let syntax = Syntax::Hl7V2(hl7v2::Options::default());
+        // Each map as it is, and with every line looked at.
+        let mut plans: FxHashMap<&str, [Plan; 2]> = FxHashMap::default();
+        let mut seen = 0;
+        for file in files {
+            let text = String::from_utf8(std::fs::read(&file).unwrap()).unwrap();
+            for (number, variant) in variants(&text.replace('\n', "\r")).into_iter().enumerate() {
+                let Ok(tree) = syntax.parse(variant.into_bytes(), &Limits::default()) else { continue };
+                let Ok(map) = maps.find(&tree) else { continue };
+                let (name, item) = library.maps.iter().find(|(_, item)| item.name == map.name()).unwrap();
+                let plans = plans.entry(item.name.as_str()).or_insert_with(|| {
+                    let [settled, mut plain] = [(); 2].map(|()| compile(&library, Model::r4(), name, item).0);
+                    for stmt in plain.scopes.iter_mut().flat_map(|scope| &mut scope.body) {
+                        (stmt.level, stmt.leaf) = (Level::Anywhere, None);
+                    }
+                    [settled, plain]
+                });
+                let [one, other] = plans.each_ref().map(|plan| outcome(plan, map.name(), map.structure(), &tree));
+                assert_eq!(one, other, "{}, variant {number}", file.display());
+                seen += 1;
+            }
+        }
+        assert!(seen > 100, "{seen} messages were read");
+    }
+}
