@@ -50,4 +50,5 @@ mod v2_rules;
 mod v2_schema;
 mod validate_command;
 mod validation;
+mod validation_agreement;
 mod validation_rules;

@@ -165,3 +165,25 @@ fn native_documents_are_judged_by_their_own_rules() {
     assert_eq!(ran.code, 1);
     assert!(ran.out.starts_with("cut.xml:2:"), "{}", ran.out);
 }
+
+#[test]
+fn a_profile_is_named_by_its_file_or_by_what_stands_in_its_definition() {
+    let profile = r#"{"resourceType":"StructureDefinition","url":"http://t.example/p","status":"active","name":"P",
+        "kind":"resource","abstract":false,"type":"Patient","derivation":"constraint",
+        "extension":[{"url":"http://hl7.org/fhir/StructureDefinition/structuredefinition-category","valueString":"x"}],
+        "baseDefinition":"http://hl7.org/fhir/StructureDefinition/Patient",
+        "differential":{"element":[{"id":"Patient.active","path":"Patient.active","min":1}]}}"#;
+    let (_kept, at) =
+        folder(&[("p.json", profile), ("patient.json", r#"{"resourceType":"Patient"}"#), ("no.json", "{}")]);
+    let missing =
+        "patient.json:1:1: error: Patient: found 0 of active, expected at least 1 [http://t.example/p#Patient.active]";
+    let ran = silta(&at, &["validate", "--profile", "p.json", "patient.json"], "");
+    assert_eq!((ran.code, ran.out.lines().next()), (1, Some(missing)));
+    let category = "http://hl7.org/fhir/StructureDefinition/structuredefinition-category";
+    let ran = silta(&at, &["validate", "--package", "p.json", "--profile", category, "patient.json"], "");
+    assert_eq!((ran.code, ran.out.lines().next()), (1, Some(missing)));
+    assert!(ran.told.contains("stands in p.json, which defines http://t.example/p"), "{}", ran.told);
+    let ran = silta(&at, &["validate", "--profile", "no.json", "patient.json"], "");
+    assert_eq!(ran.code, 2);
+    assert_eq!(ran.told.trim(), "no.json: a profile is a StructureDefinition with a url");
+}
