@@ -131,6 +131,9 @@ impl Exchange {
         partner: &Arc<Partner>,
         documents: Vec<(Arc<Translated>, Bases)>,
     ) -> Result<Vec<Known>, ExchangeError> {
+        if documents.is_empty() {
+            return Ok(Vec::new());
+        }
         let (provider, ground) = (partner.name().to_owned(), Arc::clone(&self.settings().ground));
         let known = self.store().read(move |view| {
             let each = documents.iter();

@@ -354,6 +354,10 @@ impl Federation {
         fetched: &mut Fetched,
         deadline: Instant,
     ) -> Result<(), Failure> {
+        // Most providers have nothing of most patients, which is nobody's.
+        if fetched.resources.is_empty() {
+            return Ok(());
+        }
         let of_patients = fetched.resources.iter().filter(|found| found.key.resource_type == PATIENT);
         let (strangers, given): (Vec<&Found>, Vec<&Found>) =
             of_patients.partition(|found| contradicts("identifier", &found.facets, &patient.identifiers));
