@@ -217,6 +217,10 @@ impl Exchange {
         let now = self.clock().now();
         let tries = message.attempts + 1;
         match &attempt {
+            Attempt::Delivered(done) if !done.0.left_out.is_empty() => {
+                let (left_out, places) = (done.0.left_out.len(), done.0.left_out.join(", "));
+                info!(provider = %message.provider, kind = %message.kind, tries, left_out, places, "delivered");
+            }
             Attempt::Delivered(_) | Attempt::Brought => {
                 info!(provider = %message.provider, kind = %message.kind, tries, "delivered")
             }
@@ -335,6 +339,7 @@ impl Exchange {
                 identifier: None,
                 order: None,
                 is_original: false,
+                left_out: Vec::new(),
             }));
         }
         let news: TaskNews = serde_json::from_slice(&message.payload)

@@ -9,7 +9,7 @@ use silta_engine::definitions::Model;
 use silta_engine::fault::Fault;
 use silta_engine::fhir::document::{Document, Limits, Node};
 use silta_engine::fhir::edit::Edit;
-use silta_engine::mapping::Map;
+use silta_engine::mapping::{Disposition, Map};
 use silta_engine::native::{Format, Tree};
 
 use crate::provider::{Action, Identifier};
@@ -50,6 +50,8 @@ pub(crate) struct Rendered {
     pub(crate) order: Option<ResourceKey>,
     /// Whether what was sent is what the next change is written onto (an answer is not).
     pub(crate) is_original: bool,
+    /// Where the provider's format lacks what the resources say: places, never values.
+    pub(crate) left_out: Vec<String>,
 }
 
 /// What the store holds for one message.
@@ -115,17 +117,15 @@ impl Exchange {
         let bundle = bundle_of(&gathered.resources, &names, &types, partner.name())?;
         let is_test = compose::resources(&bundle).any(is_test);
         let sent = strip(&bundle, tree.is_some().then_some(&names), is_answer)?;
-        let (bytes, is_original) = match &tree {
-            Some(tree) if is_answer => {
-                let written = map.answer(&sent, tree, &context).map_err(|error| refused(&error))?;
-                (written.bytes, false)
-            }
-            Some(tree) => {
-                let written = map.put(&sent, tree, &context).map_err(|error| refused(&error))?;
-                (written.bytes, true)
-            }
-            None => (map.create(&sent, &context).map_err(|error| refused(&error))?.bytes, true),
+        let (written, is_original) = match &tree {
+            Some(tree) if is_answer => (map.answer(&sent, tree, &context), false),
+            Some(tree) => (map.put(&sent, tree, &context), true),
+            None => (map.create(&sent, &context), true),
         };
+        let written = written.map_err(|error| refused(&error))?;
+        let not_carried = written.report.lost.iter().filter(|lost| lost.disposition == Disposition::Error);
+        let left_out = not_carried.map(|lost| place_in(&sent, &lost.path)).collect();
+        let bytes = written.bytes;
         if is_original && gathered.original.as_ref().is_some_and(|original| original.body == bytes) {
             return Ok(None);
         }
@@ -145,6 +145,7 @@ impl Exchange {
             identifier: compose::resources(&bundle).find(|one| one.type_name() == "ServiceRequest").and_then(number),
             order: gathered.order,
             is_original,
+            left_out,
         }))
     }
 
@@ -178,6 +179,15 @@ impl Exchange {
         }
         Ok(names)
     }
+}
+
+/// A place in a Bundle as one in its resource: `ServiceRequest.encounter` rather than `Bundle.entry[1].resource.encounter`.
+fn place_in(bundle: &Document, path: &str) -> String {
+    let found = compose::resources(bundle).find_map(|resource| {
+        let rest = path.strip_prefix(&resource.path().to_string())?;
+        (rest.is_empty() || rest.starts_with('.')).then(|| format!("{}{rest}", resource.type_name()))
+    });
+    found.unwrap_or_else(|| path.to_owned())
 }
 
 /// The Task at its version, and what it refers to as it is now.

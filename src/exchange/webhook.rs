@@ -24,13 +24,15 @@ pub enum Hooked {
 }
 
 impl Exchange {
-    /// Takes a document that a provider posted. `control` is its own id of the message, where it gave one.
+    /// Takes a document that a provider posted. `names`: the resource that it is, as the address says (`Type/id`); `control`
+    /// is the provider's own id of the message, where it gave one.
     ///
     /// # Errors
     /// What is wrong with it; it is kept as refused then.
     pub async fn hook(
         &self,
         provider: &str,
+        names: Option<&str>,
         media: &str,
         body: Bytes,
         control: Option<&str>,
@@ -69,7 +71,7 @@ impl Exchange {
             base: None,
             request: request.to_owned(),
         };
-        let done = self.hooked(&mut arrival).await;
+        let done = self.hooked(&mut arrival, names).await;
         match done {
             Ok(Received::Applied { changed, .. }) => {
                 Ok(Hooked::Applied(changed.into_iter().map(|(key, _)| key.to_string()).collect()))
@@ -85,12 +87,18 @@ impl Exchange {
         }
     }
 
-    async fn hooked(&self, arrival: &mut Arrival) -> Result<Received, ExchangeError> {
+    async fn hooked(&self, arrival: &mut Arrival, names: Option<&str>) -> Result<Received, ExchangeError> {
         if let Some(received) = self.seen(arrival).await? {
             return Ok(received);
         }
         if arrival.partner.connection.speaks_fhir() || arrival.media.contains("fhir") {
-            return self.take_fhir(arrival).await;
+            return self.take_fhir(arrival, names).await;
+        }
+        if names.is_some() {
+            return Err(ExchangeError::refused(
+                Fault::NotFound,
+                "only a FHIR server puts a resource under its type and id",
+            ));
         }
         let tree = parse(&self.syntax_of(&arrival.partner, arrival.media), &arrival.body)?;
         let translated = self.translate_tree(&arrival.partner, &tree)?;

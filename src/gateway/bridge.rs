@@ -140,8 +140,12 @@ impl Hooks for Bridge {
     fn take<'a>(&'a self, post: Post<'a>) -> BoxFuture<'a, Result<Taken, Refusal>> {
         Box::pin(async move {
             let request = post.request.as_str();
-            let done =
-                self.exchange.now().hook(post.provider, post.media_type, post.body, post.message_id, request).await;
+            let names = post.names;
+            let done = self
+                .exchange
+                .now()
+                .hook(post.provider, names, post.media_type, post.body, post.message_id, request)
+                .await;
             match done.map_err(|error| refusal(&error))? {
                 Hooked::Applied(changed) => Ok(Taken { text: "taken".to_owned(), changed }),
                 Hooked::Repeated => Ok(Taken { text: "taken before".to_owned(), changed: Vec::new() }),

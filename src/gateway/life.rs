@@ -165,7 +165,8 @@ impl Life {
         let read =
             parse::body::read(body, &parts.headers, limits.body_bytes, &self.memory, &self.clock, deadline).await?;
         let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-        let post = Post { provider, media_type, body: read.bytes.clone(), message_id, request: &arrival.id };
+        let names = webhook::named(parts);
+        let post = Post { provider, names, media_type, body: read.bytes.clone(), message_id, request: &arrival.id };
         Ok(webhook::response(&hooks.take(post).await?))
     }
 

@@ -39,6 +39,8 @@ pub trait Hooks: Send + Sync {
 pub struct Post<'a> {
     /// The provider.
     pub provider: &'a str,
+    /// The resource that the address names, `Type/id`, where it names one.
+    pub names: Option<&'a str>,
     /// The media type of the body.
     pub media_type: &'a str,
     /// The body.
@@ -65,10 +67,16 @@ pub(super) fn provider(parts: &Parts) -> Option<&str> {
     Some(path.split_once('/').map_or(path, |(provider, _)| provider))
 }
 
+/// The resource that the address of a request names, `Type/id`.
+pub(super) fn named(parts: &Parts) -> Option<&str> {
+    let (_, resource) = parts.uri.path().strip_prefix(PATH)?.split_once('/')?;
+    Some(resource)
+}
+
 /// Refuses what is no post of a document, or not this caller's to make.
 pub(super) fn check(hooks: &dyn Hooks, parts: &Parts, caller: &Caller, provider: &str) -> Result<(), Refusal> {
-    let names_resource = parts.uri.path().strip_prefix(PATH).is_some_and(|path| path.contains('/'));
-    let (method, allowed) = if names_resource { (hyper::Method::PUT, "PUT") } else { (hyper::Method::POST, "POST") };
+    let (method, allowed) =
+        if named(parts).is_some() { (hyper::Method::PUT, "PUT") } else { (hyper::Method::POST, "POST") };
     if parts.method != method {
         let mut refusal = Refusal::new(Fault::MethodNotSupported, "documents are posted here");
         refusal.allow = vec![allowed];

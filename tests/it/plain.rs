@@ -21,6 +21,8 @@ struct Held {
     mute: Vec<String>,
     /// Creates of these types are refused.
     refuses: Vec<String>,
+    /// Whatever identifier is asked for, everything of the type is the answer.
+    ignores_conditions: bool,
     creates: Vec<String>,
     updates: Vec<(String, Option<String>)>,
 }
@@ -50,9 +52,10 @@ impl Held {
     fn identified(&self, kind: &str, token: &str) -> Vec<Value> {
         let (system, value) = token.split_once('|').unwrap();
         let bears = |one: &Value| {
-            one["identifier"].as_array().is_some_and(|all| {
-                all.iter().any(|identifier| identifier["system"] == system && identifier["value"] == value)
-            })
+            self.ignores_conditions
+                || one["identifier"].as_array().is_some_and(|all| {
+                    all.iter().any(|identifier| identifier["system"] == system && identifier["value"] == value)
+                })
         };
         self.of(kind).into_iter().filter(bears).collect()
     }
@@ -351,11 +354,46 @@ async fn a_rest_hook_may_put_the_resource_or_only_ring() {
     site.stands("the Task is there", |held| held.of("Task").len() == 1).await;
     let theirs = site.do_to_task(|task| task["status"] = json!("received"));
     let path = format!("/hooks/ry/Task/{}", theirs["id"].as_str().unwrap());
+    let elsewhere = site.hook("PUT", "/hooks/ry/Task/other", theirs.to_string()).await;
+    assert_eq!(elsewhere.status, 400, "{}", elsewhere.text);
     assert_eq!(site.hook("PUT", &path, theirs.to_string()).await.status, 200);
     site.task_in("received").await;
     site.do_to_task(|task| task["status"] = json!("accepted"));
     assert_eq!(site.hook("POST", "/hooks/ry", String::new()).await.status, 200);
     site.task_in("accepted").await;
+}
+
+#[tokio::test]
+async fn what_is_posted_and_cannot_be_is_refused_and_changes_nothing() {
+    let mut site = Site::start("").await;
+    site.refer("R1").await;
+    site.stands("the Task is there", |held| held.of("Task").len() == 1).await;
+    let before = site.task_in("requested").await;
+    let theirs = site.held.lock().unwrap().only("Task");
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut task = theirs.clone();
+        change(&mut task);
+        task.to_string()
+    };
+    for (body, expected) in [
+        ("{".to_owned(), 400),
+        ("[]".to_owned(), 400),
+        (json!({"resourceType": "Bundle", "type": "history"}).to_string(), 400),
+        (json!({"resourceType": "OperationOutcome", "issue": []}).to_string(), 400),
+        (with(&|task| task["status"] = json!("no-such")), 422),
+        (with(&|task| drop(task.as_object_mut().unwrap().remove("id"))), 400),
+    ] {
+        let answer = site.hook("POST", "/hooks/ry", body.clone()).await;
+        assert_eq!(answer.status, expected, "{body}: {}", answer.text);
+        assert!(answer.text.contains("OperationOutcome"), "{}", answer.text);
+    }
+    for path in ["/hooks/nobody", "/hooks/hospital", "/hooks/"] {
+        let answer = site.hook("POST", path, theirs.to_string()).await;
+        assert_eq!(answer.status, 403, "{path}: {}", answer.text);
+    }
+    assert_eq!(site.hook("GET", "/hooks/ry", String::new()).await.status, 405);
+    let after = site.task_in("requested").await;
+    assert_eq!(after["meta"]["versionId"], before["meta"]["versionId"]);
 }
 
 #[tokio::test]
@@ -411,6 +449,37 @@ async fn what_the_server_refuses_is_told_to_an_operator_and_on_the_task() {
     assert!(site.held.lock().unwrap().of("Task").is_empty());
     let kept = site.station.stop().await;
     assert_eq!(kept.kinds().await, ["undelivered"]);
+}
+
+#[tokio::test]
+async fn an_order_never_comes_to_a_patient_that_the_server_gives_for_another() {
+    for conditional in ["", "conditional_create = true"] {
+        let mut site = Site::start(conditional).await;
+        {
+            let mut held = site.held.lock().unwrap();
+            let other = json!({"resourceType": "Patient", "identifier": [{"system": "urn:oid:1.2.246.21", "value": "010190-900X"}]});
+            held.put("Patient/other", other);
+            held.ignores_conditions = true;
+        }
+        site.refer("R1").await;
+        if conditional.is_empty() {
+            site.stands("the Task is there", |held| held.of("Task").len() == 1).await;
+            let held = site.held.lock().unwrap();
+            assert_ne!(held.only("Task")["for"]["reference"], "Patient/other");
+            assert_eq!(held.of("Patient").len(), 2);
+            continue;
+        }
+        let mut told = Value::Null;
+        for _ in 0..2000 {
+            told = site.task_in("requested").await["statusReason"]["text"].clone();
+            if !told.is_null() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(told, "could not be delivered to the owner's system");
+        assert!(site.held.lock().unwrap().of("ServiceRequest").is_empty());
+    }
 }
 
 #[tokio::test]

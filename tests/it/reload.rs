@@ -166,6 +166,10 @@ async fn a_map_is_taken_when_its_file_changes_and_a_half_written_one_is_not() {
     std::fs::create_dir(folder.path().join("maps")).unwrap();
     std::fs::write(folder.path().join("maps/acme.schema.json"), SCHEMA).unwrap();
     std::fs::write(folder.path().join("maps/acme.map"), MAP.replace("FIELD", "patientInstruction")).unwrap();
+    // As an orchestrator mounts files: the same ones in a hidden folder beside them, and a link that leads back.
+    std::fs::create_dir(folder.path().join("maps/..2026")).unwrap();
+    std::fs::copy(folder.path().join("maps/acme.map"), folder.path().join("maps/..2026/acme.map")).unwrap();
+    std::os::unix::fs::symlink(".", folder.path().join("maps/loop")).unwrap();
     let mut program = Program::configured_in(folder, &with("[exchange]\nprofiles = 'maps'\n"));
     let caller = Caller::of(&mut program).await;
     let converted = caller.convert(ORDER).await;

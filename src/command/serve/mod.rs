@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 pub use self::assembly::{Assembly, AssemblyError, Running};
@@ -80,6 +80,8 @@ fn serve(arguments: &Arguments) -> Result<(), ServeError> {
     let logs = logs::start(&loaded.config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Runtime)?;
     runtime.block_on(async {
+        // From now on a hang-up reads again rather than ends the program, be it still starting.
+        let mut signals = Signals::new().map_err(ServeError::Runtime)?;
         let assembly = Assembly::new(loaded, Clock::system())?;
         logs.measure(assembly.metrics()).map_err(AssemblyError::from)?;
         let running = assembly.start().await?;
@@ -87,7 +89,7 @@ fn serve(arguments: &Arguments) -> Result<(), ServeError> {
         tracing::info!(address = %running.address, admin, "ready");
         let (hang_up, hung_up) = watch::channel(0_u64);
         let reloading = tokio::spawn(reload::run(running.reloads.clone(), hung_up));
-        signals(&hang_up).await.map_err(ServeError::Runtime)?;
+        signals.wait(&hang_up).await;
         tracing::info!("stopping: no new connections, finishing what is in flight");
         let stopped = running.stop().await;
         reloading.abort();
@@ -99,16 +101,30 @@ fn serve(arguments: &Arguments) -> Result<(), ServeError> {
     })
 }
 
-/// Waits for SIGTERM or SIGINT, counting each SIGHUP meanwhile.
-async fn signals(hang_up: &watch::Sender<u64>) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut again = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = again.recv() => hang_up.send_modify(|count| *count = count.wrapping_add(1)),
+/// What the program is told from outside.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    again: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            again: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT, counting each SIGHUP meanwhile.
+    async fn wait(&mut self, hang_up: &watch::Sender<u64>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.again.recv() => hang_up.send_modify(|count| *count = count.wrapping_add(1)),
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The maps that there are: those compiled into the program, and those that override them.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -140,9 +141,19 @@ impl Maps {
     pub fn read_tree(directory: &Path) -> io::Result<Vec<(String, String)>> {
         let mut files = Vec::new();
         let mut open = vec![directory.to_path_buf()];
+        let mut seen = BTreeSet::new();
         while let Some(here) = open.pop() {
+            // A link may lead back to a folder that was read.
+            if !seen.insert(std::fs::canonicalize(&here)?) {
+                continue;
+            }
             for entry in std::fs::read_dir(&here)? {
-                let path = entry?.path();
+                let entry = entry?;
+                // Where a folder is exchanged as a whole, hidden ones beside the links hold the same files.
+                if entry.file_name().to_string_lossy().starts_with('.') {
+                    continue;
+                }
+                let path = entry.path();
                 let name = path.strip_prefix(directory).unwrap_or(&path).to_string_lossy().replace('\\', "/");
                 if path.is_dir() {
                     open.push(path);

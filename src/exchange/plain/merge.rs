@@ -5,6 +5,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::provider::Identifier;
+
 /// Members that are the server's to say.
 const THEIRS: [&str; 3] = ["resourceType", "id", "meta"];
 
@@ -113,6 +115,26 @@ pub(super) fn version(text: &str) -> Option<String> {
         version_id: Option<String>,
     }
     serde_json::from_str::<Resource>(text).ok()?.meta?.version_id
+}
+
+/// Whether a resource has a business identifier.
+pub(super) fn bears(text: &[u8], identifier: &Identifier) -> bool {
+    #[derive(Deserialize)]
+    struct Resource {
+        #[serde(default)]
+        identifier: Vec<One>,
+    }
+    #[derive(Deserialize)]
+    struct One {
+        system: Option<String>,
+        value: Option<String>,
+    }
+    serde_json::from_slice::<Resource>(text).is_ok_and(|resource| {
+        resource
+            .identifier
+            .iter()
+            .any(|one| one.system.as_ref() == Some(&identifier.system) && one.value.as_ref() == Some(&identifier.value))
+    })
 }
 
 /// Whether two resources say the same, apart from what servers add.

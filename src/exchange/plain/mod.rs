@@ -166,6 +166,10 @@ impl Exchange {
             let Some(mut standing) = self.standing_at(partner, task).await? else {
                 return Err(Undelivered::for_good("the Task of this message is not there"));
             };
+            // Before anything is asked: a question names the patient too.
+            if standing.is_test != partner.is_test() {
+                return Err(AdapterError::WrongMode.into());
+            }
             self.make_what_is_missing(partner, message, &mut standing).await?;
             let mut moved = false;
             for key in standing.order.iter().chain([&standing.task]) {
@@ -268,6 +272,8 @@ impl Exchange {
             return Ok(None);
         }
         let mut found = adapter.identified(&key.resource_type, identifier, self.patience()).await?;
+        // A server that passes over what it is asked by answers with others'.
+        found.retain(|one| merge::bears(&one.bytes, identifier));
         match (found.pop(), found.is_empty()) {
             (found, true) => Ok(found),
             _ => {
@@ -287,7 +293,9 @@ impl Exchange {
     ) -> Result<NativeDocument, Undelivered> {
         let now = self.clock().now();
         if let Some(returned) = receipt.returned.filter(|returned| returned.native_id.is_some()) {
-            return Ok(returned);
+            let is_it = receipt.created || merge::bears(&returned.bytes, identifier);
+            let what = format!("the provider gave a {} of another identifier", key.resource_type);
+            return if is_it { Ok(returned) } else { Err(Undelivered::for_good(what)) };
         }
         if let Some(native) = receipt.native_id {
             return Ok(NativeDocument {

@@ -22,14 +22,25 @@ use super::{MEDIA, RECORD, Record, read_record, record};
 const BESIDE: [&str; 5] = ["Parameters", "OperationOutcome", "Subscription", "Bundle", "MessageHeader"];
 
 impl Exchange {
-    /// Takes a resource, or a Bundle of them, that a provider's server gave.
-    pub(in crate::exchange) async fn take_fhir(&self, arrival: &mut Arrival) -> Result<Received, ExchangeError> {
+    /// Takes a resource, or a Bundle of them, that a provider's server gave. `names`: the one that it says it is.
+    pub(in crate::exchange) async fn take_fhir(
+        &self,
+        arrival: &mut Arrival,
+        names: Option<&str>,
+    ) -> Result<Received, ExchangeError> {
         let read = if arrival.media.contains("xml") { Document::from_xml } else { Document::from_json };
         let document = read(Model::r4(), arrival.body.to_vec(), &Limits::default()).map_err(|error| {
             let place = format!("{}:{}", error.line, error.column);
             ExchangeError::Refused(vec![Problem::new(error.fault(), error.fault.to_string()).at(place)])
         })?;
         let root = document.root();
+        if let Some(names) = names {
+            let own = format!("{}/{}", root.type_name(), root.text_at("id").unwrap_or_default());
+            if own != names {
+                let problem = Problem::new(Fault::BadValue, "the resource is not the one that the address names");
+                return Err(ExchangeError::Refused(vec![problem.expression(format!("{}.id", root.type_name()))]));
+            }
+        }
         arrival.base = arrival.partner.connection.base().map(|base| base.trim_end_matches('/').to_owned());
         arrival.event = event_of(root);
         let resources: Vec<(Option<String>, Node<'_>)> = match root.type_name() {
@@ -78,7 +89,7 @@ impl Exchange {
             base: None,
             request: format!("seen at {}", partner.name()),
         };
-        match self.take_fhir(&mut arrival).await {
+        match self.take_fhir(&mut arrival, None).await {
             Ok(_) => {}
             Err(error) if error.fault() == Fault::StoreUnavailable => return Err(error),
             Err(error) => self.keep_refused(&arrival, &error).await?,

@@ -47,7 +47,10 @@ pub(crate) fn revise(
         takes.extend(OF_REQUESTER);
         takes.push("status");
     }
-    takes.extend(["note", "identifier"]);
+    // One that stands on neither side says nothing that counts.
+    if actor.owner || actor.requester {
+        takes.extend(["note", "identifier"]);
+    }
     takes.sort_unstable();
     takes.dedup();
     if let (Some(from), Some(to)) = (from, to)

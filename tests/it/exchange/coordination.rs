@@ -123,7 +123,7 @@ async fn every_owner_is_in_the_team_though_all_accept_while_the_plan_first_appea
             let (site, orders) = (Arc::clone(&site), orders.clone());
             tokio::spawn(async move {
                 let body = plan(person, &orders);
-                site.exchange.hook("county", "application/json", body, None, "plan").await.map(drop)
+                site.exchange.hook("county", None, "application/json", body, None, "plan").await.map(drop)
             })
         };
         let mut running = vec![plan];
@@ -143,7 +143,7 @@ async fn of_many_who_accept_the_same_version_one_succeeds_and_the_others_are_tol
     let site = Arc::new(site());
     let orders = refer(&site, 0, 1).await;
     let body = plan(0, &orders);
-    site.exchange.hook("county", "application/json", body, None, "plan").await.unwrap();
+    site.exchange.hook("county", None, "application/json", body, None, "plan").await.unwrap();
     let running: Vec<_> = (0..8)
         .map(|_| {
             let (site, order) = (Arc::clone(&site), orders[0].clone());
@@ -183,7 +183,7 @@ async fn a_plan_that_comes_piece_by_piece_from_many_sides_at_once_loses_nobody()
             let site = Arc::clone(&site);
             tokio::spawn(async move {
                 let body = plan(7, &[order]);
-                site.exchange.hook("county", "application/json", body, None, "plan").await.map(drop)
+                site.exchange.hook("county", None, "application/json", body, None, "plan").await.map(drop)
             })
         })
         .collect();
@@ -198,7 +198,7 @@ async fn who_takes_an_order_that_says_it_is_based_on_a_plan_is_in_the_plans_team
     let site = site();
     let orders = refer(&site, 3, 1).await;
     let body = plan(3, &orders);
-    site.exchange.hook("county", "application/json", body, None, "plan").await.unwrap();
+    site.exchange.hook("county", None, "application/json", body, None, "plan").await.unwrap();
     let (known, _) = current(&site, "ServiceRequest", &orders[0]).await;
     let order = json!({
         "resourceType": "ServiceRequest", "status": "active", "intent": "order",

@@ -6,6 +6,7 @@
 
 mod fhir;
 mod native;
+mod rival;
 mod rule;
 mod scope;
 
@@ -119,6 +120,8 @@ pub(crate) struct Put<'r> {
     /// Forward frames by the frame and scope they stand in.
     inner: FxHashMap<(usize, ScopeId), Vec<usize>>,
     taken: FxHashSet<FhirId>,
+    /// Lines that have left their place to another, by the frame they stand in.
+    given_way: FxHashSet<(usize, ScopeId)>,
     changes: Vec<(Place, Vec<Step>, Change)>,
     made: FxHashMap<(Place, SegmentName), Place>,
     /// The segments as they stand now.
@@ -154,6 +157,7 @@ impl<'r> Put<'r> {
             frames: Vec::new(),
             inner,
             taken: FxHashSet::default(),
+            given_way: FxHashSet::default(),
             changes: Vec::new(),
             made: FxHashMap::default(),
             sequence: Vec::new(),

@@ -8,7 +8,7 @@ use crate::native::{Anchor, EditError, Insert, Kind, NodeId, Place, Step};
 use super::super::super::plan::{
     Condition, Constant, Entry, NativeName, NativePath, NativeSelect, Scope, ScopeId, SlotAt, SlotRef, StmtKind,
 };
-use super::super::super::syntax::{Direction, Test};
+use super::super::super::syntax::Test;
 use super::super::align::{Pair, align};
 use super::super::fold::{choose, choose_first};
 use super::super::verify::is_same_text;
@@ -239,15 +239,27 @@ impl<'r> Put<'r> {
             if new.is_none() && self.removable(scope, &spot) {
                 return self.remove(scope, &spot);
             }
+            if let Some(new) = new
+                && self.heir(frame, id, scope, new).is_some()
+            {
+                self.give_way(frame, id, &spot);
+                return Ok(());
+            }
             self.enter(id, frame, spot, was, old, new);
             return Ok(());
         }
         if new.is_none() {
             return Ok(());
         }
+        let mut old = old;
         if !scope.when.is_empty() && self.base(&outer).is_none_or(|base| !self.source.hold(base, &scope.when)) {
             // Several lines may fill the same element from differently typed leaves: the first that can, does.
             // What was there before is another line's to write.
+            if let (Some(_), Some(wanted)) = (old, new)
+                && self.inherits(frame, id, scope, wanted)
+            {
+                old = None;
+            }
             if old.is_some() || !self.may_become(&outer, scope) || self.spoken_for(&outer, &scope.when)? {
                 return Ok(());
             }
@@ -294,59 +306,6 @@ impl<'r> Put<'r> {
             }
         }
         Ok(())
-    }
-
-    /// Whether another line for the same element carries more of a value, or as much and stands before.
-    fn outdone(&mut self, frame: usize, id: ScopeId, scope: &'r Scope, new: Node<'r>) -> bool {
-        let plan = self.plan;
-        let Some(SlotAt::Alias(own)) = scope.slots.first().map(|s| &s.at) else { return false };
-        let outer = self.frames.get(frame).and_then(|f| plan.scope(f.scope));
-        let rivals: Vec<ScopeId> = outer
-            .into_iter()
-            .flat_map(|s| &s.body)
-            .filter_map(|stmt| match stmt.kind {
-                StmtKind::Scope(other) => Some(other),
-                StmtKind::Rule(_) => None,
-            })
-            .filter(|other| {
-                plan.scope(*other).is_some_and(|s| {
-                    !s.when.is_empty()
-                        && s.direction != Direction::Get
-                        && matches!(s.slots.first().map(|s| &s.at), Some(SlotAt::Alias(to)) if to == own)
-                })
-            })
-            .collect();
-        let carried = self.carries(Side::New, frame, id, new);
-        let mut earlier = true;
-        for rival in rivals {
-            if rival == id {
-                earlier = false;
-                continue;
-            }
-            let theirs = self.carries(Side::New, frame, rival, new);
-            if theirs > carried || (earlier && theirs == carried) {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// How many of the primitives of a value the lines of a scope take.
-    fn carries(&mut self, side: Side, frame: usize, id: ScopeId, node: Node<'r>) -> usize {
-        let plan = self.plan;
-        let Some(scope) = plan.scope(id) else { return 0 };
-        let Some(spot) = self.frames.get(frame).map(|f| f.spot.clone()) else { return 0 };
-        let trial = self.frame(id, frame, spot, None);
-        self.assign(trial, side, 0, Some(node));
-        let mut count = 0;
-        for stmt in &scope.body {
-            if let StmtKind::Rule(rule) = stmt.kind
-                && let Some(rule) = plan.rule(rule).filter(|r| r.direction != Direction::Get)
-            {
-                count += self.values(side, trial, rule).len();
-            }
-        }
-        count
     }
 
     /// Whether this run has written something else where a condition wants a value: another line was first.
