@@ -472,12 +472,10 @@ impl<'d> Walk<'_, 'd> {
         if twin.shape() == Shape::Object
             && !twin.members().any(|member| member.symbol() == self.validator.names.extension)
         {
-            self.error(
-                IssueType::Structure,
-                Rule::Format("primitive"),
-                twin.id(),
-                Detail::Says("a primitive has a value or extensions; found neither"),
-            );
+            if !twin.members().any(|member| member.symbol() == self.validator.names.id) {
+                let says = Detail::Says("a primitive has a value or extensions; found neither");
+                self.error(IssueType::Structure, Rule::Format("primitive"), twin.id(), says);
+            }
             self.no_content(twin);
         }
     }
