@@ -69,11 +69,15 @@ impl<'d> Walk<'_, 'd> {
 
     /// An identifier that says it is a URI is one.
     pub(super) fn identifier(&mut self, node: Node<'d>) {
-        if node.text_at("system").is_some_and(|system| !system.contains(':')) {
+        let Some(system) = node.child(self.validator.names.system).next().and_then(Node::text) else { return };
+        if !system.contains(':') {
             let says = Detail::Says("the system of an identifier is an absolute URI");
             self.error(IssueType::Value, Rule::Format("identifier-system"), node.id(), says);
         }
-        let (Some("urn:ietf:rfc:3986"), Some(value)) = (node.text_at("system"), node.text_at("value")) else { return };
+        if system != "urn:ietf:rfc:3986" {
+            return;
+        }
+        let Some(value) = node.text_at("value") else { return };
         let is_absolute = value.split_once(':').is_some_and(|(scheme, rest)| {
             !rest.is_empty()
                 && scheme.starts_with(|first: char| first.is_ascii_alphabetic())

@@ -10,7 +10,7 @@ use super::walk::Walk;
 
 impl<'d> Walk<'_, 'd> {
     pub(super) fn extension(&mut self, node: Node<'d>) {
-        let Some(url_node) = node.first("url") else {
+        let Some(url_node) = node.child(self.validator.names.url).next() else {
             let says = Detail::Says("an extension without a url cannot be told from others");
             self.error(IssueType::Required, Rule::Format("extension-url"), node.id(), says);
             return;
@@ -58,7 +58,7 @@ impl<'d> Walk<'_, 'd> {
             };
             self.error(IssueType::Extension, Rule::Profile(profile.name.clone()), node.id(), Detail::Says(says));
         }
-        if !profile.contexts.is_empty() && !self.in_context(node, &profile.contexts) {
+        if !profile.contexts.is_empty() && !self.in_context(node, url, &profile.contexts) {
             let places: Vec<&str> = profile.contexts.iter().map(|(_, expression)| expression.as_str()).collect();
             let detail = Detail::Told(format!("the extension {url} may stand on {}", places.join(", ")).into());
             // It is the holder that has what it may not have.
@@ -105,9 +105,13 @@ impl<'d> Walk<'_, 'd> {
         }
     }
 
-    fn in_context(&self, node: Node<'d>, contexts: &[(String, String)]) -> bool {
+    fn in_context(&self, node: Node<'d>, url: &str, contexts: &[(String, String)]) -> bool {
         let Some(holder) = node.parent() else { return true };
-        let url = node.text_at("url").and_then(|url| url.strip_prefix("http://hl7.org/fhir/StructureDefinition/"));
+        let own = holder.type_name();
+        if contexts.iter().any(|(kind, place)| kind == "element" && (place == own || place == "Element")) {
+            return true;
+        }
+        let url = url.strip_prefix("http://hl7.org/fhir/StructureDefinition/");
         if ERRATA.iter().any(|(name, place)| url == Some(name) && self.is_element(holder, place)) {
             return true;
         }

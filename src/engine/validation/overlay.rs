@@ -139,7 +139,7 @@ impl<'d> Walk<'_, 'd> {
             self.constraints(node, resource, &rules.constraints);
         }
         for child in &rules.children {
-            let nodes: Vec<Node<'d>> = repetitions(node, &child.name).collect();
+            let nodes: Vec<Node<'d>> = node.child(child.symbol).collect();
             self.count(node, child, &child.name, nodes.len());
             if let Some(more) = child.more.clone() {
                 self.any_bound(node, &nodes, &more, &Rule::Profile(child.id.clone()));

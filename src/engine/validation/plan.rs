@@ -213,6 +213,7 @@ pub(super) struct Names {
     pub(super) meta: Symbol,
     pub(super) profile: Symbol,
     pub(super) div: Symbol,
+    pub(super) url: Symbol,
 }
 
 impl Names {
@@ -230,6 +231,7 @@ impl Names {
             meta: model.symbol("meta"),
             profile: model.symbol("profile"),
             div: model.symbol("div"),
+            url: model.symbol("url"),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::definitions::{Kind, Model, Strength, TypeId};
+use crate::definitions::{Kind, Model, Strength, Symbol, TypeId};
 use crate::package::library::{Canonical, Library};
 use crate::package::place::{Places, Step};
 
@@ -40,6 +40,7 @@ pub(super) struct Rules {
     pub(super) id: Arc<str>,
     /// Logical name.
     pub(super) name: Arc<str>,
+    pub(super) symbol: Symbol,
     pub(super) min: u32,
     pub(super) max: Option<u32>,
     /// None: as the core.
@@ -155,7 +156,7 @@ pub(super) fn compile(
         return Ok(Profile {
             name: Arc::from(plain),
             type_id,
-            root: Rules::empty(Arc::from(plain), Arc::from(model.type_name(type_id)), Some(type_id)),
+            root: Rules::empty(Arc::from(plain), Arc::from(model.type_name(type_id)), Symbol::UNKNOWN, Some(type_id)),
             contexts: Vec::new(),
             context_invariants: Vec::new(),
             imposed: Vec::new(),
@@ -185,7 +186,7 @@ pub(super) fn compile(
         Err(Unusable::Cyclic) => return Err(Unusable::Cyclic),
         Err(_) if snapshot.is_empty() && !base.is_empty() && derives => return Err(Unusable::NotFound),
         // The snapshot holds what an absent base would have said.
-        _ => (Rules::empty(Arc::clone(&name), Arc::from(type_name), Some(type_id)), snapshot),
+        _ => (Rules::empty(Arc::clone(&name), Arc::from(type_name), Symbol::UNKNOWN, Some(type_id)), snapshot),
     };
     root.id = Arc::clone(&name);
     let contained = list(content, "contained");
@@ -237,10 +238,11 @@ impl Profile {
 }
 
 impl Rules {
-    fn empty(id: Arc<str>, name: Arc<str>, core: Option<TypeId>) -> Self {
+    fn empty(id: Arc<str>, name: Arc<str>, symbol: Symbol, core: Option<TypeId>) -> Self {
         Self {
             id,
             name,
+            symbol,
             min: 0,
             max: None,
             types: None,
@@ -280,7 +282,7 @@ impl Rules {
             } else {
                 format!("{profile}#{}.{name}", self.name)
             };
-            self.children.push(Self::empty(Arc::from(id), Arc::from(name), core));
+            self.children.push(Self::empty(Arc::from(id), Arc::from(name), model.symbol(name), core));
             self.children.len() - 1
         });
         #[expect(clippy::indexing_slicing, reason = "the place was just found or made")]
@@ -290,7 +292,7 @@ impl Rules {
     fn slice_mut(&mut self, name: &str) -> &mut Self {
         let place = self.slices.iter().position(|slice| &*slice.name == name).unwrap_or_else(|| {
             let id = format!("{}:{name}", self.id);
-            let rules = Self::empty(Arc::from(id), Arc::clone(&self.name), self.core);
+            let rules = Self::empty(Arc::from(id), Arc::clone(&self.name), self.symbol, self.core);
             self.slices.push(Slice { name: Arc::from(name), rules });
             self.slices.len() - 1
         });
