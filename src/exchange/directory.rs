@@ -52,7 +52,8 @@ impl Naming<'_> {
             return done.clone();
         }
         let text = self.written(place, depth);
-        if let Some(slot) = self.texts.get_mut(place) {
+        // Below another it may have been cut short by the depth: then it is asked anew by itself.
+        if let Some(slot) = self.texts.get_mut(place).filter(|_| depth == 0 || text.is_some()) {
             *slot = Some(text.clone());
         }
         text

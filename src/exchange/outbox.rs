@@ -424,15 +424,7 @@ impl Exchange {
         let document = compose::stamp(edit, &document, version, now)?;
         let mut facets = compose::keep_private(Some(&member), facets_of(document.root()));
         facets.push(alias);
-        let made = Made {
-            key: key.clone(),
-            version,
-            facets,
-            node: document.root().id(),
-            document,
-            provider: member.resource.provider.clone(),
-            personal: member.resource.person.is_some(),
-        };
+        let made = Made::another(&member, version, document, facets);
         write_members(commit, vec![made], member.resource.person.map(Ref::Known), None, now);
         Ok(())
     }

@@ -359,3 +359,11 @@ pub struct Receipt {
     /// The answer of the protocol, where it is a document of its own (an acknowledgement).
     pub answer: Option<NativeDocument>,
 }
+
+impl Receipt {
+    /// The provider has it, and says no more of it.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self { effect: Effect::Committed, created: true, native_id: None, version: None, returned: None, answer: None }
+    }
+}

@@ -216,6 +216,19 @@ impl Site {
         until(what, || holds(&self.held.lock().unwrap())).await;
     }
 
+    /// Waits until the Task says that it did not come to its owner.
+    async fn says_undelivered(&self) {
+        let mut told = Value::Null;
+        for _ in 0..2000 {
+            told = self.task_in("requested").await["statusReason"]["text"].clone();
+            if !told.is_null() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(told, "could not be delivered to the owner's system");
+    }
+
     /// The gateway's Task, once it is in a status.
     async fn task_in(&self, status: &str) -> Value {
         for _ in 0..2000 {
@@ -437,15 +450,7 @@ async fn what_the_server_refuses_is_told_to_an_operator_and_on_the_task() {
     let mut site = Site::start("").await;
     site.held.lock().unwrap().refuses = vec!["ServiceRequest".to_owned()];
     site.refer("R1").await;
-    let mut told = Value::Null;
-    for _ in 0..2000 {
-        told = site.task_in("requested").await["statusReason"]["text"].clone();
-        if !told.is_null() {
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(told, "could not be delivered to the owner's system");
+    site.says_undelivered().await;
     assert!(site.held.lock().unwrap().of("Task").is_empty());
     let kept = site.station.stop().await;
     assert_eq!(kept.kinds().await, ["undelivered"]);
@@ -469,15 +474,7 @@ async fn an_order_never_comes_to_a_patient_that_the_server_gives_for_another() {
             assert_eq!(held.of("Patient").len(), 2);
             continue;
         }
-        let mut told = Value::Null;
-        for _ in 0..2000 {
-            told = site.task_in("requested").await["statusReason"]["text"].clone();
-            if !told.is_null() {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(told, "could not be delivered to the owner's system");
+        site.says_undelivered().await;
         assert!(site.held.lock().unwrap().of("ServiceRequest").is_empty());
     }
 }

@@ -361,15 +361,7 @@ impl Exchange {
             requester,
             is_new: true,
         };
-        let made = Made {
-            key: task_key,
-            version: 1,
-            facets,
-            node: document.root().id(),
-            document,
-            provider: None,
-            personal: true,
-        };
+        let made = Made::own(task_key, 1, document, facets);
         Ok((made, change))
     }
 

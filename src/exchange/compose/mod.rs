@@ -49,6 +49,20 @@ pub(crate) struct Made {
 }
 
 impl Made {
+    /// A resource that is a document of its own, and the gateway's.
+    pub(crate) fn own(key: ResourceKey, version: u64, document: Arc<Document>, facets: Vec<Facet>) -> Self {
+        Self { key, version, facets, node: document.root().id(), document, provider: None, personal: true }
+    }
+
+    /// Another version of a resource, whosesoever it is.
+    pub(crate) fn another(member: &Member, version: u64, document: Arc<Document>, facets: Vec<Facet>) -> Self {
+        Self {
+            provider: member.resource.provider.clone(),
+            personal: member.resource.person.is_some(),
+            ..Self::own(member.resource.key.clone(), version, document, facets)
+        }
+    }
+
     pub(crate) fn node(&self) -> Node<'_> {
         self.document.node(self.node)
     }
@@ -225,15 +239,7 @@ impl Composer<'_> {
         if !knows_alias {
             facets.push(alias);
         }
-        composed.made.push(Made {
-            key: member.resource.key.clone(),
-            version,
-            facets,
-            node: document.root().id(),
-            document,
-            provider: member.resource.provider.clone(),
-            personal: member.resource.person.is_some(),
-        });
+        composed.made.push(Made::another(member, version, document, facets));
         Ok(())
     }
 
@@ -328,15 +334,7 @@ impl Composer<'_> {
             requester: Some(requester),
             is_new: true,
         });
-        composed.made.push(Made {
-            key: key.clone(),
-            version: 1,
-            facets,
-            node: document.root().id(),
-            document,
-            provider: None,
-            personal: true,
-        });
+        composed.made.push(Made::own(key.clone(), 1, document, facets));
         Ok(())
     }
 
@@ -411,15 +409,7 @@ impl Composer<'_> {
                 is_new: false,
             });
         }
-        composed.made.push(Made {
-            key: current.resource.key.clone(),
-            version,
-            facets,
-            node: document.root().id(),
-            document,
-            provider: None,
-            personal: true,
-        });
+        composed.made.push(Made::own(current.resource.key.clone(), version, document, facets));
         Ok(())
     }
 

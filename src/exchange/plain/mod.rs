@@ -45,25 +45,11 @@ const MEDIA: &str = "application/fhir+json";
 const RECORD: &str = "application/vnd.silta.held+json";
 /// How often a provider's own change in between is taken and ours made anew, in one delivery.
 const ROUNDS: usize = 4;
+
 /// What is brought along with a Task, where the provider lets it be made. Plans and teams are coordinated otherwise.
-const BROUGHT: [&str; 16] = [
-    "Patient",
-    "RelatedPerson",
-    "Organization",
-    "Practitioner",
-    "PractitionerRole",
-    "Location",
-    "Encounter",
-    "Condition",
-    "Procedure",
-    "AllergyIntolerance",
-    "Observation",
-    "DiagnosticReport",
-    "DocumentReference",
-    "Coverage",
-    "ServiceRequest",
-    "Task",
-];
+fn is_carried(kind: &str) -> bool {
+    matches!(kind, "Patient" | "ServiceRequest" | "Task") || write::INSIDE.contains(&kind)
+}
 
 /// What a provider was given, and how it has it: what the next change is made on.
 #[derive(Debug, Serialize, Deserialize)]
@@ -148,8 +134,7 @@ pub(super) fn check(partner: &Partner) -> Result<(), SetupError> {
         return Ok(());
     }
     let capabilities = partner.connection.adapter.capabilities();
-    let blind =
-        capabilities.types.iter().find(|(kind, of)| BROUGHT.contains(&kind.as_str()) && of.create && !of.search);
+    let blind = capabilities.types.iter().find(|(kind, of)| is_carried(kind) && of.create && !of.search);
     match blind {
         Some((kind, _)) => Err(SetupError::new(
             format!("fhir.types.{kind}"),
@@ -209,7 +194,7 @@ impl Exchange {
             let is_ours = match kind {
                 "Task" => *key == standing.task,
                 "ServiceRequest" => Some(key) == standing.order.as_ref(),
-                _ => BROUGHT.contains(&kind),
+                _ => is_carried(kind),
             };
             is_ours && capabilities.of(kind).create
         };

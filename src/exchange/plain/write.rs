@@ -19,7 +19,7 @@ use crate::store::ResourceKey;
 use super::{RESOURCES, TASKS};
 
 /// What goes inside of what refers to it, where it cannot be made by itself.
-const INSIDE: [&str; 13] = [
+pub(super) const INSIDE: [&str; 13] = [
     "Organization",
     "Practitioner",
     "PractitionerRole",

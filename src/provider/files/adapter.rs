@@ -8,8 +8,8 @@ use super::ledger::Ledger;
 use super::pattern::{Parts, Pattern};
 use crate::clock::{Clock, Instant};
 use crate::provider::{
-    Action, Adapter, AdapterError, Answer, BoxFuture, Capabilities, Delivery, Effect, Interactions, Liveness,
-    NativeDocument, Read, Receipt, Search, SetupError,
+    Action, Adapter, AdapterError, Answer, BoxFuture, Capabilities, Delivery, Interactions, Liveness, NativeDocument,
+    Read, Receipt, Search, SetupError,
 };
 
 /// A provider's drop folder.
@@ -70,14 +70,7 @@ impl Files {
             .await
             .map_err(|_| AdapterError::Internal { what: "writing a file" })?
             .map_err(|error| AdapterError::Folder { what: error.to_string() })?;
-        Ok(Receipt {
-            effect: Effect::Committed,
-            created: true,
-            native_id: None,
-            version: None,
-            returned: None,
-            answer: None,
-        })
+        Ok(Receipt::silent())
     }
 }
 

@@ -148,17 +148,9 @@ impl Mllp {
         wanted: Wanted,
     ) -> Result<Receipt, AdapterError> {
         connection.send(frame).await.map_err(|error| AdapterError::Interrupted { what: error.to_string() })?;
-        let silent = || Receipt {
-            effect: Effect::Committed,
-            created: true,
-            native_id: None,
-            version: None,
-            returned: None,
-            answer: None,
-        };
         match wanted {
-            Wanted::Nothing => Ok(silent()),
-            Wanted::ErrorOnly => Ok(self.error_window(connection, control_id).await?.unwrap_or_else(silent)),
+            Wanted::Nothing => Ok(Receipt::silent()),
+            Wanted::ErrorOnly => Ok(self.error_window(connection, control_id).await?.unwrap_or_else(Receipt::silent)),
             Wanted::CommitThenErrorOnly => {
                 let committed = self.answer(connection, control_id, Wanted::Commit).await?;
                 Ok(self.error_window(connection, control_id).await?.unwrap_or(committed))
