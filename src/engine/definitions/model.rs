@@ -1,10 +1,9 @@
 //! Types and elements of one FHIR version, looked up by small numbers.
 
 use std::borrow::Cow;
-use std::hash::Hasher;
 use std::sync::{Arc, LazyLock};
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::FxHashMap;
 
 use super::format::{Container, FormatError, Section, u32_at};
 use super::tables::{ChoiceRecord, ConstraintRecord, ElementRecord, NO_TYPE, NONE, TypeRecord, UNBOUNDED, flag};
@@ -86,21 +85,49 @@ pub struct Resolved {
 
 /// Open addressing from name bytes to symbol.
 struct NameTable {
-    slots: Vec<u16>,
+    slots: Vec<Named>,
     mask: usize,
+}
+
+/// A name by its first and last eight bytes and its length, which is all there is to know of one of up to sixteen bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Ends {
+    first: u64,
+    last: u64,
+    length: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Named {
+    ends: Ends,
+    symbol: u16,
+}
+
+impl Ends {
+    #[inline]
+    fn of(name: &[u8]) -> Self {
+        let (first, last) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+            _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+                (Some(first), Some(last)) => (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last))),
+                _ => (name.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)), 0),
+            },
+        };
+        Self { first, last, length: name.len() }
+    }
+
+    #[inline]
+    fn hash(self) -> usize {
+        let mixed = (self.first ^ self.last.rotate_left(29)).wrapping_add(self.length as u64);
+        let wide = mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        usize::try_from(wide >> 32).unwrap_or(0)
+    }
 }
 
 /// Open addressing from (type, symbol) to (element, type).
 struct ChildTable {
     slots: Vec<(u32, u32, u16)>,
     mask: usize,
-}
-
-fn name_hash(name: &[u8]) -> usize {
-    let mut hasher = FxHasher::default();
-    hasher.write(name);
-    let wide = hasher.finish();
-    usize::try_from((wide ^ (wide >> 29)) & 0xffff_ffff).unwrap_or(0)
 }
 
 fn child_key(of: TypeId, symbol: Symbol) -> u32 {
@@ -179,7 +206,7 @@ impl Model {
             elements: Vec::new(),
             choices: Vec::new(),
             symbols: Vec::new(),
-            by_name: NameTable { slots: vec![0], mask: 0 },
+            by_name: NameTable { slots: vec![Named::default()], mask: 0 },
             children: ChildTable { slots: vec![(NONE, NONE, NO_TYPE)], mask: 0 },
             names: FxHashMap::default(),
             resource_type: Symbol::UNKNOWN,
@@ -188,15 +215,16 @@ impl Model {
 
     fn index(&mut self) -> Result<(), FormatError> {
         let size = (self.symbols.len() * 2).next_power_of_two().max(16);
-        let mut slots = vec![0_u16; size];
+        let mut slots = vec![Named::default(); size];
         for (index, name) in self.symbols.iter().enumerate() {
             let symbol = u16::try_from(index + 1).map_err(|_| FormatError::Damaged)?;
-            let mut at = name_hash(name.as_bytes()) & (size - 1);
-            while slots.get(at).is_some_and(|held| *held != 0) {
+            let ends = Ends::of(name.as_bytes());
+            let mut at = ends.hash() & (size - 1);
+            while slots.get(at).is_some_and(|held| held.symbol != 0) {
                 at = (at + 1) & (size - 1);
             }
             if let Some(slot) = slots.get_mut(at) {
-                *slot = symbol;
+                *slot = Named { ends, symbol };
             }
         }
         self.by_name = NameTable { slots, mask: size - 1 };
@@ -259,17 +287,16 @@ impl Model {
     }
 
     pub(crate) fn symbol_of(&self, name: &[u8]) -> Symbol {
-        let mut at = name_hash(name) & self.by_name.mask;
-        loop {
-            let held = self.by_name.slots.get(at).copied().unwrap_or(0);
-            if held == 0 {
-                return Symbol::UNKNOWN;
-            }
-            if self.name(Symbol(held)).as_bytes() == name {
-                return Symbol(held);
+        let ends = Ends::of(name);
+        let mut at = ends.hash() & self.by_name.mask;
+        while let Some(held) = self.by_name.slots.get(at).filter(|held| held.symbol != 0) {
+            let symbol = Symbol(held.symbol);
+            if held.ends == ends && (name.len() <= 16 || self.name(symbol).as_bytes() == name) {
+                return symbol;
             }
             at = (at + 1) & self.by_name.mask;
         }
+        Symbol::UNKNOWN
     }
 
     /// The name of a symbol; empty for [`Symbol::UNKNOWN`].

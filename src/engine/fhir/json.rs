@@ -102,8 +102,8 @@ pub(super) fn parse(model: &Model, text: &str, limits: &Limits) -> Result<Slots,
         limits,
         at: 0,
         out: Slots { slots: Vec::with_capacity(text.len() / 24 + 16), ..Slots::default() },
-        frames: Vec::new(),
-        keys: Vec::new(),
+        frames: Vec::with_capacity(16),
+        keys: Vec::with_capacity(64),
         unknown_keys: HashSet::new(),
         pending_name: None,
     };
@@ -318,7 +318,11 @@ impl Parser<'_> {
                 }
                 Stop::Backslash => {
                     let out = &mut self.out.decoded;
-                    decoded.get_or_insert(out.len());
+                    if decoded.is_none() {
+                        decoded = Some(out.len());
+                        // A text with escapes is mostly a narrative: room for one at once.
+                        out.reserve((self.bytes.len() - start).min(512));
+                    }
                     out.push_str(self.text.get(from..at).unwrap_or(""));
                     from = match scan::escape(self.bytes, at, out) {
                         Ok(after) => after,

@@ -182,7 +182,7 @@ pub(super) fn faults(text: &str) -> Vec<Fault> {
 pub(super) fn read(text: &str, anchors: &mut Anchors) -> Vec<Fault> {
     let mut pass = Pass {
         rest: text.as_bytes(),
-        open: Vec::new(),
+        open: Vec::with_capacity(16),
         links: 0,
         wrong_link: None,
         wrong_links: Vec::new(),
@@ -214,6 +214,9 @@ struct Pass<'t, 'a> {
     anchors: &'a mut Anchors,
 }
 
+/// Bytes that are looked at one by one before a search that is made for long texts.
+const NEAR: usize = 12;
+
 /// Faults after which the rest is not looked at.
 const MOST: usize = 100;
 
@@ -221,7 +224,7 @@ impl<'t> Pass<'t, '_> {
     /// Nothing: it is not well-formed from here on.
     fn whole(&mut self) -> Option<()> {
         while !self.rest.is_empty() && self.faults.len() <= MOST {
-            let at = memchr2(b'<', b'&', self.rest).unwrap_or(self.rest.len());
+            let at = self.markup();
             let (text, rest) = self.rest.split_at_checked(at)?;
             self.rest = rest;
             self.text(text);
@@ -247,8 +250,21 @@ impl<'t> Pass<'t, '_> {
         Some(())
     }
 
+    /// How far it is to the next tag or entity: mostly a few bytes.
+    fn markup(&self) -> usize {
+        let is_markup = |byte: &u8| matches!(byte, b'<' | b'&');
+        let near = self.rest.get(..NEAR).unwrap_or(self.rest);
+        near.iter().position(is_markup).unwrap_or_else(|| {
+            let far = self.rest.get(near.len()..).unwrap_or_default();
+            near.len() + memchr2(b'<', b'&', far).unwrap_or(far.len())
+        })
+    }
+
     fn text(&mut self, text: &[u8]) {
-        // Between tags there is mostly nothing.
+        // Once there is content only text outside of the root is wrong.
+        if text.is_empty() || (self.has_content && !self.open.is_empty()) {
+            return;
+        }
         let is_blank = text.iter().all(u8::is_ascii_whitespace)
             || std::str::from_utf8(text).is_ok_and(|text| text.chars().all(char::is_whitespace));
         self.has_content |= !is_blank;
@@ -296,7 +312,7 @@ impl<'t> Pass<'t, '_> {
     }
 
     fn end(&mut self) -> Option<()> {
-        let end = memchr(b'>', self.rest)?;
+        let end = self.rest.iter().position(|byte| *byte == b'>')?;
         let name = self.rest.get(2..end)?.trim_ascii_end();
         if let Some((_, fault, target, from)) = self.wrong_link.take_if(|(depth, ..)| *depth == self.open.len()) {
             let content = from.get(..from.len().saturating_sub(self.rest.len()))?;

@@ -20,11 +20,19 @@ pub(super) struct Literal<'d> {
     pub(super) is_absolute: bool,
 }
 
+/// What stands before `/_history/`. Hardly a reference has an underscore: one is looked for first.
+fn without_version(reference: &str) -> &str {
+    if memchr::memchr(b'_', reference.as_bytes()).is_none() {
+        return reference;
+    }
+    reference.split_once("/_history/").map_or(reference, |(before, _)| before)
+}
+
 /// `[base/]Type/id[/_history/version]`.
 pub(super) fn literal(reference: &str) -> Option<Literal<'_>> {
     let plain = reference.split(['#', '?']).next().unwrap_or(reference);
-    let plain = plain.split_once("/_history/").map_or(plain, |(before, _)| before);
-    let is_absolute = plain.contains("://");
+    let plain = without_version(plain);
+    let is_absolute = plain.find(':').is_some_and(|colon| plain.get(colon..).is_some_and(|rest| rest.starts_with("://")));
     let id_at = plain.rfind('/')? + 1;
     let (before, id) = plain.split_at_checked(id_at)?;
     let before = before.strip_suffix('/')?;
@@ -54,7 +62,7 @@ pub(super) fn resolve<'d>(reference: &str, from: Node<'d>) -> Option<Node<'d>> {
     if document.root().type_name() != "Bundle" {
         return None;
     }
-    let plain = reference.split_once("/_history/").map_or(reference, |(before, _)| before);
+    let plain = without_version(reference);
     if let Some(found) = document.bundle().by_url(plain) {
         return Some(document.node(found));
     }
