@@ -90,7 +90,8 @@ fn one_file(path: &Path, folder: &Path) -> io::Result<Vec<(String, String)>> {
     for entry in std::fs::read_dir(beside)? {
         let other = entry?.path();
         let Some(other_name) = other.file_name().and_then(OsStr::to_str) else { continue };
-        if other_name.ends_with(".schema.json") && other_name != name {
+        let schema = [".schema.json", ".xmlschema"].iter().any(|kind| other_name.ends_with(kind));
+        if schema && other_name != name {
             found.push((other_name.to_owned(), std::fs::read_to_string(&other)?));
         }
     }

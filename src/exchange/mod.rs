@@ -64,8 +64,8 @@ pub use webhook::Hooked;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// A folder of maps (`*.map`) and JSON Schemas (`*.schema.json`) that add to those of the program, or stand in place of
-    /// those of the same name. A relative path starts at the configuration's folder.
+    /// A folder of maps (`*.map`) and schemas (`*.schema.json`, `*.xmlschema`) that add to those of the program, or stand
+    /// in place of those of the same name. A relative path starts at the configuration's folder.
     pub profiles: Option<PathBuf>,
     /// The realm (`"fi"`) whose profiles hold for what callers send, and for what comes of providers that name none and
     /// whose maps are of none. None: the rules of FHIR R4 alone.

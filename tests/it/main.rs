@@ -30,6 +30,7 @@ mod hostile;
 mod interactions;
 mod mapping;
 mod mapping_laws;
+mod mapping_xml;
 mod mllp;
 mod mutants;
 mod native;

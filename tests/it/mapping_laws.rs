@@ -9,6 +9,8 @@
 mod documents;
 #[path = "mapping_laws/edits.rs"]
 mod edits;
+#[path = "mapping_laws/elements.rs"]
+mod elements;
 #[path = "mapping_laws/told.rs"]
 mod told;
 #[path = "mapping_laws/touched.rs"]
@@ -264,6 +266,20 @@ fn laws_of(map: &Arc<Map>) -> Result<String, String> {
     let Count { cases, worthwhile, refused } = count.into_inner();
     let said = format!("{}: {cases} cases, {worthwhile} worthwhile, {refused} refused", map.name());
     if worthwhile * 100 >= cases * 60 { Ok(said) } else { Err(format!("too few worthwhile cases: {said}")) }
+}
+
+#[test]
+fn the_laws_hold_for_a_map_of_ones_own_for_xml() {
+    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let files = [
+        file("acme.map", include_str!("mapping_laws/acme.map")),
+        file("acme.xmlschema", include_str!("mapping_laws/acme.xmlschema")),
+    ];
+    let maps = Maps::with(Model::r4(), &files);
+    assert!(maps.problems().is_empty(), "{:#?}", maps.problems());
+    let map = maps.named("acme-order").unwrap();
+    assert_eq!(map.coverage().unclaimed, Vec::<String>::new());
+    println!("{}", laws_of(map).unwrap_or_else(|broke| panic!("{broke}")));
 }
 
 #[test]

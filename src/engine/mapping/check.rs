@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::map::Map;
 use super::plan::{Entry, LineId, NativeName, Plan, ScopeId, SlotAt, SlotSelect, StmtKind};
 use super::syntax::Direction;
+use rustc_hash::FxHashMap;
 
 /// What the checker found out about a sound map.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,15 +71,13 @@ impl Map {
             residue: Vec::new(),
             unclaimed: Vec::new(),
         };
+        let claims = Claims::of(plan);
         for leaf in self.native_schema.leaves() {
-            let claims = || plan.claims.iter().filter(|c| within(&c.path, &leaf));
             let name = path_text(&leaf);
-            if claims().any(|c| c.carried) {
-                coverage.carried.push(name);
-            } else if rest || claims().next().is_some() {
-                coverage.residue.push(name);
-            } else {
-                coverage.unclaimed.push(name);
+            match claims.on(&leaf) {
+                Some(true) => coverage.carried.push(name),
+                None if !rest => coverage.unclaimed.push(name),
+                _ => coverage.residue.push(name),
             }
         }
         coverage
@@ -89,7 +88,7 @@ impl Map {
     /// paths as reports write them (`PID[1]-5[1].1.1`, `row 3/hetu`) are taken too.
     #[must_use]
     pub fn explain(&self, path: &str) -> Vec<Explanation> {
-        let bare = plain(path);
+        let bare = self.without_root(plain(path));
         let all = self.lines();
         let found: Vec<Explanation> = all
             .iter()
@@ -105,6 +104,17 @@ impl Map {
         }
         // No line names it: what is said of all others holds.
         all.into_iter().filter(|e| e.native == "*").collect()
+    }
+
+    /// Reports name the document element and texts of elements; maps do not.
+    fn without_root(&self, path: String) -> String {
+        let Some(schema) = self.xml_schema() else { return path };
+        let path = path.strip_suffix("/text()").unwrap_or(&path);
+        let rest = path
+            .strip_prefix('/')
+            .and_then(|p| p.split_once('/'))
+            .filter(|(top, _)| top.rsplit(':').next().unwrap_or(top) == &*schema.root.local);
+        rest.map_or_else(|| path.to_owned(), |(_, rest)| format!("/{rest}"))
     }
 
     /// Every line that says what becomes of something.
@@ -188,9 +198,31 @@ fn sign(direction: Direction) -> &'static str {
     }
 }
 
-/// Whether a claim speaks of a leaf: one path begins with the other.
-fn within(claim: &[NativeName], leaf: &[NativeName]) -> bool {
-    claim.iter().zip(leaf).all(|(a, b)| a == b) && !claim.is_empty()
+/// What is spoken of, and whether a rule carries it.
+struct Claims<'p> {
+    /// By the path that is named.
+    named: FxHashMap<&'p [NativeName], bool>,
+    /// By every beginning of one.
+    above: FxHashMap<&'p [NativeName], bool>,
+}
+
+impl<'p> Claims<'p> {
+    fn of(plan: &'p Plan) -> Self {
+        let mut claims = Self { named: FxHashMap::default(), above: FxHashMap::default() };
+        for claim in plan.claims.iter().filter(|c| !c.path.is_empty()) {
+            *claims.named.entry(&claim.path).or_default() |= claim.carried;
+            for end in 1..=claim.path.len() {
+                *claims.above.entry(claim.path.get(..end).unwrap_or_default()).or_default() |= claim.carried;
+            }
+        }
+        claims
+    }
+
+    /// Whether a claim speaks of a leaf, one path beginning with the other, and a rule carries it.
+    fn on(&self, leaf: &[NativeName]) -> Option<bool> {
+        let upto = (1..=leaf.len()).filter_map(|end| self.named.get(leaf.get(..end)?));
+        upto.chain(self.above.get(leaf)).copied().reduce(|a, b| a || b)
+    }
 }
 
 fn path_text(path: &[NativeName]) -> String {
@@ -212,7 +244,8 @@ fn push_name(text: &mut String, name: &NativeName) {
         NativeName::Component(n) | NativeName::Subcomponent(n) => write!(text, ".{n}"),
         NativeName::Member(name) if text.is_empty() => write!(text, "$.{name}"),
         NativeName::Member(name) => write!(text, ".{name}"),
-        NativeName::Attribute(name) => write!(text, "@{name}"),
+        NativeName::Element(name) => write!(text, "/{name}"),
+        NativeName::Attribute(name) => write!(text, "/@{name}"),
         NativeName::Row => write!(text, "row"),
         NativeName::Column(name) => write!(text, "/{name}"),
     };

@@ -77,7 +77,7 @@ fn reads(map: &Map) -> String {
         NativeType::Delimited { columns, .. } => {
             format!("{}; its columns: {}.", map.reads_what(), columns.join(", "))
         }
-        NativeType::Xml { .. } => format!("XML, {}.", map.reads_what()),
+        NativeType::Xml { schema, .. } => format!("XML by the schema {schema}: {}.", map.reads_what()),
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use crate::definitions::Model;
 use crate::fault::Fault;
 use crate::native::hl7v2::schema::Version as V2;
+use crate::native::xml::XmlSchema;
 use crate::native::{Format, NodeId, Tree};
 
 use super::compile::{Library, compile};
@@ -70,8 +71,8 @@ impl Maps {
         Self::with(model, &[])
     }
 
-    /// The maps compiled into the program, and files of a tree over them: (path, text), the path ending in `.map` or
-    /// `.schema.json`. Items of a known name replace those.
+    /// The maps compiled into the program, and files of a tree over them: (path, text), the path ending in `.map`,
+    /// `.schema.json` or `.xmlschema`. Items of a known name replace those.
     #[must_use]
     pub fn with(model: &Arc<Model>, files: &[(String, String)]) -> Self {
         let mut library = Library::default();
@@ -81,6 +82,21 @@ impl Maps {
             if name.ends_with(".map") {
                 texts.insert(name.to_owned(), Arc::from(text));
                 library.add(syntax::parse(name, text));
+                continue;
+            }
+            if name.ends_with(".xmlschema") {
+                match XmlSchema::parse(text) {
+                    Ok(schema) => {
+                        library.xml.insert(name.to_owned(), Arc::new(schema));
+                    }
+                    Err(problem) => library.problems.push(Problem {
+                        file: Arc::from(name),
+                        span: Span { line: problem.line, column: 1 },
+                        level: Level::Error,
+                        what: problem.what,
+                        right: problem.right,
+                    }),
+                }
                 continue;
             }
             match serde_json::from_str::<Json>(text) {
@@ -134,7 +150,7 @@ impl Maps {
         self.texts.get(file)?.lines().nth(at).map(str::trim)
     }
 
-    /// The `.map` and `.schema.json` files below a directory, their paths relative to it.
+    /// The `.map`, `.schema.json` and `.xmlschema` files below a directory, their paths relative to it.
     ///
     /// # Errors
     /// When a file or directory cannot be read.
@@ -157,7 +173,7 @@ impl Maps {
                 let name = path.strip_prefix(directory).unwrap_or(&path).to_string_lossy().replace('\\', "/");
                 if path.is_dir() {
                     open.push(path);
-                } else if name.ends_with(".map") || name.ends_with(".schema.json") {
+                } else if [".map", ".schema.json", ".xmlschema"].iter().any(|kind| name.ends_with(kind)) {
                     files.push((name, std::fs::read_to_string(&path)?));
                 }
             }

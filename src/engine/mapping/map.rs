@@ -8,11 +8,12 @@ use crate::definitions::Model;
 use crate::fault::Fault;
 use crate::fhir::document::{Document, Limits, Node, Part};
 use crate::fhir::draft::DraftError;
-use crate::native::{Format, Tree};
+use crate::native::xml::XmlSchema;
+use crate::native::{Format, Kind, Tree};
 
 use super::context::Context;
 use super::library::msh;
-use super::plan::{Condition, NativeName, NativePath, NativeSelect, NativeStep, Plan};
+use super::plan::{Condition, Plan};
 use super::run::get::{Get, Run};
 use super::run::source::Source;
 use super::run::{Refusals, State, Verb, fold};
@@ -29,7 +30,7 @@ pub struct Map {
     pub(crate) plan: Plan,
     pub(crate) native_schema: NativeSchema,
     schema: Option<Json>,
-    /// What tells a JSON document of this type from others.
+    /// What tells a JSON or XML document of this type from others.
     when: Vec<Condition>,
     /// The map of its answers, once all are read.
     answer: OnceLock<Arc<Map>>,
@@ -74,10 +75,7 @@ impl Map {
         native_schema: NativeSchema,
         schema: Option<Json>,
     ) -> Self {
-        let when = match &item.native {
-            NativeType::Json { when, .. } => when.iter().map(plain_condition).collect(),
-            _ => Vec::new(),
-        };
+        let when = plan.scope(0).map(|scope| scope.when.clone()).unwrap_or_default();
         Self { model, file, item, plan, native_schema, schema, when, answer: OnceLock::new() }
     }
 
@@ -103,6 +101,20 @@ impl Map {
     #[must_use]
     pub fn json_schema(&self) -> Option<&Json> {
         self.schema.as_ref()
+    }
+
+    /// The schema of the documents it reads, if they are XML.
+    #[must_use]
+    pub fn xml_schema(&self) -> Option<&Arc<XmlSchema>> {
+        match &self.native_schema {
+            NativeSchema::Xml(schema) => Some(schema),
+            _ => None,
+        }
+    }
+
+    fn xml_reads(&self, when: &[syntax::Condition]) -> String {
+        let root = self.xml_schema().map_or("", |schema| &schema.root.local);
+        when.iter().fold(format!("<{root}>"), |text, condition| format!("{text} with {condition}"))
     }
 
     /// The name of the map that writes the answers to its messages.
@@ -135,7 +147,7 @@ impl Map {
     /// How much a document must say to be read by it: the more particular map is taken.
     pub(crate) fn precision(&self) -> usize {
         match &self.item.native {
-            NativeType::Json { when, .. } => when.len(),
+            NativeType::Json { when, .. } | NativeType::Xml { when, .. } => when.len(),
             NativeType::Delimited { required, .. } => required.len(),
             _ => 0,
         }
@@ -150,7 +162,7 @@ impl Map {
             }
             NativeType::Json { schema, .. } => schema.clone(),
             NativeType::Delimited { required, .. } => format!("a table with the columns {}", required.join(" ")),
-            NativeType::Xml { root, .. } => format!("<{root}>"),
+            NativeType::Xml { when, .. } => self.xml_reads(when),
         }
     }
 
@@ -168,9 +180,12 @@ impl Map {
             (NativeType::Delimited { required, .. }, Format::Delimited) => {
                 !required.is_empty() && required.iter().all(|name| tree.column(name).is_some())
             }
-            (NativeType::Xml { root, .. }, Format::Xml) => tree
-                .children(tree.root())
-                .any(|c| tree.kind(c) == crate::native::Kind::Element && tree.name(c).as_deref() == Some(root)),
+            (NativeType::Xml { .. }, Format::Xml) => {
+                let (Some(schema), Some(top)) = (self.xml_schema(), tree.document_element()) else { return false };
+                let named = tree.xml_name(&schema.root).is_some_and(|n| tree.is_named(top, Kind::Element, n));
+                let source = Source::new(tree, None);
+                named && source.hold(source.root(), &self.when)
+            }
             _ => false,
         }
     }
@@ -305,23 +320,6 @@ impl Translation {
     pub fn conveys(&self, leaf: u32) -> bool {
         self.run.trace.conveys(leaf)
     }
-}
-
-/// A condition of a header, which needs no schema to be looked at.
-fn plain_condition(condition: &syntax::Condition) -> Condition {
-    Condition::new(condition.any, plain_path(&condition.path), condition.test.clone())
-}
-
-fn plain_path(path: &syntax::NativePath) -> NativePath {
-    let steps = path.steps.iter().filter_map(|step| {
-        let name = match &step.name {
-            syntax::StepName::Member(name) => NativeName::Member(name.as_str().into()),
-            syntax::StepName::Column(name) => NativeName::Column(name.as_str().into()),
-            _ => return None,
-        };
-        Some(NativeStep { name, select: NativeSelect::First })
-    });
-    NativePath { from_document: true, steps: steps.collect() }
 }
 
 /// The kind of native document, as the native module names it.

@@ -6,6 +6,7 @@ mod context;
 mod describe;
 mod embedded;
 mod identity;
+mod leaves;
 pub mod lens;
 mod library;
 mod map;

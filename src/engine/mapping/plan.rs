@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::definitions::{Symbol, TypeId};
 use crate::fhir::datatypes::Primitive;
 use crate::native::SegmentName;
+use crate::native::xml::QName;
 
 use super::lens::Lens;
 use super::syntax::{Direction, Otherwise, Span, Value, Version};
@@ -302,7 +303,7 @@ impl Condition {
         let any = any.then(|| {
             let mut open = path.clone();
             for step in &mut open.steps {
-                if matches!(step.name, NativeName::Field(_) | NativeName::Member(_)) {
+                if matches!(step.name, NativeName::Field(_) | NativeName::Member(_) | NativeName::Element(_)) {
                     step.select = NativeSelect::All;
                 }
             }
@@ -332,7 +333,7 @@ pub(crate) struct NativeStep {
 }
 
 /// What a native step goes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum NativeName {
     Segment(SegmentName),
     Field(u16),
@@ -340,7 +341,9 @@ pub(crate) enum NativeName {
     Subcomponent(u16),
     /// A JSON member; empty for the items of an array that is the base itself.
     Member(Box<str>),
-    Attribute(Box<str>),
+    /// A child element of XML.
+    Element(Arc<QName>),
+    Attribute(Arc<QName>),
     Row,
     Column(Box<str>),
 }
@@ -375,6 +378,7 @@ impl NativePath {
             NativeName::Component(n) | NativeName::Subcomponent(n) => format!("{place}.{n}"),
             NativeName::Member(name) if place.is_empty() => format!("$.{name}"),
             NativeName::Member(name) => format!("{place}.{name}"),
+            NativeName::Element(name) => format!("{place}/{name}"),
             NativeName::Attribute(name) => format!("{place}/@{name}"),
             NativeName::Row => format!("{place}row"),
             NativeName::Column(name) if place.is_empty() => name.to_string(),
@@ -405,6 +409,11 @@ pub(crate) struct Claim {
 }
 
 impl SlotAt {
+    /// Whether it is all from a place in the list on.
+    pub(crate) const fn follows(&self) -> bool {
+        matches!(self, Self::Child { select: SlotSelect::From(_), .. })
+    }
+
     /// Whether it is a new repetition each time.
     pub(crate) const fn fresh(&self) -> bool {
         matches!(self, Self::Child { select: SlotSelect::Each | SlotSelect::With(_, true), .. })

@@ -6,9 +6,11 @@ use serde_json::Value;
 
 use crate::native::SegmentName;
 use crate::native::hl7v2::schema::{FieldDef, NodeKind, Schema, Shape, Version as V2};
+use crate::native::xml::XmlSchema;
+use crate::native::xml::schema::{Content, MemberKind, Simple, Type, TypeIndex, xsi_type};
 
-use super::plan::NativeName;
-use super::syntax::{NativeType, Version};
+use super::plan::{Condition, NativeName};
+use super::syntax::{NativeType, Test, Version};
 
 /// The facts about a native document type.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub(crate) enum NativeSchema {
     Hl7v2 { structure: String, versions: Vec<V2> },
     /// JSON Schema.
     Json(Arc<Value>),
+    /// An XML schema.
+    Xml(Arc<XmlSchema>),
     /// Column names.
     Delimited(Vec<String>),
     /// Nothing is known beyond what the paths say.
@@ -34,6 +38,11 @@ pub(crate) enum Place {
     },
     /// A place of a JSON document, by its schema.
     Json(Arc<Value>),
+    /// An element or attribute of XML, by its schema; whether the element may be there several times.
+    Xml {
+        of: Content,
+        many: bool,
+    },
     Row,
     Cell,
     /// A place of which nothing is known.
@@ -50,8 +59,12 @@ pub(crate) fn version(v2: V2) -> Version {
 }
 
 impl NativeSchema {
-    /// The facts about a map's native side; a JSON schema comes as text by its name.
-    pub(crate) fn of(native: &NativeType, file: impl Fn(&str) -> Option<Value>) -> Result<Self, NoStep> {
+    /// The facts about a map's native side; schemas come by their names.
+    pub(crate) fn of(
+        native: &NativeType,
+        file: impl Fn(&str) -> Option<Value>,
+        xml: impl Fn(&str) -> Option<Arc<XmlSchema>>,
+    ) -> Result<Self, NoStep> {
         match native {
             NativeType::Hl7v2 { structure, versions: (first, last), .. } => {
                 let within = |v: &V2| {
@@ -78,7 +91,13 @@ impl NativeSchema {
                 )),
             },
             NativeType::Delimited { columns, .. } => Ok(Self::Delimited(columns.clone())),
-            NativeType::Xml { .. } => Ok(Self::Open),
+            NativeType::Xml { schema, .. } => match xml(schema) {
+                Some(schema) => Ok(Self::Xml(schema)),
+                None => Err((
+                    format!("the XML schema \"{schema}\" is not in the tree, or cannot be read"),
+                    "the path of a schema file below profiles/, as `hl7/cda/cda.xmlschema`".to_owned(),
+                )),
+            },
         }
     }
 
@@ -86,6 +105,7 @@ impl NativeSchema {
     pub(crate) fn document(&self) -> Place {
         match self {
             Self::Json(schema) => Place::Json(Arc::clone(schema)),
+            Self::Xml(schema) => Place::Xml { of: Content::Complex(schema.root_type()), many: false },
             _ => Place::Document,
         }
     }
@@ -117,9 +137,9 @@ impl NativeSchema {
     }
 
     /// One step from a place.
-    pub(crate) fn step(&self, from: &Place, name: &NativeName) -> Result<Place, NoStep> {
+    pub(crate) fn step(&self, from: &Place, step: &NativeName) -> Result<Place, NoStep> {
         let nowhere = |what: String, right: &str| Err((what, right.to_owned()));
-        match (from, name) {
+        match (from, step) {
             (Place::Open, _) => Ok(Place::Open),
             (Place::Document | Place::Segment(_), NativeName::Segment(segment)) => self.segment(*segment),
             (Place::Segment(segment), NativeName::Field(number)) => match self.field(*segment, *number) {
@@ -160,11 +180,84 @@ impl NativeSchema {
                 }
                 _ => Ok(Place::Open),
             },
-            (Place::Document, NativeName::Member(_) | NativeName::Attribute(_)) => Ok(Place::Open),
+            (
+                Place::Xml { of: Content::Complex(index), .. },
+                NativeName::Element(name) | NativeName::Attribute(name),
+            ) => {
+                let attribute = matches!(step, NativeName::Attribute(_));
+                let member = self.xml_type(*index).and_then(|of| of.member(attribute, &name.name));
+                member.map_or_else(
+                    || nowhere(format!("there is no {name} here"), "a member of the schema"),
+                    |member| Ok(Place::Xml { of: member.of, many: member.many }),
+                )
+            }
             _ => nowhere(
                 "this step does not lead on from here".to_owned(),
                 "a path that starts where the scope stands (a segment's own name, `.n` in a data type, `$` in JSON, a column in a row)",
             ),
+        }
+    }
+
+    fn xml_type(&self, index: TypeIndex) -> Option<&Type> {
+        match self {
+            Self::Xml(schema) => schema.of(index),
+            _ => None,
+        }
+    }
+
+    /// The element or attribute of an XML place that a path names so.
+    pub(crate) fn xml_name(&self, from: &Place, attribute: bool, written: &str) -> Result<NativeName, NoStep> {
+        let Place::Xml { of: Content::Complex(index), .. } = from else {
+            return Err((format!("nothing stands below this place, so no {written}"), "a shorter path".to_owned()));
+        };
+        let of = self.xml_type(*index);
+        if let Some(member) = of.and_then(|of| of.written(attribute, written)) {
+            let name = Arc::new(member.name.clone());
+            return Ok(if attribute { NativeName::Attribute(name) } else { NativeName::Element(name) });
+        }
+        let kind = if attribute { MemberKind::Attribute } else { MemberKind::Element };
+        let known: Vec<&str> =
+            of.into_iter().flat_map(|of| &of.members).filter(|m| m.kind == kind).map(|m| &*m.name.shown).collect();
+        let what = if attribute { "attribute" } else { "element" };
+        let place = of.map_or("", |of| &of.name);
+        Err((format!("{place} has no {what} {written}"), format!("one of {}", known.join(", "))))
+    }
+
+    /// A choice of types as the one that conditions on its `xsi:type` leave.
+    pub(crate) fn narrowed(&self, place: &Place, conditions: &[Condition]) -> Option<Place> {
+        let (Self::Xml(schema), Place::Xml { of: Content::Complex(index), many }) = (self, place) else { return None };
+        let own = |condition: &Condition| match condition.path.steps.as_slice() {
+            [only] => matches!(&only.name, NativeName::Attribute(name) if name.name == xsi_type()),
+            _ => false,
+        };
+        let named = conditions.iter().find_map(|condition| match &condition.test {
+            Test::In(values) if own(condition) => values.first(),
+            _ => None,
+        })?;
+        Some(Place::Xml { of: Content::Complex(schema.variant(*index, named)?), many: *many })
+    }
+
+    /// The names of the type of an XML place, the nearest first.
+    pub(crate) fn type_names(&self, place: &Place) -> Vec<String> {
+        match (self, place) {
+            (Self::Xml(schema), Place::Xml { of: Content::Complex(index), .. }) => {
+                schema.names(*index).map(str::to_owned).collect()
+            }
+            (_, Place::Typed { datatype }) => vec![(*datatype).to_owned()],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The kind of text of an XML place.
+    pub(crate) fn simple(&self, place: &Place) -> Option<Simple> {
+        let Place::Xml { of, .. } = place else { return None };
+        let of = match of {
+            Content::Simple(simple) => return Some(*simple),
+            Content::Complex(index) => self.xml_type(*index)?.text()?.of,
+        };
+        match of {
+            Content::Simple(simple) => Some(simple),
+            Content::Complex(_) => None,
         }
     }
 
@@ -241,6 +334,7 @@ impl NativeSchema {
                     leaves.push(vec![NativeName::Row, NativeName::Column(column.as_str().into())]);
                 }
             }
+            Self::Xml(schema) => super::leaves::of(schema, &mut leaves),
             Self::Open => {}
         }
         leaves

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use crate::fault::Fault;
 use crate::fhir::document::Document;
 use crate::native::hl7v2::schema::Version as V2;
+use crate::native::xml::{self, XmlSchema};
 use crate::native::{Edit, EditError, NodeId, Step, SyntaxError, Tree, delimited, hl7v2, json};
 
 use super::context::{Context, Loss};
 use super::library::msh;
 use super::map::Map;
+use super::plan::NativeName;
 use super::run::get::Get;
 use super::run::put::{Given, Manner, Put};
 use super::run::source::Source;
@@ -84,8 +86,16 @@ impl Map {
         let run = Get::new(&self.plan, self.name(), &self.model, &source, cx).run()?;
         let fault = |error: crate::fhir::draft::DraftError| Refusals::one("Bundle", error.to_string(), Fault::Internal);
         let old = run.trace.draft.finish().map_err(fault)?;
-        let given =
-            Given { plan: &self.plan, source: &source, cx, events: self.events(), run: &run, old: &old, new: wanted };
+        let given = Given {
+            plan: &self.plan,
+            source: &source,
+            cx,
+            schema: self.xml_schema().map(|schema| &**schema),
+            events: self.events(),
+            run: &run,
+            old: &old,
+            new: wanted,
+        };
         let written = Put::new(given, manner).run();
         if !written.refusals.is_empty() {
             return Err(Refusals { items: written.refusals });
@@ -190,10 +200,35 @@ impl Map {
                 let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
                 delimited::create(&dialect, &columns).map_err(|e| unwritable(&e))
             }
-            NativeType::Xml { root, .. } => {
-                Err(Refusals::one(root.as_str(), "an original to write onto", Fault::UnknownType))
+            NativeType::Xml { .. } => {
+                let Some(schema) = self.xml_schema() else {
+                    return Err(Refusals::one(self.name(), "a map with a schema", Fault::Internal));
+                };
+                let tree = xml::create(&schema.root, &schema.prefixes).map_err(|e| unreadable(&e))?;
+                self.recognisable(tree, schema)
             }
         }
+    }
+
+    /// A new document with what tells its type from others.
+    fn recognisable(&self, tree: Tree, schema: &XmlSchema) -> Result<Tree, Refusals> {
+        let Some(top) = tree.document_element() else { return Ok(tree) };
+        let mut edit = Edit::new(&tree).by_schema(schema);
+        for condition in self.plan.scope(0).map(|scope| scope.when.as_slice()).unwrap_or_default() {
+            let steps = condition.path.steps.iter().filter_map(|step| match &step.name {
+                NativeName::Element(name) => Some(Step::Element(name.name.clone(), 1)),
+                NativeName::Attribute(name) => Some(Step::Attribute(name.name.clone())),
+                _ => None,
+            });
+            let steps: Vec<Step> = steps.collect();
+            if let Test::In(values) = &condition.test
+                && let Some(value) = values.first()
+            {
+                edit.set(top, &steps, value.as_str()).map_err(|e| unwritable(&e))?;
+            }
+        }
+        let bytes = edit.finish().bytes;
+        tree.syntax().parse(bytes, &generous()).map_err(|e| unreadable(&e))
     }
 
     fn message(

@@ -164,6 +164,16 @@ impl<'t> Edit<'t> {
         self
     }
 
+    /// Puts elements that are made where a schema has them among the others, instead of at the end; and takes an element
+    /// out that a change leaves without anything in it, where the schema can do without.
+    #[must_use]
+    pub fn by_schema(mut self, schema: &'t xml::XmlSchema) -> Self {
+        if let State::Xml(sheet) = &mut self.state {
+            sheet.by_schema(schema);
+        }
+        self
+    }
+
     /// The tree that is edited.
     #[must_use]
     pub const fn tree(&self) -> &'t Tree {
@@ -278,7 +288,10 @@ impl<'t> Edit<'t> {
         match self.state {
             State::Hl7V2(sheet) => sheet.write(&mut bytes),
             State::Json(sheet) => sheet.write(&mut bytes),
-            State::Xml(sheet) => sheet.write(&mut bytes),
+            State::Xml(mut sheet) => {
+                sheet.settle();
+                sheet.write(&mut bytes);
+            }
             State::Delimited(sheet) => sheet.write(&mut bytes),
         }
         Finished { bytes, transliterations }

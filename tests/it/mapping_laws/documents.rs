@@ -1,5 +1,5 @@
-//! Native documents made from the schema of a map: message structures and fields, JSON Schema, columns. What a leaf
-//! holds is taken from the map's vocabulary mostly, and is anything else at times.
+//! Native documents made from the schema of a map: message structures and fields, JSON Schema, columns; elements are next
+//! to this. What a leaf holds is taken from the map's vocabulary mostly, and is anything else at times.
 
 use std::collections::BTreeMap;
 
@@ -83,7 +83,7 @@ pub(crate) fn unlike(text: &str) -> String {
         .collect()
 }
 
-fn text(choices: &mut Choices<'_>, holds: Option<&Holds>, v2: bool) -> String {
+pub(crate) fn text(choices: &mut Choices<'_>, holds: Option<&Holds>, v2: bool) -> String {
     let word = |choices: &mut Choices<'_>| (*choices.pick(&WORDS).unwrap()).to_owned();
     let day = choices.below(27) + 1;
     let month = choices.below(12) + 1;
@@ -200,7 +200,10 @@ pub(crate) fn document(map: &Map, choices: &mut Choices<'_>) -> (Vec<u8>, Syntax
             let dialect = Dialect { separator: *separator, ..Dialect::default() };
             (table.into_bytes(), Syntax::Delimited(dialect))
         }
-        NativeType::Xml { .. } => unreachable!("no map reads XML yet"),
+        NativeType::Xml { .. } => {
+            let schema = map.xml_schema().unwrap();
+            (super::elements::document(schema, &vocabulary, choices).into_bytes(), Syntax::Xml)
+        }
     }
 }
 

@@ -290,7 +290,7 @@ fn elements_are_removed_with_their_lines() {
     let latin = super::read(&Syntax::Xml, "<?xml version='1.0' encoding='ISO-8859-1'?><a/>");
     let text = changed(&latin, |edit| edit.set(latin.document_element().unwrap(), &[], "ŋ").unwrap());
     assert!(text.ends_with("<a>&#331;</a>"), "what the set lacks is a character reference: {text}");
-    let made = xml::create(&Name::new("urn:d", "doc")).unwrap();
+    let made = xml::create(&Name::new("urn:d", "doc"), &[]).unwrap();
     let top = Step::Element(Name::new("urn:d", "doc"), 1);
     let text = changed(&made, |edit| edit.set(NodeId::ROOT, &[top, element("a")], "1").unwrap());
     assert_eq!(text, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<doc xmlns=\"urn:d\"><a>1</a></doc>\n");

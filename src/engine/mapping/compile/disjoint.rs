@@ -58,6 +58,10 @@ fn walk(
         match stmt.kind {
             StmtKind::Rule(rule) => {
                 let Some(rule) = plan.rule(rule).filter(|r| r.direction != Direction::Get) else { continue };
+                // A scope's own repetition is noted by the scope's line.
+                if rule.slot == 0 && scope.slots.first().is_some_and(|s| s.at.fresh()) {
+                    continue;
+                }
                 note(plan, id, rule.slot, None, (since, before, rule.line), lists);
             }
             StmtKind::Scope(inner) => {

@@ -6,6 +6,7 @@ use super::super::syntax::{FormatName, LensCall, Span, Table};
 use super::Compiler;
 use super::fhir::nearest;
 use crate::definitions::{Kind, Strength, TypeId};
+use crate::native::xml::schema::Simple;
 
 /// What carries a rule.
 pub(super) enum Carrier {
@@ -170,6 +171,8 @@ impl Compiler<'_> {
         let type_name = self.model.type_name(to).to_owned();
         if self.model.kind(to) == Kind::Primitive {
             let v2 = self.format == FormatName::Hl7v2;
+            let kind = self.schema.simple(place);
+            let v3 = kind == Some(Simple::Timestamp);
             let precision = self.precision(to);
             return Some(Carrier::Lens(match type_name.as_str() {
                 "code" => Lens::Code,
@@ -177,20 +180,23 @@ impl Compiler<'_> {
                 "boolean" => Lens::Boolean("true".to_owned(), "false".to_owned()),
                 "decimal" => Lens::Number(false),
                 "integer" | "positiveInt" | "unsignedInt" => Lens::Number(true),
-                "date" | "dateTime" | "instant" if v2 => Lens::Dtm(precision),
+                "date" | "dateTime" | "instant" if v2 || v3 => Lens::Dtm(precision),
                 "date" | "dateTime" | "instant" => Lens::Iso(precision),
                 _ => Lens::Text,
             }));
         }
-        if let Place::Typed { datatype, .. } = place {
-            let mut fitting: Vec<&str> = self
-                .library
-                .blocks
-                .values()
-                .filter(|b| b.format == FormatName::Hl7v2 && b.to.as_deref() == Some(type_name.as_str()))
-                .filter(|b| b.from.iter().any(|from| from == datatype))
-                .map(|b| b.name.as_str())
-                .collect();
+        let datatypes = self.schema.type_names(place);
+        if let Some(datatype) = datatypes.first() {
+            let of = |name: &String| -> Vec<&str> {
+                let blocks = self.library.blocks.values();
+                blocks
+                    .filter(|b| b.format == self.format && b.to.as_deref() == Some(type_name.as_str()))
+                    .filter(|b| b.from.contains(name))
+                    .map(|b| b.name.as_str())
+                    .collect()
+            };
+            // A type that extends another is carried as that one, where nothing carries it itself.
+            let mut fitting = datatypes.iter().map(of).find(|found| !found.is_empty()).unwrap_or_default();
             fitting.sort_unstable();
             match fitting.as_slice() {
                 [one] => return Some(Carrier::Block((*one).to_owned())),

@@ -17,6 +17,7 @@ use serde_json::Value as Json;
 
 use crate::definitions::{Model, TypeId};
 use crate::fhir::datatypes::Primitive;
+use crate::native::xml::XmlSchema;
 
 use super::plan::{Line, LineId, Plan, Scope, ScopeId, Slot, SlotAt, SlotRef};
 use super::schema::{NativeSchema, Place};
@@ -30,6 +31,7 @@ pub(crate) struct Library {
     pub(crate) tables: FxHashMap<String, Table>,
     pub(crate) aliases: FxHashMap<String, String>,
     pub(crate) schemas: FxHashMap<String, Json>,
+    pub(crate) xml: FxHashMap<String, Arc<XmlSchema>>,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -110,7 +112,11 @@ pub(crate) fn compile(
     map: &MapItem,
 ) -> (Plan, NativeSchema, Vec<Problem>) {
     let mut problems = Vec::new();
-    let schema = match NativeSchema::of(&map.native, |name| library.schemas.get(name).cloned()) {
+    let schema = match NativeSchema::of(
+        &map.native,
+        |name| library.schemas.get(name).cloned(),
+        |name| library.xml.get(name).cloned(),
+    ) {
         Ok(schema) => schema,
         Err((what, right)) => {
             problems.push(Problem { file: Arc::clone(file), span: map.span, level: Level::Error, what, right });
@@ -135,7 +141,7 @@ pub(crate) fn compile(
     let root = compiler.scope(line, Direction::Both);
     compiler.push_slot(root, SlotAt::Nowhere, None);
     compiler.open.push(root);
-    if let NativeType::Json { when, .. } = &map.native {
+    if let NativeType::Json { when, .. } | NativeType::Xml { when, .. } = &map.native {
         let when = compiler.conditions(when);
         if let Some(scope) = compiler.scope_mut(root) {
             scope.when = when;

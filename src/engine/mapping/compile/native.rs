@@ -30,7 +30,7 @@ impl Compiler<'_> {
         let mut at = from.clone();
         let mut steps = Vec::new();
         for (i, step) in path.steps.iter().enumerate() {
-            let mut name = self.name(path, &step.name)?;
+            let mut name = self.name(path, &step.name, &at.place)?;
             // Inside a component, `.n` is a subcomponent.
             if let (NativeName::Component(n), Some(NativeName::Component(_) | NativeName::Subcomponent(_))) =
                 (&name, at.path.last())
@@ -64,8 +64,18 @@ impl Compiler<'_> {
         Some((steps, at))
     }
 
-    fn name(&mut self, path: &NativePath, name: &StepName) -> Option<NativeName> {
+    fn name(&mut self, path: &NativePath, name: &StepName, place: &Place) -> Option<NativeName> {
         Some(match name {
+            StepName::Element(written) | StepName::Attribute(written) => {
+                let attribute = matches!(name, StepName::Attribute(_));
+                match self.schema.xml_name(place, attribute, written) {
+                    Ok(name) => name,
+                    Err((what, right)) => {
+                        self.problem(path.span, what, right);
+                        return None;
+                    }
+                }
+            }
             StepName::Segment(name) => match name.parse::<SegmentName>() {
                 Ok(name) => NativeName::Segment(name),
                 Err(error) => {
@@ -85,7 +95,6 @@ impl Compiler<'_> {
             StepName::Component(n) => NativeName::Component(*n),
             StepName::Subcomponent(n) => NativeName::Subcomponent(*n),
             StepName::Member(name) => NativeName::Member(name.as_str().into()),
-            StepName::Attribute(name) => NativeName::Attribute(name.as_str().into()),
             StepName::Row => NativeName::Row,
             StepName::Column(name) => NativeName::Column(name.as_str().into()),
         })
@@ -107,8 +116,15 @@ impl Compiler<'_> {
             Select::All => NativeSelect::All,
             Select::Where(conditions, all) => {
                 // What repeats by its nature (segments, items, rows) is taken as often as the conditions hold.
-                let by_nature = matches!(at.place, Place::Segment(_) | Place::Json(_) | Place::Row | Place::Open);
-                NativeSelect::Where(self.conditions_at(conditions, at), *all || by_nature)
+                let by_nature = matches!(
+                    at.place,
+                    Place::Segment(_) | Place::Json(_) | Place::Row | Place::Open | Place::Xml { many: true, .. }
+                );
+                let compiled = self.conditions_at(conditions, at);
+                if let Some(place) = self.schema.narrowed(&at.place, &compiled) {
+                    at.place = place;
+                }
+                NativeSelect::Where(compiled, *all || by_nature)
             }
         })
     }

@@ -8,6 +8,7 @@ use super::lens::Carrier;
 use super::native::Found;
 use super::{Compiler, Standing};
 use crate::definitions::Kind as TypeKind;
+use crate::native::xml::schema::Content;
 
 impl Compiler<'_> {
     pub(super) fn rule(&mut self, line: LineId, span: Span, rule: &syntax::Rule) {
@@ -34,8 +35,13 @@ impl Compiler<'_> {
         let Some(first) = alternatives.first().and_then(|tuple| tuple.first()) else { return };
         let place = first.at.place.clone();
         let many = alternatives.iter().flatten().any(|one| one.path.many());
-        let split =
-            rule.fhir.steps.iter().position(|s| matches!(s.select, FhirSelect::Each | FhirSelect::With(_, true)));
+        // What follows a first one in its list is a repetition for each native one, where native repeats.
+        let each = |select: &FhirSelect| match select {
+            FhirSelect::Each | FhirSelect::With(_, true) => true,
+            FhirSelect::From(_) => many,
+            _ => false,
+        };
+        let split = rule.fhir.steps.iter().position(|s| each(&s.select));
         if let (Some(_), false) = (split, many) {
             return self.repeated(line, span, rule, alternatives, split);
         }
@@ -105,10 +111,12 @@ impl Compiler<'_> {
                 format!("a block for {type_name}"),
             );
         }
-        if let Place::Typed { datatype, .. } = self.stands().place
+        let place = self.stands().place;
+        let datatypes = self.schema.type_names(&place);
+        if let Some(datatype) = datatypes.first()
             && !block.from.is_empty()
-            && !matches!(datatype, "varies" | "" | "WD")
-            && !block.from.iter().any(|f| f == datatype)
+            && !matches!(datatype.as_str(), "varies" | "" | "WD")
+            && !datatypes.iter().any(|of| block.from.contains(of))
         {
             return self.problem(
                 span,
@@ -280,6 +288,17 @@ impl Compiler<'_> {
             );
         }
         self.check_lens(line, span, rule, &lens, slot);
+        for found in alternatives.iter().flatten() {
+            if matches!(found.at.place, Place::Xml { of: Content::Complex(_), .. })
+                && self.schema.simple(&found.at.place).is_none()
+            {
+                return self.problem(
+                    span,
+                    "this element has no text of its own",
+                    "an attribute of it, or an element below",
+                );
+            }
+        }
         let library = self.library;
         let empty = match rule.empty.as_ref().map(|v| plan::constant(v, |name| library.system(name))).transpose() {
             Ok(empty) => empty,

@@ -299,13 +299,16 @@ impl Compiler<'_> {
         let Some(found) = self.native(&each.native) else { return };
         let key = each.key.as_ref().and_then(|key| self.key(key, Some(&found.at)));
         // A segment or row that is claimed by a scope is claimed by the lines in it.
-        let repeats = found.path.many() || matches!(found.at.place, Place::Segment(_) | Place::Row);
+        let by_nature = matches!(found.at.place, Place::Segment(_) | Place::Row | Place::Xml { many: true, .. });
+        let repeats = found.path.many() || by_nature;
         let Found { mut path, at } = found;
-        if let (Place::Segment(_), Some(last)) = (&at.place, path.steps.last_mut())
+        if let (Place::Segment(_) | Place::Xml { many: true, .. }, Some(last)) = (&at.place, path.steps.last_mut())
             && matches!(last.select, plan::NativeSelect::First)
         {
             last.select = plan::NativeSelect::All;
         }
+        let last = each.fhir.as_ref().and_then(|path| path.steps.last());
+        let follows = last.is_some_and(|step| matches!(step.select, FhirSelect::From(_)));
         self.open(line, Direction::Both, at, |compiler, id| {
             if !compiler.place_each(each, key.as_ref()) {
                 return;
@@ -315,7 +318,7 @@ impl Compiler<'_> {
                 scope.key = key;
                 scope.more.clone_from(&each.more);
                 scope.repeats = repeats;
-                scope.each = scope.grows();
+                scope.each = scope.grows() || (repeats && follows);
             }
             if let Some((span, name)) = &each.block {
                 compiler.inline(*span, name);

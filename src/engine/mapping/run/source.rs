@@ -2,15 +2,20 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::sync::LazyLock;
 
 use rustc_hash::FxHashMap;
 
 use crate::native::hl7v2::schema::{GroupId, GroupTree, NodeIndex, Schema, Version as V2, group};
-use crate::native::{Format, Kind, NodeId, Place, SegmentName, Tree, Value};
+use crate::native::xml::schema::xsi_type;
+use crate::native::{Format, Kind, Name, NodeId, Place, SegmentName, Tree, Value};
 
 use super::super::plan::{Condition, Leaf, Level, NativeName, NativePath, NativeSelect, NativeStep, Stmt};
 use super::super::schema::version;
 use super::super::syntax::{Test, Version};
+
+/// The attribute that names the type of an element.
+static XSI_TYPE: LazyLock<Name> = LazyLock::new(xsi_type);
 
 /// Where a scope stands in a document: a node, and in HL7 v2 the group that it heads or is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +55,8 @@ impl Present {
 #[derive(Debug)]
 pub(crate) struct Source<'t> {
     pub(crate) tree: &'t Tree,
+    /// The document, or its element where that has a name.
+    top: NodeId,
     v2: Option<Segments>,
     pub(crate) version: Version,
     /// MSH-9.2.
@@ -69,7 +76,8 @@ impl<'t> Source<'t> {
     /// Groups the segments of a message by the structure that the map reads.
     pub(crate) fn new(tree: &'t Tree, structure: Option<&str>) -> Self {
         let (Format::Hl7V2, Some(structure)) = (tree.format(), structure) else {
-            return Self { tree, v2: None, version: (0, 0, 0), event: None };
+            let top = tree.document_element().filter(|_| tree.format() == Format::Xml).unwrap_or(NodeId::ROOT);
+            return Self { tree, top, v2: None, version: (0, 0, 0), event: None };
         };
         let header = tree.segments().next();
         let text = |field: u16, component: u16| {
@@ -87,12 +95,12 @@ impl<'t> Source<'t> {
         let texts: Vec<&str> = names.iter().map(|n| n.as_ref().map_or("", SegmentName::as_str)).collect();
         let segments = structure.map(|structure| group(structure, &texts));
         let v2_segments = segments.map(|groups| Segments { nodes, names, groups, depths: RefCell::default() });
-        Self { tree, v2: v2_segments, version: version(v2), event }
+        Self { tree, top: NodeId::ROOT, v2: v2_segments, version: version(v2), event }
     }
 
     /// The document itself.
     pub(crate) const fn root(&self) -> Base {
-        Base { node: NodeId::ROOT, group: 0 }
+        Base { node: self.top, group: 0 }
     }
 
     /// How the segments are grouped.
@@ -217,12 +225,11 @@ impl<'t> Source<'t> {
             NativeName::Member(name) => self.member(base, name, &step.select, &mut on),
             NativeName::Row => self.choose(self.tree.rows().map(|node| Base { node, ..base }), &step.select, &mut on),
             NativeName::Column(name) => self.one(base, self.tree.cell(base.node, name), &mut on),
-            NativeName::Attribute(name) => {
-                let found = self.tree.children(base.node).find(|c| {
-                    self.tree.kind(*c) == Kind::Attribute && self.tree.name(*c).as_deref() == Some(name.as_ref())
-                });
-                self.one(base, found, &mut on)
+            NativeName::Element(name) => {
+                let all = self.tree.elements(base.node, &name.name).map(|node| Base { node, ..base });
+                self.choose(all, &step.select, &mut on)
             }
+            NativeName::Attribute(name) => self.one(base, self.tree.attribute(base.node, &name.name), &mut on),
         }
     }
 
@@ -261,13 +268,6 @@ impl<'t> Source<'t> {
     }
 
     fn member(&self, base: Base, name: &str, select: &NativeSelect, on: &mut dyn FnMut(Base) -> bool) -> bool {
-        if self.tree.format() == Format::Xml {
-            let all = self
-                .tree
-                .children(base.node)
-                .filter(|c| self.tree.kind(*c) == Kind::Element && self.tree.name(*c).as_deref() == Some(name));
-            return self.choose(all.map(|node| Base { node, ..base }), select, on);
-        }
         let node = if name.is_empty() { Some(base.node) } else { self.tree.member(base.node, name) };
         let Some(node) = node else { return true };
         if self.tree.kind(node) == Kind::Array && !matches!(select, NativeSelect::First) {
@@ -353,7 +353,7 @@ impl<'t> Source<'t> {
         let start = if condition.path.from_document { self.root() } else { base };
         let mut any = false;
         let mut check = |found: Base| {
-            let value = self.tree.value(found.node);
+            let value = self.value(found.node);
             let here = match (&condition.test, &value) {
                 (Test::In(values), Value::Text(text)) => values.iter().any(|v| v == text),
                 (Test::NotIn(values), Value::Text(text)) => values.iter().any(|v| v == text),
@@ -375,6 +375,20 @@ impl<'t> Source<'t> {
         match condition.test {
             Test::In(_) | Test::Valued | Test::Inside(_) => any,
             Test::Absent | Test::NotIn(_) | Test::Outside(_) => !any,
+        }
+    }
+
+    /// A value as conditions compare it: a type that `xsi:type` names without its prefix.
+    pub(crate) fn value(&self, node: NodeId) -> Value<'t> {
+        let value = self.tree.value(node);
+        let names_type = self.tree.kind(node) == Kind::Attribute
+            && self.tree.xml_name(&XSI_TYPE).is_some_and(|name| self.tree.is_named(node, Kind::Attribute, name));
+        match value {
+            Value::Text(text) if names_type => match text.rsplit_once(':') {
+                Some((_, local)) => Value::Text(Cow::Owned(local.to_owned())),
+                None => Value::Text(text),
+            },
+            value => value,
         }
     }
 

@@ -101,17 +101,12 @@ fn native_type(cursor: &mut Cursor<'_>) -> Read<NativeType> {
         }
         Some(FormatName::Delimited) => delimited(cursor),
         Some(FormatName::Xml) => {
-            let mut root = String::new();
-            let mut namespace = String::new();
-            loop {
-                if cursor.eat_word("root") {
-                    root = cursor.expect_string("the root element's name")?;
-                } else if cursor.eat_word("namespace") {
-                    namespace = cursor.expect_string("the namespace")?;
-                } else {
-                    return Ok(NativeType::Xml { root, namespace });
-                }
+            if !cursor.eat_word("schema") {
+                return cursor.stop("the schema is not named", "`xml schema \"file.xmlschema\"`");
             }
+            let schema = cursor.expect_string("the schema's file")?;
+            let when = if cursor.eat_word("when") { paths::conditions(cursor, FormatName::Xml)? } else { Vec::new() };
+            Ok(NativeType::Xml { schema, when })
         }
         None => cursor
             .stop(format!("found {}", cursor.found()), "the native side is one of `hl7v2`, `json`, `delimited`, `xml`"),

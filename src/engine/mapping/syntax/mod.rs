@@ -153,12 +153,12 @@ pub enum NativeType {
         /// The columns that a document must have to be of this type.
         required: Vec<String>,
     },
-    /// `xml root "name" namespace "uri"`
+    /// `xml schema "file" when any templateId/@root = "x"`
     Xml {
-        /// The local name of the root element.
-        root: String,
-        /// Its namespace.
-        namespace: String,
+        /// The schema's file in the tree: it names the root element and its namespace.
+        schema: String,
+        /// What tells documents of this type from others of the same root.
+        when: Vec<Condition>,
     },
 }
 
@@ -445,8 +445,10 @@ pub enum StepName {
     Component(u16),
     /// A subcomponent, from 1.
     Subcomponent(u16),
-    /// A member of a JSON object, or an XML element.
+    /// A member of a JSON object.
     Member(String),
+    /// An XML element, with its prefix where it is written with one.
+    Element(String),
     /// An XML attribute.
     Attribute(String),
     /// A row of a delimited document.

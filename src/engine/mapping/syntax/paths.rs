@@ -124,6 +124,7 @@ fn delimited(cursor: &mut Cursor<'_>) -> Read<NativePath> {
 fn xml(cursor: &mut Cursor<'_>) -> Read<NativePath> {
     const SHAPE: &str = "a path as `/patient/id/@root`, `./name`, or `@code`";
     let span = cursor.span();
+    // Paths from the document start at its element, which is not named.
     let origin = if cursor.at("/") { Origin::Document } else { Origin::Scope };
     let mut steps = Vec::new();
     if cursor.eat_tight(".") && !cursor.at("/") {
@@ -132,7 +133,7 @@ fn xml(cursor: &mut Cursor<'_>) -> Read<NativePath> {
     loop {
         cursor.eat_tight("/");
         let attribute = cursor.eat_tight("@");
-        let Some(name) = cursor.name() else {
+        let Some(name) = xml_name(cursor) else {
             if steps.is_empty() {
                 return cursor.stop(format!("found {}", cursor.found()), SHAPE);
             }
@@ -140,12 +141,28 @@ fn xml(cursor: &mut Cursor<'_>) -> Read<NativePath> {
         };
         let select = select(cursor, FormatName::Xml)?;
         steps.push(NativeStep {
-            name: if attribute { StepName::Attribute(name) } else { StepName::Member(name) },
+            name: if attribute { StepName::Attribute(name) } else { StepName::Element(name) },
             select,
         });
         if !cursor.at("/") {
             return Ok(NativePath { span, origin, steps });
         }
+    }
+}
+
+/// A name of XML, a prefix before it.
+fn xml_name(cursor: &mut Cursor<'_>) -> Option<String> {
+    let mut name = cursor.name()?;
+    loop {
+        let mut ahead = cursor.clone();
+        let Some(joint) = ["-", ".", ":"].into_iter().find(|c| ahead.eat_tight(c)) else { return Some(name) };
+        if joint == ":" && name.contains(':') {
+            return Some(name);
+        }
+        let Some(rest) = ahead.word() else { return Some(name) };
+        name.push_str(joint);
+        name.push_str(&rest);
+        *cursor = ahead;
     }
 }
 

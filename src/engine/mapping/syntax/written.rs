@@ -58,7 +58,8 @@ impl fmt::Display for NativePath {
                 StepName::Field(n) => write!(f, "-{n}")?,
                 StepName::Component(n) | StepName::Subcomponent(n) => write!(f, ".{n}")?,
                 StepName::Member(name) => write!(f, "{}{name}", if first { "$." } else { "." })?,
-                StepName::Attribute(name) => write!(f, "@{name}")?,
+                StepName::Element(name) => write!(f, "{}{name}", if first { "" } else { "/" })?,
+                StepName::Attribute(name) => write!(f, "{}@{name}", if first { "" } else { "/" })?,
                 StepName::Row => f.write_str("row")?,
                 StepName::Column(name) => f.write_str(name)?,
             }

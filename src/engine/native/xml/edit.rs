@@ -9,7 +9,8 @@ use super::super::error::EditError;
 use super::super::path::{Name, Step};
 use super::super::tree::{Kind, NodeId, Tree};
 use super::element::{Attribute, Element, is_blank_line};
-use super::{Found, XSI, local_name, text};
+use super::schema::{Content as Holds, MemberKind, TypeIndex, xsi_type};
+use super::{Found, XSI, XmlSchema, local_name, text};
 
 /// A piece of content under change.
 #[derive(Debug)]
@@ -48,6 +49,9 @@ pub(crate) struct Sheet<'t> {
     of: FxHashMap<NodeId, u32>,
     made: Vec<u32>,
     top: Option<NodeId>,
+    schema: Option<&'t XmlSchema>,
+    /// Elements that something was taken out of.
+    emptied: Vec<u32>,
 }
 
 impl<'t> Sheet<'t> {
@@ -55,7 +59,11 @@ impl<'t> Sheet<'t> {
         let top = tree.document_element();
         let root = Slot { parent: None, removed: false, content: Content::Untouched(top.unwrap_or(NodeId::ROOT)) };
         let of = top.map(|top| (top, 0)).into_iter().collect();
-        Self { tree, found, slots: vec![root], of, made: Vec::new(), top }
+        Self { tree, found, slots: vec![root], of, made: Vec::new(), top, schema: None, emptied: Vec::new() }
+    }
+
+    pub(crate) fn by_schema(&mut self, schema: &'t XmlSchema) {
+        self.schema = Some(schema);
     }
 
     fn path(&self, at: Place, steps: &[Step]) -> String {
@@ -269,9 +277,7 @@ impl<'t> Sheet<'t> {
         for step in rest {
             match step {
                 Step::Element(name, _) => {
-                    let children = self.element(slot)?.children.clone();
-                    let same = children.into_iter().rfind(|child| self.is_element_named(*child, name));
-                    slot = self.insert_child(slot, same, false, name)?;
+                    slot = self.append(slot, name)?;
                 }
                 Step::Attribute(name) => return Ok(Target::NoAttribute(slot, name)),
                 _ => return Ok(Target::NoText(slot)),
@@ -288,6 +294,92 @@ impl<'t> Sheet<'t> {
             _ => return None,
         };
         is_blank_line(raw).then(|| raw.to_vec())
+    }
+
+    /// A new element after the last of its name; else where the schema has it, or at the end.
+    fn append(&mut self, parent: u32, name: &Name) -> Result<u32, EditError> {
+        let children = self.element(parent)?.children.clone();
+        if let Some(same) = children.iter().rfind(|child| self.is_element_named(**child, name)) {
+            return self.insert_child(parent, Some(*same), false, name);
+        }
+        let Some(earlier) = self.earlier(parent, name) else { return self.insert_child(parent, None, false, name) };
+        let elements: Vec<u32> = children.into_iter().filter(|child| self.is_element(*child)).collect();
+        let after = elements.iter().rfind(|child| earlier.iter().any(|name| self.is_element_named(**child, name)));
+        match (after, elements.first()) {
+            (Some(after), _) => self.insert_child(parent, Some(*after), false, name),
+            (None, Some(first)) => self.insert_child(parent, Some(*first), true, name),
+            (None, None) => self.insert_child(parent, None, false, name),
+        }
+    }
+
+    /// The elements that the schema has before one.
+    fn earlier(&self, parent: u32, name: &Name) -> Option<Vec<Name>> {
+        let schema = self.schema?;
+        let of = schema.of(self.type_of(parent)?)?;
+        let at = of.position(false, name)?;
+        let before = of.members.get(..at).unwrap_or_default();
+        Some(before.iter().filter(|m| m.kind == MemberKind::Element).map(|m| m.name.name.clone()).collect())
+    }
+
+    /// The type of an element by the schema.
+    fn type_of(&self, slot: u32) -> Option<TypeIndex> {
+        let schema = self.schema?;
+        let mut way = vec![slot];
+        while let Some(parent) = self.slots.get(*way.last()? as usize)?.parent {
+            way.push(parent);
+        }
+        let top = way.pop()?;
+        let mut at = self.is_element_named(top, &schema.root).then(|| schema.root_type())?;
+        while let Some(next) = way.pop() {
+            let member = schema.of(at)?.member(false, &self.name_of(next)?)?;
+            let Holds::Complex(inner) = member.of else { return None };
+            at = inner;
+        }
+        Some(at)
+    }
+
+    fn name_of(&self, slot: u32) -> Option<Name> {
+        let of_node = |node: NodeId| {
+            let local = local_name(self.tree, node)?;
+            Some(self.tree.namespace(node).map_or_else(|| Name::local(&local), |uri| Name::new(uri, &local)))
+        };
+        match &self.slots.get(slot as usize)?.content {
+            Content::Untouched(node) => of_node(*node),
+            Content::Element(element) => element.new_name.clone().or_else(|| of_node(element.node?)),
+            Content::Text(_) => None,
+        }
+    }
+
+    /// Takes out an element that a change has left without anything, and those around it that are left so by that.
+    fn prune(&mut self, slot: u32) -> Result<(), EditError> {
+        let mut at = slot;
+        loop {
+            let Some(parent) = self.slot(at)?.parent else { return Ok(()) };
+            let optional = self.schema.is_some_and(|schema| {
+                let name = self.name_of(at);
+                let member = self.type_of(parent).and_then(|of| schema.of(of)?.member(false, &name?));
+                member.is_some_and(|m| !m.required || m.many)
+            });
+            if self.slot(at)?.removed {
+                return Ok(());
+            }
+            let tree = self.tree;
+            let element = self.element(at)?;
+            let bare = element.attributes.iter().all(|a| a.node.is_some_and(|n| is_type(tree, n)));
+            let children = element.children.clone();
+            let blank = children.into_iter().all(|child| match &self.slots.get(child as usize).map(|s| &s.content) {
+                Some(Content::Untouched(node)) => {
+                    self.tree.kind(*node) == Kind::Text && self.tree.leaf(*node).is_none()
+                }
+                Some(Content::Text(raw)) => raw.iter().all(u8::is_ascii_whitespace),
+                _ => false,
+            });
+            if !(optional && bare && blank) {
+                return Ok(());
+            }
+            self.take_away(at)?;
+            at = parent;
+        }
     }
 
     /// Inserts an element beside a child, or as the last, with the white space that its neighbours have.
@@ -393,6 +485,8 @@ impl<'t> Sheet<'t> {
         }
         let target = self.make(at, steps)?;
         let charset = self.found.charset;
+        let typed = self.type_value(&target, value)?;
+        let value = typed.as_deref().unwrap_or(value);
         match target {
             Target::Attribute(slot, index) => {
                 if let Some(attribute) = self.element(slot)?.attributes.get_mut(index) {
@@ -422,6 +516,35 @@ impl<'t> Sheet<'t> {
                 if value.is_empty() { Ok(()) } else { self.add_text(slot, value) }
             }
         }
+    }
+
+    /// The name of a type for `xsi:type`, with the prefix that the namespace of the schema has there.
+    fn type_value(&mut self, target: &Target<'_>, value: &str) -> Result<Option<String>, EditError> {
+        let Some(schema) = self.schema.filter(|_| !value.contains(':')) else { return Ok(None) };
+        let slot = match target {
+            Target::NoAttribute(slot, name) if **name == xsi_type() => *slot,
+            Target::Attribute(slot, index) => {
+                let tree = self.tree;
+                let attribute = self.element(*slot)?.attributes.get(*index);
+                let named = attribute.is_some_and(|a| match (&a.new_name, a.node) {
+                    (Some(name), _) => *name == xsi_type(),
+                    (None, Some(node)) => !super::is_declaration(tree, node) && is_type(tree, node),
+                    (None, None) => false,
+                });
+                if !named {
+                    return Ok(None);
+                }
+                *slot
+            }
+            _ => return Ok(None),
+        };
+        let wanted = schema.root.namespace.as_deref().unwrap_or_default();
+        let bindings = self.bindings(slot)?;
+        let bound = |prefix: &str| bindings.iter().any(|(p, uri)| p == prefix && uri == wanted);
+        if wanted.is_empty() || bound("") {
+            return Ok(None);
+        }
+        Ok(bindings.iter().find(|(_, uri)| uri == wanted).map(|(prefix, _)| format!("{prefix}:{value}")))
     }
 
     fn add_text(&mut self, slot: u32, value: &str) -> Result<(), EditError> {
@@ -467,6 +590,7 @@ impl<'t> Sheet<'t> {
         let slot = match target {
             Target::Attribute(slot, index) => {
                 self.element(slot)?.attributes.remove(index);
+                self.emptied.push(slot);
                 return Ok(());
             }
             Target::NoAttribute(..) | Target::NoText(_) => return Ok(()),
@@ -475,12 +599,28 @@ impl<'t> Sheet<'t> {
         let Some(parent) = self.slot(slot)?.parent else {
             return Err(EditError::Fixed { path: self.path(at, steps), reason: "a document has an element" });
         };
+        self.take_away(slot)?;
+        self.emptied.push(parent);
+        Ok(())
+    }
+
+    /// What is done once all changes are known.
+    pub(crate) fn settle(&mut self) {
+        for slot in std::mem::take(&mut self.emptied) {
+            // A slot that is gone has nothing left to take out.
+            let _ = self.prune(slot);
+        }
+    }
+
+    /// Takes a piece of content out, an element with the white space that puts it on a line of its own.
+    fn take_away(&mut self, slot: u32) -> Result<(), EditError> {
+        let Some(parent) = self.slot(slot)?.parent else { return Ok(()) };
         let children = &self.element(parent)?.children;
         let index = children.iter().position(|child| *child == slot).ok_or(EditError::Gone)?;
         let before = index.checked_sub(1).and_then(|n| children.get(n)).copied();
         self.element(parent)?.children.remove(index);
         self.slot(slot)?.removed = true;
-        let Some(before) = before.filter(|_| matches!(target, Target::Element(_))) else { return Ok(()) };
+        let Some(before) = before.filter(|_| self.is_element(slot)) else { return Ok(()) };
         if self.line_break(before).is_some() {
             self.slot(before)?.removed = true;
             self.element(parent)?.children.retain(|child| *child != before);
@@ -533,7 +673,11 @@ impl<'t> Sheet<'t> {
                 (parent, Some(slot), matches!(anchor, Anchor::Before(_)))
             }
         };
-        let slot = self.insert_child(parent, beside, before, name)?;
+        let slot = match beside {
+            Some(_) => self.insert_child(parent, beside, before, name)?,
+            None if self.schema.is_some() => self.append(parent, name)?,
+            None => self.insert_child(parent, None, before, name)?,
+        };
         let id = NewId(u32::try_from(self.made.len()).unwrap_or(u32::MAX));
         self.made.push(slot);
         Ok(id)
@@ -570,4 +714,10 @@ impl<'t> Sheet<'t> {
         }
         out.extend_from_slice(bytes(span.end, self.tree.bytes.len()));
     }
+}
+
+/// Whether an attribute says nothing but of which type its element is, or declares a namespace.
+fn is_type(tree: &Tree, attribute: NodeId) -> bool {
+    super::is_declaration(tree, attribute)
+        || tree.xml_name(&xsi_type()).is_some_and(|name| tree.is_named(attribute, Kind::Attribute, name))
 }

@@ -7,11 +7,13 @@ mod create;
 mod edit;
 mod element;
 mod parse;
+pub mod schema;
 pub(crate) mod text;
 
 pub use create::create;
 pub(crate) use edit::Sheet;
 pub use parse::parse;
+pub use schema::{QName, XmlSchema};
 
 use std::borrow::Cow;
 use std::fmt;

@@ -11,7 +11,7 @@ use rustc_hash::FxHashSet;
 use crate::definitions::Model;
 use crate::fault::Fault;
 use crate::fhir::draft::{At, Draft};
-use crate::native::{NodeId, Value};
+use crate::native::{Kind, NodeId, Tree, Value};
 
 use super::super::context::Context;
 use super::super::plan::{Condition, NativePath, NativeSelect, Plan, RuleId, Scope, ScopeId, SlotAt, Stmt, StmtKind};
@@ -52,9 +52,13 @@ impl Run {
     pub(crate) fn place_in_list(&self, plan: &Plan, frame: usize, slot: u16) -> Option<usize> {
         let of = self.frames.get(frame)?;
         let at = self.made(of, usize::from(slot))?;
-        let SlotAt::Child { parent, written, .. } = &plan.scope(of.scope)?.slots.get(usize::from(slot))?.at else {
-            return None;
-        };
+        let mut frame = frame;
+        let mut at_slot = &plan.scope(of.scope)?.slots.get(usize::from(slot))?.at;
+        while let SlotAt::Alias(to) = at_slot {
+            frame = (0..to.up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, |f| f.parent));
+            at_slot = &plan.scope(self.frames.get(frame)?.scope)?.slots.get(usize::from(to.slot))?.at;
+        }
+        let SlotAt::Child { parent, written, .. } = at_slot else { return None };
         let above = (0..parent.up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, |f| f.parent));
         let holder = self.place(plan, above, parent.slot)?;
         let draft = &self.trace.draft;
@@ -346,10 +350,20 @@ impl<'r> Get<'r> {
     /// The leaf that a node's value is.
     fn leaf(&self, node: NodeId) -> Option<u32> {
         let tree = self.source.tree;
+        if tree.kind(node) == Kind::Element {
+            return own_text(tree, node).next();
+        }
         tree.leaf(node).or_else(|| tree.leaves(node).next())
     }
 
     fn record(&mut self, node: NodeId, at: At, by: By, disposition: Disposition) {
+        let tree = self.source.tree;
+        if tree.kind(node) == Kind::Element {
+            for leaf in own_text(tree, node) {
+                self.records.push(Record { leaf, node: at, by, disposition });
+            }
+            return;
+        }
         if let Some(leaf) = self.leaf(node) {
             self.records.push(Record { leaf, node: at, by, disposition });
         }
@@ -369,11 +383,16 @@ impl<'r> Get<'r> {
         for condition in conditions {
             let Test::In(values) = &condition.test else { continue };
             for found in self.source.select_any(place, condition) {
-                let says = self.source.tree.text(found.node).is_some_and(|t| values.iter().any(|v| *v == t));
+                let says = self.source.value(found.node).text().is_some_and(|t| values.iter().any(|v| *v == t));
                 if says {
                     self.record(found.node, root, By::Line(line), Disposition::Mapped);
                 }
             }
         }
     }
+}
+
+/// The leaves that an element's own text is, comments and elements between them or not.
+fn own_text(tree: &Tree, element: NodeId) -> impl Iterator<Item = u32> + '_ {
+    tree.children(element).filter(|child| tree.kind(*child) == Kind::Text).filter_map(|child| tree.leaf(child))
 }

@@ -59,7 +59,15 @@ impl<'r> Get<'r> {
         }
         let Some(of) = self.slot_of(frame, slot) else { return self.draft.root() };
         let at = match &of.at {
-            SlotAt::Alias(to) => self.ensure(self.above(frame, to.up), to.slot),
+            SlotAt::Alias(to) => {
+                let above = self.above(frame, to.up);
+                let at = self.ensure(above, to.slot);
+                // All from a place on: the next is another.
+                if self.slot_of(above, to.slot).is_some_and(|s| s.at.follows()) {
+                    self.forget(above, to.slot);
+                }
+                at
+            }
             SlotAt::Nowhere => self.draft.root(),
             SlotAt::Entry(index) => return self.entry(frame, *index, slot),
             SlotAt::Child { parent, written, select, list, .. } => {

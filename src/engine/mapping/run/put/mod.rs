@@ -13,6 +13,7 @@ mod scope;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::fhir::document::{Document, Node, NodeId as FhirId};
+use crate::native::xml::XmlSchema;
 use crate::native::{Edit, NodeId, Place, SegmentName, Step};
 
 use super::super::context::Context;
@@ -71,6 +72,8 @@ pub(crate) struct Given<'r> {
     pub(crate) plan: &'r Plan,
     pub(crate) source: &'r Source<'r>,
     pub(crate) cx: &'r Context,
+    /// The schema of an XML document.
+    pub(crate) schema: Option<&'r XmlSchema>,
     /// The trigger events of the map.
     pub(crate) events: &'r [String],
     /// The forward run over the document.
@@ -124,6 +127,8 @@ pub(crate) struct Put<'r> {
     given_way: FxHashSet<(usize, ScopeId)>,
     changes: Vec<(Place, Vec<Step>, Change)>,
     made: FxHashMap<(Place, SegmentName), Place>,
+    /// Elements that this run makes since none was as a line selects it, by where they stand and the selection.
+    elements: FxHashMap<(Place, Vec<Step>, String), Place>,
     /// The segments as they stand now.
     sequence: Vec<(Place, SegmentName)>,
     numbered: FxHashMap<(Place, u32), usize>,
@@ -138,7 +143,7 @@ pub(crate) struct Put<'r> {
 
 impl<'r> Put<'r> {
     pub(crate) fn new(given: Given<'r>, manner: Manner) -> Self {
-        let Given { plan, source, cx, events, run, old, new } = given;
+        let Given { plan, source, cx, schema, events, run, old, new } = given;
         let mut inner: FxHashMap<(usize, ScopeId), Vec<usize>> = FxHashMap::default();
         for (index, frame) in run.frames.iter().enumerate().skip(1) {
             inner.entry((frame.parent, frame.scope)).or_default().push(index);
@@ -153,13 +158,17 @@ impl<'r> Put<'r> {
             forced: manner == Manner::Forced,
             creating: manner == Manner::New,
             events,
-            edit: Edit::new(source.tree),
+            edit: match schema {
+                Some(schema) => Edit::new(source.tree).by_schema(schema),
+                None => Edit::new(source.tree),
+            },
             frames: Vec::new(),
             inner,
             taken: FxHashSet::default(),
             given_way: FxHashSet::default(),
             changes: Vec::new(),
             made: FxHashMap::default(),
+            elements: FxHashMap::default(),
             sequence: Vec::new(),
             numbered: FxHashMap::default(),
             open_guards: Vec::new(),
@@ -171,7 +180,13 @@ impl<'r> Put<'r> {
     }
 
     pub(crate) fn run(mut self) -> Written {
-        let root = Spot { at: Place::Node(NodeId::ROOT), steps: Vec::new(), node: Some(NodeId::ROOT), group: 0 };
+        let root = spot_of(self.source.root());
+        if self.creating
+            && let Some(scope) = self.plan.scope(0)
+            && let Err(error) = self.written(scope, &root)
+        {
+            self.refuse_edit(&error);
+        }
         let frame = self.frame(0, 0, root, Some(0));
         self.body(frame);
         if self.creating {

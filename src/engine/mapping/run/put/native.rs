@@ -1,13 +1,16 @@
 //! Native places: found, or made as far as the structure needs.
 
+use std::sync::Arc;
+
 use crate::native::hl7v2::schema::{Group, GroupTree, group};
+use crate::native::xml::QName;
 use crate::native::{Anchor, EditError, Format, Insert, NodeId, Place, Scalar, SegmentName, Step};
 
 use super::super::super::plan::{Condition, NativeName, NativePath, NativeSelect, NativeStep};
 use super::super::super::syntax::Test;
 use super::super::Refusal;
 use super::super::source::Base;
-use super::{Change, Put, Spot};
+use super::{Change, Put, Spot, spot_of};
 
 impl<'r> Put<'r> {
     pub(super) fn base(&self, spot: &Spot) -> Option<Base> {
@@ -22,11 +25,7 @@ impl<'r> Put<'r> {
 
     /// The place of a path below a spot, made as far as segments and repetitions go.
     pub(super) fn locate(&mut self, spot: &Spot, path: &NativePath) -> Result<Spot, EditError> {
-        let mut here = if path.from_document {
-            Spot { at: Place::Node(NodeId::ROOT), steps: Vec::new(), node: Some(NodeId::ROOT), group: 0 }
-        } else {
-            spot.clone()
-        };
+        let mut here = if path.from_document { spot_of(self.source.root()) } else { spot.clone() };
         for step in &path.steps {
             here = self.down(here, &step.name, &step.select)?;
         }
@@ -77,8 +76,45 @@ impl<'r> Put<'r> {
                 let there = from.node.and_then(|node| tree.cell(node, name));
                 Ok(below(from, Step::Cell(name.clone()), there))
             }
-            NativeName::Attribute(name) => Ok(below(from, Step::Attribute(crate::native::Name::local(name)), None)),
+            NativeName::Element(name) => self.element(from, name, select),
+            NativeName::Attribute(name) => {
+                let there = from.node.and_then(|node| tree.attribute(node, &name.name));
+                Ok(below(from, Step::Attribute(name.name.clone()), there))
+            }
             NativeName::Row => Ok(from),
+        }
+    }
+
+    /// The element of a name that a line selects. One that is not there is made when something is set below it, or now
+    /// where others of the name stand there that are not as the line selects them.
+    fn element(&mut self, from: Spot, name: &Arc<QName>, select: &NativeSelect) -> Result<Spot, EditError> {
+        let step = NativeStep { name: NativeName::Element(Arc::clone(name)), select: select.clone() };
+        let shown = format!("{:?}", step.select);
+        let path = NativePath { from_document: false, steps: vec![step] };
+        if let Some(found) = self.base(&from).and_then(|base| self.source.select(base, &path).into_iter().next()) {
+            return Ok(spot_of(found));
+        }
+        let mut steps = from.steps.clone();
+        match select {
+            NativeSelect::Where(conditions, _) => {
+                let key = (from.at, from.steps.clone(), format!("{name}{shown}"));
+                if let Some(at) = self.elements.get(&key) {
+                    return Ok(Spot { at: *at, steps: Vec::new(), node: None, group: 0 });
+                }
+                let at = self.edit.insert(Anchor::Last(from.at, &from.steps), Insert::Element(&name.name))?;
+                self.elements.insert(key, at);
+                let spot = Spot { at, steps: Vec::new(), node: None, group: 0 };
+                self.make_true(&spot, conditions)?;
+                Ok(spot)
+            }
+            NativeSelect::Index(n) => {
+                steps.push(Step::Element(name.name.clone(), u32::from(*n)));
+                Ok(Spot { at: from.at, steps, node: None, group: 0 })
+            }
+            NativeSelect::First | NativeSelect::All => {
+                steps.push(Step::Element(name.name.clone(), 1));
+                Ok(Spot { at: from.at, steps, node: None, group: 0 })
+            }
         }
     }
 

@@ -78,6 +78,10 @@ impl<'r> Put<'r> {
             }
             SlotAt::Alias(to) => {
                 let above = self.above(frame, to.up.saturating_sub(1));
+                let follows = self.scope_of(above).and_then(|s| s.slots.get(usize::from(to.slot)));
+                if follows.is_some_and(|slot| slot.at.follows()) {
+                    return self.nodes(side, above, to.slot);
+                }
                 self.node(side, above, to.slot).into_iter().collect()
             }
             SlotAt::Entry(index) => {
@@ -453,6 +457,10 @@ impl<'r> Put<'r> {
                     steps.push(Step::Member(name.clone()));
                 }
                 let at = self.edit.insert(Anchor::Last(holder.at, &steps), Insert::Item)?;
+                Spot { at, steps: Vec::new(), node: None, group: 0 }
+            }
+            NativeName::Element(name) => {
+                let at = self.edit.insert(Anchor::Last(holder.at, &holder.steps), Insert::Element(&name.name))?;
                 Spot { at, steps: Vec::new(), node: None, group: 0 }
             }
             NativeName::Row => {
