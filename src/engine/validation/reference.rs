@@ -32,7 +32,8 @@ fn without_version(reference: &str) -> &str {
 pub(super) fn literal(reference: &str) -> Option<Literal<'_>> {
     let plain = reference.split(['#', '?']).next().unwrap_or(reference);
     let plain = without_version(plain);
-    let is_absolute = plain.find(':').is_some_and(|colon| plain.get(colon..).is_some_and(|rest| rest.starts_with("://")));
+    let is_absolute =
+        plain.find(':').is_some_and(|colon| plain.get(colon..).is_some_and(|rest| rest.starts_with("://")));
     let id_at = plain.rfind('/')? + 1;
     let (before, id) = plain.split_at_checked(id_at)?;
     let before = before.strip_suffix('/')?;
