@@ -180,7 +180,7 @@ impl<'t> Source<'t> {
             Kind::Field | Kind::Repetition => {
                 present.components = tree.components(node, nodes);
                 present.subcomponents =
-                    nodes.get(1).copied().flatten().map_or(0, |first| tree.subcomponents(first, &mut [None; 64]));
+                    nodes.get(1).copied().flatten().map_or(0, |first| tree.subcomponent_numbers(first));
             }
             Kind::Component | Kind::Subcomponent => present.subcomponents = tree.subcomponents(node, nodes),
             _ => {}

@@ -126,6 +126,15 @@ impl Tree {
         if self.composed(node, SUBCOMPONENTS) { self.numbered_children(node, nodes) } else { lone(node, nodes) }
     }
 
+    /// The numbers that [`subcomponents`](Self::subcomponents) gives.
+    pub(crate) fn subcomponent_numbers(&self, node: NodeId) -> u64 {
+        if self.composed(node, SUBCOMPONENTS) {
+            self.children(node).fold(0, |bits, child| bits | 1 << self.record(child).number.min(63))
+        } else {
+            1 << 1
+        }
+    }
+
     /// The node whose bytes are the value of a field, repetition or component.
     pub(crate) fn first_leaf(&self, node: NodeId) -> Option<NodeId> {
         if self.leaf(node).is_some() {

@@ -6,7 +6,7 @@ mod rule;
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::definitions::Model;
 use crate::fault::Fault;
@@ -95,7 +95,8 @@ pub(crate) struct Get<'r> {
     reasons: Vec<(u32, String)>,
     entries: Vec<Entry>,
     urls: FxHashSet<String>,
-    ordinals: u32,
+    /// How many resources each entry of a scope has made.
+    ordinals: FxHashMap<(ScopeId, u16), usize>,
     document_key: Option<String>,
     defaults: Vec<(usize, RuleId)>,
     fold: Vec<FoldState>,
@@ -124,7 +125,7 @@ impl<'r> Get<'r> {
             reasons: Vec::new(),
             entries: Vec::new(),
             urls: FxHashSet::default(),
-            ordinals: 0,
+            ordinals: FxHashMap::default(),
             document_key: None,
             defaults: Vec::new(),
             fold: Vec::new(),

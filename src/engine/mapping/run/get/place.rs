@@ -7,7 +7,7 @@ use crate::fhir::draft::At;
 use crate::native::NodeId;
 
 use super::super::super::identity;
-use super::super::super::plan::{Key, Mark, MarkValue, ScopeId, Slot, SlotAt, SlotSelect};
+use super::super::super::plan::{Key, Mark, MarkValue, Slot, SlotAt, SlotSelect};
 use super::super::super::trace::{By, Disposition};
 use super::super::source::Base;
 use super::super::{Entry, Verb};
@@ -137,12 +137,13 @@ impl<'r> Get<'r> {
         let Some(entry) = scope.entries.get(usize::from(index)) else { return self.draft.root() };
         let key = entry.key.as_ref().and_then(|key| self.key(of.base, key));
         let found_key = key.is_some();
+        let ordinal = self.ordinals.entry((of.scope, index)).or_insert(0);
+        *ordinal += 1;
         let (key, personal, parts) = match key {
             Some(key) => (key.text, key.personal, key.parts),
             None => {
-                self.ordinals += 1;
-                let document = self.document_key.clone().unwrap_or_default();
-                (format!("{document}/{}/{}", entry.name, self.ordinal(of.scope, index)), false, Vec::new())
+                let document = self.document_key.as_deref().unwrap_or_default();
+                (format!("{document}/{}/{ordinal}", entry.name), false, Vec::new())
             }
         };
         let shown = if personal { identity::keyed(&self.cx.secret, &key) } else { key };
@@ -166,7 +167,7 @@ impl<'r> Get<'r> {
             name: entry.name.to_string(),
             resource: entry.resource.to_string(),
             full_url: url.clone(),
-            native_id: shown.clone(),
+            native_id: shown,
             declared_key: entry.key.is_some(),
             found_key,
             personal,
@@ -180,11 +181,6 @@ impl<'r> Get<'r> {
             self.draft.set_path(reference, "reference", &url);
         }
         at
-    }
-
-    pub(super) fn ordinal(&self, scope: ScopeId, index: u16) -> usize {
-        let slot = self.plan.scope(scope).and_then(|s| s.entries.get(usize::from(index))).map(|e| e.slot);
-        self.entries.iter().filter(|e| self.of(e.frame).scope == scope && Some(e.slot) == slot).count() + 1
     }
 
     /// The key of a part of the document.
