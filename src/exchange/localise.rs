@@ -4,12 +4,14 @@
 //! plain FHIR server names both by its own ids and by its base URL. What leaves here refers only to the gateway's ids
 //! (`{provider}.{native id}`), or to the outside world by absolute URL or identifier. One edit of the Bundle's text.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::json;
 use silta_engine::fhir::document::{Document, Node, NodeId, SyntaxError};
 use silta_engine::fhir::edit::Edit;
+use silta_engine::fhir::query;
 
 use crate::store::ResourceKey;
 
@@ -45,9 +47,10 @@ pub(crate) fn named(reference: &str, bases: &Bases) -> Option<Named> {
     if reference.starts_with("urn:") {
         return Some(Named::Entry(reference.to_owned()));
     }
-    if let Some((kind, query)) = reference.split_once("?identifier=") {
-        let (system, value) = query.split_once('|').unwrap_or(("", query));
-        return Some(Named::Identified(kind.to_owned(), system.to_owned(), value.to_owned()));
+    if let Some((kind, search)) = reference.split_once("?identifier=") {
+        let (system, value) = search.split_once('|').unwrap_or(("", search));
+        let plain = |text: &str| query::decode(text).map_or_else(|| text.to_owned(), Cow::into_owned);
+        return Some(Named::Identified(kind.to_owned(), plain(system), plain(value)));
     }
     let own = match &bases.provider {
         Some(base) => reference.strip_prefix(base.as_str()).map_or(reference, |rest| rest.trim_start_matches('/')),

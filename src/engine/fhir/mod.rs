@@ -15,6 +15,7 @@ mod json;
 mod node;
 mod path;
 pub mod physical;
+pub mod query;
 mod scan;
 mod xml_read;
 mod xml_write;

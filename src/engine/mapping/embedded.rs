@@ -23,4 +23,12 @@ pub(super) const EMBEDDED: &[(&str, &str)] = &[
     ("fi/maps/kotihoito-tilaus.map", include_str!("../../../profiles/fi/maps/kotihoito-tilaus.map")),
     ("fi/maps/kotihoito-suunnitelma.map", include_str!("../../../profiles/fi/maps/kotihoito-suunnitelma.map")),
     ("fi/maps/kotihoito-toteuma.map", include_str!("../../../profiles/fi/maps/kotihoito-toteuma.map")),
+    ("dk/schemas/henvisning.schema.json", include_str!("../../../profiles/dk/schemas/henvisning.schema.json")),
+    ("dk/maps/dele.map", include_str!("../../../profiles/dk/maps/dele.map")),
+    ("dk/maps/henvisning.map", include_str!("../../../profiles/dk/maps/henvisning.map")),
+    (
+        "dk/schemas/visitationsafgoerelse.schema.json",
+        include_str!("../../../profiles/dk/schemas/visitationsafgoerelse.schema.json"),
+    ),
+    ("dk/maps/visitationsafgoerelse.map", include_str!("../../../profiles/dk/maps/visitationsafgoerelse.map")),
 ];

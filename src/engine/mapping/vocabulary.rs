@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::fhir::datatypes::Primitive;
+
 use super::check::{joined, native_of, steps};
-use super::lens::{Lens, Precision};
+use super::lens::{Lens, Precision, Space};
 use super::map::Map;
 use super::plan::{Condition, NativePath, NativeSelect, ScopeId, StmtKind};
 use super::syntax::Test;
@@ -39,6 +41,8 @@ pub enum Holds {
     Data,
     /// A Finnish personal identity code.
     Hetu,
+    /// So many digits.
+    Digits(u8),
 }
 
 impl Map {
@@ -59,7 +63,10 @@ impl Map {
                 for tuple in &rule.native {
                     for (at, path) in tuple.iter().enumerate() {
                         self.selections(id, path, &mut all);
-                        if let Some(holds) = held(&rule.lens, at) {
+                        let data =
+                            self.plan.scope(id).and_then(|s| s.slots.get(usize::from(rule.slot))).map(|s| s.form);
+                        let data = data == Some(Primitive::Base64) && matches!(rule.lens, Lens::Text);
+                        if let Some(holds) = if data { Some(Holds::Data) } else { held(&rule.lens, at) } {
                             add(&mut all, self.path(id, path), holds);
                         }
                     }
@@ -127,8 +134,11 @@ fn held(lens: &Lens, at: usize) -> Option<Holds> {
         Lens::Boolean(yes, no) => Holds::OneOf(vec![yes.clone(), no.clone()]),
         Lens::Prefix(prefix) if prefix == "urn:oid:" => Holds::Oid,
         Lens::Prefix(prefix) => Holds::After(prefix.clone()),
-        Lens::Identified(_) if at == 0 => Holds::Oid,
-        Lens::Identified(_) => Holds::Code,
+        Lens::Identified(_, Space::Oid) if at == 0 => Holds::Oid,
+        Lens::Identified(_, Space::Uri) if at == 0 => {
+            words(&["urn:oid:1.2.208.999999.1", "https://example.org/numbers"])
+        }
+        Lens::Identified(..) => Holds::Code,
         Lens::Coded(table) => Holds::OneOf(table.readable().map(str::to_owned).collect()),
         Lens::System => words(&["LN", "SCT", "I10", "HL70005", "1.2.246.537.6.1", "http://example.org/codes"]),
         Lens::Authority => match at {
@@ -143,5 +153,6 @@ fn held(lens: &Lens, at: usize) -> Option<Holds> {
         Lens::Data if at == 0 => Holds::Data,
         Lens::Data => words(&["Base64"]),
         Lens::Hetu => Holds::Hetu,
+        Lens::Digits(count) => Holds::Digits(*count),
     })
 }

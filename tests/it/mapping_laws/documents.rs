@@ -132,6 +132,10 @@ pub(crate) fn text(choices: &mut Choices<'_>, holds: Option<&Holds>, v2: bool) -
         Some(Holds::Oid) => format!("1.2.246.10.{}", choices.below(90) + 10),
         Some(Holds::After(_)) => format!("N-{}", choices.below(100)),
         Some(Holds::Data) => (*choices.pick(&["JVBERi0xLjQK", "QQ==", "TGV0dGVy"]).unwrap()).to_owned(),
+        Some(Holds::Digits(count)) => {
+            let mut digit = || char::from(b'0' + u8::try_from(choices.below(10)).unwrap());
+            (0..*count).map(|_| digit()).collect()
+        }
         Some(Holds::Hetu) => {
             let number = 900 + choices.below(100);
             let digits = format!("{day:02}{month:02}{:02}{number:03}", year % 100);

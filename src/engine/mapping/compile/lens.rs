@@ -1,6 +1,6 @@
 //! Which lens or block a rule uses: by its word, or by the two types.
 
-use super::super::lens::{CodeTable, Lens, NAMES, Pattern, Precision};
+use super::super::lens::{CodeTable, Lens, NAMES, Pattern, Precision, Space};
 use super::super::schema::Place;
 use super::super::syntax::{FormatName, LensCall, Span, Table};
 use super::Compiler;
@@ -63,7 +63,7 @@ impl Compiler<'_> {
             "boolean" => Lens::Boolean(first.unwrap_or("Y").to_owned(), second.unwrap_or("N").to_owned()),
             "words" => Lens::Words(first.and_then(|s| s.chars().next()).unwrap_or(' ')),
             "prefix" => Lens::Prefix(first.unwrap_or_default().to_owned()),
-            "identified" => Lens::Identified(first.unwrap_or_default().to_owned()),
+            "identified" => self.identified(call, first, second)?,
             "system" => Lens::System,
             "authority" => Lens::Authority,
             "dtm" => Lens::Dtm(precision),
@@ -72,6 +72,13 @@ impl Compiler<'_> {
             "mime" => Lens::Mime,
             "data" => Lens::Data,
             "hetu" => Lens::Hetu,
+            "digits" => match first.and_then(|count| count.parse().ok()).filter(|count| *count > 0) {
+                Some(count) => Lens::Digits(count),
+                None => {
+                    self.problem(call.span, "`digits` needs how many there are", "`digits 10`");
+                    return None;
+                }
+            },
             "date" => Lens::Date(self.pattern(call, first)?, precision),
             "datetime" => Lens::DateTime(self.pattern(call, first)?, self.pattern(call, second)?, precision),
             "coded" => Lens::Coded(self.table(call, place)?),
@@ -84,6 +91,22 @@ impl Compiler<'_> {
             }
         };
         Some(Carrier::Lens(lens))
+    }
+
+    /// `identified "Type"`, `identified "Type" uri`, `identified "Type" "system"`.
+    fn identified(&mut self, call: &LensCall, kind: Option<&str>, space: Option<&str>) -> Option<Lens> {
+        let known = |kind: &&str| self.model.type_named(kind).is_some_and(|id| self.model.kind(id) == Kind::Resource);
+        let Some(kind) = kind.filter(known) else {
+            let what = "`identified` needs the type of the resource that is looked for";
+            self.problem(call.span, what, "`identified \"ServiceRequest\"`");
+            return None;
+        };
+        let space = match space {
+            None => Space::Oid,
+            Some("uri") => Space::Uri,
+            Some(system) => Space::Of(self.library.system(system)),
+        };
+        Some(Lens::Identified(kind.to_owned(), space))
     }
 
     fn pattern(&mut self, call: &LensCall, text: Option<&str>) -> Option<Pattern> {

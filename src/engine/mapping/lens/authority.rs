@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{Fidelity, Got, Out, Put, Texts, Uncarried};
+use super::{Fidelity, Got, Out, Put, Space, Texts, Uncarried};
+use crate::fhir::query;
 use crate::mapping::context::Context;
 
 /// Coding system names of table 0396 with the URIs that HL7 publishes for them.
@@ -114,24 +115,52 @@ pub(super) fn put_system(value: &str, cx: &Context) -> Result<Put, Uncarried> {
     Err(Uncarried::new("the URI of a code system"))
 }
 
-/// Inputs: the OID of a system, and a value in it. What comes of them is a conditional reference (R4 HTTP, 3.1.0.5.2):
-/// `ServiceRequest?identifier=urn:oid:1.2.3|A-1`.
-pub(super) fn identified(kind: &str, from: &Texts<'_>) -> Result<Option<Got<'static>>, Uncarried> {
+/// Inputs: the system of an identifier where it is told, and the value. What comes of them is a conditional reference (R4
+/// HTTP, 3.1.0.5.2): `ServiceRequest?identifier=urn:oid:1.2.3|A-1`.
+pub(super) fn identified(kind: &str, space: &Space, from: &Texts<'_>) -> Result<Option<Got<'static>>, Uncarried> {
     let part = |n: usize| from.get(n).and_then(Option::as_deref).filter(|t| !t.is_empty());
-    let (Some(system), Some(value)) = (part(0), part(1)) else { return Ok(None) };
-    if !oid(system) {
-        return Err(Uncarried::new("the OID of a system"));
+    let (system, value) = match space {
+        Space::Of(system) => (Some(Cow::Borrowed(system.as_str())), part(0)),
+        Space::Uri => (part(0).map(Cow::Borrowed), part(1)),
+        Space::Oid => {
+            if part(0).is_some_and(|id| !oid(id)) {
+                return Err(Uncarried::new("the OID of a system"));
+            }
+            (part(0).map(oid_urn), part(1))
+        }
+    };
+    let (Some(system), Some(value)) = (system, value) else { return Ok(None) };
+    if !uri(&system) {
+        return Err(Uncarried::new("the URI of a system"));
     }
-    Ok(Some(Got::exact(format!("{kind}?identifier=urn:oid:{system}|{value}"))))
+    if value.chars().any(char::is_control) {
+        return Err(Uncarried::new("an identifier without control characters"));
+    }
+    Ok(Some(Got::exact(format!("{kind}?identifier={}|{}", query::encode(&system), query::encode(value)))))
 }
 
-pub(super) fn put_identified(kind: &str, value: &str) -> Result<Put, Uncarried> {
-    let query = value.strip_prefix(kind).and_then(|rest| rest.strip_prefix("?identifier=urn:oid:"));
-    match query.and_then(|query| query.split_once('|')) {
-        Some((system, value)) if oid(system) && !value.is_empty() => {
-            Ok(Put { outs: vec![Out::Set(system.to_owned()), Out::Set(value.to_owned())], fidelity: Fidelity::Exact })
+pub(super) fn put_identified(kind: &str, space: &Space, value: &str) -> Result<Put, Uncarried> {
+    let told = value.strip_prefix(kind).and_then(|rest| rest.strip_prefix("?identifier="));
+    let parts = told.and_then(|told| told.split_once('|'));
+    let parts = parts.and_then(|(system, value)| Some((query::decode(system)?, query::decode(value)?)));
+    let written = parts.filter(|(_, value)| !value.is_empty()).and_then(|(system, value)| {
+        let value = Out::Set(value.into_owned());
+        Some(match space {
+            Space::Oid => vec![Out::Set(system.strip_prefix("urn:oid:").filter(|id| oid(id))?.to_owned()), value],
+            Space::Uri => vec![Out::Set(Some(system).filter(|system| uri(system))?.into_owned()), value],
+            Space::Of(known) => Some(vec![value]).filter(|_| *known == system)?,
+        })
+    });
+    match written {
+        Some(outs) => Ok(Put { outs, fidelity: Fidelity::Exact }),
+        None => {
+            let system = match space {
+                Space::Oid => "urn:oid:…",
+                Space::Uri => "system",
+                Space::Of(known) => known,
+            };
+            Err(Uncarried::new(format!("a reference as {kind}?identifier={system}|value")))
         }
-        _ => Err(Uncarried::new(format!("a reference as {kind}?identifier=urn:oid:…|…"))),
     }
 }
 

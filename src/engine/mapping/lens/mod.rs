@@ -110,6 +110,17 @@ impl Uncarried {
 /// The native texts a lens takes: `None` where there is none.
 pub type Texts<'t> = [Option<Cow<'t, str>>];
 
+/// How a native side tells the system of an identifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Space {
+    /// By its OID, before the value.
+    Oid,
+    /// By its URI, before the value.
+    Uri,
+    /// Not at all: it is always this one.
+    Of(String),
+}
+
 /// A lens.
 #[derive(Debug, Clone)]
 pub enum Lens {
@@ -125,8 +136,8 @@ pub enum Lens {
     Words(char),
     /// Text behind a prefix on the FHIR side (`urn:oid:`).
     Prefix(String),
-    /// The OID of an identifier's system, and its value, as a search for the one resource of a type that has it.
-    Identified(String),
+    /// An identifier as a search for the one resource of a type that has it.
+    Identified(String, Space),
     /// A table of codes.
     Coded(CodeTable),
     /// The name of a code system and its URI.
@@ -149,10 +160,12 @@ pub enum Lens {
     Data,
     /// A Finnish personal identity code.
     Hetu,
+    /// So many digits, neither more nor fewer: a number that is a name.
+    Digits(u8),
 }
 
 /// The words for lenses in maps.
-pub const NAMES: [&str; 19] = [
+pub const NAMES: [&str; 20] = [
     "text",
     "code",
     "number",
@@ -172,6 +185,7 @@ pub const NAMES: [&str; 19] = [
     "mime",
     "data",
     "hetu",
+    "digits",
 ];
 
 impl Lens {
@@ -180,7 +194,8 @@ impl Lens {
     pub const fn inputs(&self) -> (usize, usize) {
         match self {
             Self::Authority => (3, 4),
-            Self::DateTime(..) | Self::Mime | Self::Data | Self::Identified(_) => (2, 2),
+            Self::Identified(_, Space::Of(_)) => (1, 1),
+            Self::DateTime(..) | Self::Mime | Self::Data | Self::Identified(..) => (2, 2),
             Self::Phone => (2, 7),
             _ => (1, 1),
         }
@@ -197,7 +212,7 @@ impl Lens {
             Self::DateTime(date, time, precision) => return moment::date_time_get(date, time, *precision, from, cx),
             Self::Mime => return Ok(attachment::mime(from)),
             Self::Data => return attachment::data(from),
-            Self::Identified(kind) => return authority::identified(kind, from),
+            Self::Identified(kind, space) => return authority::identified(kind, space, from),
             _ => {}
         }
         let Some(text) = from.first().and_then(Option::as_deref) else { return Ok(None) };
@@ -214,7 +229,8 @@ impl Lens {
             Self::Iso(precision) => moment::iso_get(text, *precision, cx)?,
             Self::Date(pattern, precision) => moment::date_get(text, pattern, *precision, cx)?,
             Self::Hetu => person::hetu(text)?,
-            Self::Phone | Self::Authority | Self::DateTime(..) | Self::Mime | Self::Data | Self::Identified(_) => {
+            Self::Digits(count) => plain::digits(text, *count)?,
+            Self::Phone | Self::Authority | Self::DateTime(..) | Self::Mime | Self::Data | Self::Identified(..) => {
                 return Ok(None);
             }
         };
@@ -237,7 +253,7 @@ impl Lens {
                 Some(rest) => Ok(Put::exact(rest)),
                 None => Err(Uncarried::new(format!("a value that begins with {prefix}"))),
             },
-            Self::Identified(kind) => authority::put_identified(kind, value),
+            Self::Identified(kind, space) => authority::put_identified(kind, space, value),
             Self::Coded(table) => table.put(value, cx),
             Self::System => authority::put_system(value, cx),
             Self::Authority => authority::put(value, old, cx),
@@ -249,6 +265,7 @@ impl Lens {
             Self::Mime => attachment::put_mime(value),
             Self::Data => Ok(attachment::put_data(value, old)),
             Self::Hetu => person::hetu(value).map(|_| Put::exact(value)),
+            Self::Digits(count) => plain::digits(value, *count).map(|_| Put::exact(value)),
         }
     }
 

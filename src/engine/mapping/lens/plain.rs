@@ -22,6 +22,14 @@ pub(super) fn code(text: &str) -> Result<Got<'_>, Uncarried> {
     Ok(Got::exact(text))
 }
 
+/// A number that is a name: so many digits, zeros before it counting.
+pub(super) fn digits(text: &str, count: u8) -> Result<Got<'_>, Uncarried> {
+    if text.len() != usize::from(count) || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Uncarried::new(format!("{count} digits")));
+    }
+    Ok(Got::exact(text))
+}
+
 /// A decimal as HL7 v2 and JSON write it, brought to FHIR's form: no plus sign, no leading zeros, digits on both sides.
 pub(super) fn number(text: &str, whole: bool) -> Result<Got<'static>, Uncarried> {
     let wrong = || Uncarried::new(if whole { "a whole number" } else { "a decimal number" });
