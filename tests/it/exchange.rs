@@ -120,6 +120,7 @@ fn referral(control: &str) -> String {
 
 mod bad_input;
 mod coordination;
+mod denmark;
 mod directory;
 mod profiles;
 mod provenance;
