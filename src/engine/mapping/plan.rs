@@ -39,7 +39,7 @@ pub(crate) struct Plan {
 }
 
 /// A line of a map, or of a block used by it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Line {
     pub(crate) file: Arc<str>,
     pub(crate) span: Span,

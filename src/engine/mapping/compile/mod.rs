@@ -94,6 +94,8 @@ struct Compiler<'l> {
     schema: NativeSchema,
     format: FormatName,
     plan: Plan,
+    /// Where the lines of the plan are.
+    lines: FxHashMap<Line, LineId>,
     problems: Vec<Problem>,
     /// The scopes from the document inwards.
     open: Vec<ScopeId>,
@@ -130,6 +132,7 @@ pub(crate) fn compile(
         schema,
         format: map.native.format(),
         plan: Plan::default(),
+        lines: FxHashMap::default(),
         problems,
         open: Vec::new(),
         standing: vec![standing],
@@ -181,11 +184,11 @@ impl Compiler<'_> {
 
     fn line(&mut self, span: Span) -> LineId {
         let line = Line { file: Arc::clone(&self.file), span, from: self.from };
-        if let Some(at) = self.plan.lines.iter().rposition(|known| *known == line) {
-            return LineId::try_from(at).unwrap_or(LineId::MAX);
-        }
-        self.plan.lines.push(line);
-        LineId::try_from(self.plan.lines.len() - 1).unwrap_or(LineId::MAX)
+        let next = LineId::try_from(self.plan.lines.len()).unwrap_or(LineId::MAX);
+        *self.lines.entry(line).or_insert_with_key(|line| {
+            self.plan.lines.push(line.clone());
+            next
+        })
     }
 
     fn scope(&mut self, line: LineId, direction: Direction) -> ScopeId {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Where something stands in a map file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 pub struct Span {
     /// The line, from 1.
     pub line: u32,
