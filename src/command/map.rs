@@ -84,7 +84,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 }
 
 fn check(input: &[PathBuf], as_json: bool) -> io::Result<u8> {
-    let loaded = Loaded::read(input)?;
+    let loaded = Loaded::checked(input)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut failed = false;
     for problem in loaded.maps.problems() {

@@ -34,7 +34,14 @@ impl Loaded {
                 texts.push((name, text));
             }
         }
-        Ok(Self { maps: Maps::with(Model::r4(), &texts), files })
+        let maps = if texts.is_empty() { Maps::embedded(Model::r4()) } else { Maps::with(Model::r4(), &texts) };
+        Ok(Self { maps, files })
+    }
+
+    /// The same, all of them compiled and checked.
+    pub(super) fn checked(paths: &[PathBuf]) -> io::Result<Self> {
+        let loaded = Self::read(paths)?;
+        if paths.is_empty() { Ok(Self { maps: Maps::with(Model::r4(), &[]), ..loaded }) } else { Ok(loaded) }
     }
 
     /// The map of this name; else which there are, or what is wrong with those that were handed in.

@@ -126,6 +126,9 @@ pub(super) fn map_files(loaded: &Loaded) -> Result<MapFiles, ConfigError> {
 /// # Errors
 /// The first mistake in them.
 pub(super) fn maps(loaded: &Loaded, files: &MapFiles) -> Result<Maps, ConfigError> {
+    if files.is_empty() {
+        return Ok(Maps::embedded(Model::r4()));
+    }
     let maps = Maps::with(Model::r4(), files);
     let wrong = maps.problems().iter().find(|problem| problem.level == Level::Error);
     match wrong {

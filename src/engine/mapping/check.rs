@@ -60,7 +60,7 @@ impl Map {
     /// Coverage, one-way rules and drops.
     #[must_use]
     pub fn coverage(&self) -> Coverage {
-        let plan = &self.plan;
+        let plan = self.plan();
         let drops = plan.fates.iter().filter_map(|f| Some((plan.line(f.line), f.drop.clone()?)));
         let rest = plan.fates.iter().any(|f| f.paths.is_empty() && f.scope == 0);
         let mut coverage = Coverage {
@@ -72,7 +72,7 @@ impl Map {
             unclaimed: Vec::new(),
         };
         let claims = Claims::of(plan);
-        for leaf in self.native_schema.leaves() {
+        for leaf in self.native_schema().leaves() {
             let name = path_text(&leaf);
             match claims.on(&leaf) {
                 Some(true) => coverage.carried.push(name),
@@ -99,7 +99,7 @@ impl Map {
             })
             .cloned()
             .collect();
-        if !found.is_empty() || !self.native_schema.leaves().iter().any(|leaf| speaks(&path_text(leaf), &bare)) {
+        if !found.is_empty() || !self.native_schema().leaves().iter().any(|leaf| speaks(&path_text(leaf), &bare)) {
             return found;
         }
         // No line names it: what is said of all others holds.
@@ -120,7 +120,7 @@ impl Map {
     /// Every line that says what becomes of something.
     #[must_use]
     pub fn lines(&self) -> Vec<Explanation> {
-        let plan = &self.plan;
+        let plan = self.plan();
         let mut all = Vec::new();
         for (id, scope) in (0_u32..).zip(&plan.scopes) {
             for stmt in &scope.body {

@@ -14,7 +14,7 @@ use crate::native::hl7v2::schema::Version as V2;
 use crate::native::xml::XmlSchema;
 use crate::native::{Format, NodeId, Tree};
 
-use super::compile::{Library, compile};
+use super::compile::Library;
 use super::embedded::EMBEDDED;
 use super::map::Map;
 use super::schema::version;
@@ -65,16 +65,29 @@ impl NoMap {
 }
 
 impl Maps {
-    /// The maps compiled into the program.
+    /// The maps compiled into the program. They are sound, which a test sees to, and each is compiled when it is first used.
     #[must_use]
     pub fn embedded(model: &Arc<Model>) -> Self {
-        Self::with(model, &[])
+        Self::read(model, &[])
     }
 
     /// The maps compiled into the program, and files of a tree over them: (path, text), the path ending in `.map`,
-    /// `.schema.json` or `.xmlschema`. Items of a known name replace those.
+    /// `.schema.json` or `.xmlschema`. Items of a known name replace those. All are compiled and checked.
     #[must_use]
     pub fn with(model: &Arc<Model>, files: &[(String, String)]) -> Self {
+        let mut read = Self::read(model, files);
+        let mut maps = Vec::with_capacity(read.maps.len());
+        for map in read.maps {
+            let sound = !map.problems().iter().any(|p| p.level == Level::Error);
+            read.problems.extend_from_slice(map.problems());
+            if sound {
+                maps.push(map);
+            }
+        }
+        Self { maps, ..read }
+    }
+
+    fn read(model: &Arc<Model>, files: &[(String, String)]) -> Self {
         let mut library = Library::default();
         let mut texts = FxHashMap::default();
         let embedded = EMBEDDED.iter().map(|(name, text)| (*name, *text));
@@ -107,26 +120,9 @@ impl Maps {
             }
         }
         let mut problems = std::mem::take(&mut library.problems);
-        let mut maps: Vec<Arc<Map>> = Vec::new();
-        for (file, item) in &library.maps {
-            let (plan, native_schema, found) = compile(&library, model, file, item);
-            let sound = !found.iter().any(|p| p.level == Level::Error);
-            problems.extend(found);
-            if sound {
-                let text = match &item.native {
-                    NativeType::Json { schema, .. } => library.schemas.get(schema).cloned(),
-                    _ => None,
-                };
-                maps.push(Arc::new(Map::new(
-                    Arc::clone(model),
-                    Arc::clone(file),
-                    item.clone(),
-                    plan,
-                    native_schema,
-                    text,
-                )));
-            }
-        }
+        let library = Arc::new(library);
+        let maps: Vec<Arc<Map>> =
+            (0..library.maps.len()).filter_map(|at| Map::new(model, &library, at)).map(Arc::new).collect();
         for map in &maps {
             let Some((span, name)) = &map.item.answer else { continue };
             match maps.iter().find(|other| other.name() == name) {

@@ -11,6 +11,7 @@ use crate::fhir::draft::DraftError;
 use crate::native::xml::XmlSchema;
 use crate::native::{Format, Kind, Tree};
 
+use super::compile::{Library, compile, recognised_by};
 use super::context::Context;
 use super::library::msh;
 use super::plan::{Condition, Plan};
@@ -18,18 +19,25 @@ use super::run::get::{Get, Run};
 use super::run::source::Source;
 use super::run::{Refusals, State, Verb, fold};
 use super::schema::NativeSchema;
-use super::syntax::{self, FormatName, MapItem, NativeType};
+use super::syntax::{self, FormatName, MapItem, NativeType, Problem};
 use super::trace::Report;
 
-/// A compiled map.
+/// What is found out of a map before it is used.
+#[derive(Debug)]
+struct Compiled {
+    plan: Plan,
+    native_schema: NativeSchema,
+    problems: Vec<Problem>,
+}
+
+/// A map, compiled when it is first used.
 #[derive(Debug)]
 pub struct Map {
     pub(crate) model: Arc<Model>,
     pub(crate) file: Arc<str>,
     pub(crate) item: MapItem,
-    pub(crate) plan: Plan,
-    pub(crate) native_schema: NativeSchema,
-    schema: Option<Json>,
+    library: Arc<Library>,
+    compiled: OnceLock<Compiled>,
     /// What tells a JSON or XML document of this type from others.
     when: Vec<Condition>,
     /// The map of its answers, once all are read.
@@ -67,16 +75,39 @@ pub struct EntryInfo {
 }
 
 impl Map {
-    pub(crate) fn new(
-        model: Arc<Model>,
-        file: Arc<str>,
-        item: MapItem,
-        plan: Plan,
-        native_schema: NativeSchema,
-        schema: Option<Json>,
-    ) -> Self {
-        let when = plan.scope(0).map(|scope| scope.when.clone()).unwrap_or_default();
-        Self { model, file, item, plan, native_schema, schema, when, answer: OnceLock::new() }
+    /// The map at a place of a library.
+    pub(crate) fn new(model: &Arc<Model>, library: &Arc<Library>, at: usize) -> Option<Self> {
+        let (file, item) = library.maps.get(at)?;
+        let when = recognised_by(library, model, file, item);
+        Some(Self {
+            model: Arc::clone(model),
+            file: Arc::clone(file),
+            item: item.clone(),
+            library: Arc::clone(library),
+            compiled: OnceLock::new(),
+            when,
+            answer: OnceLock::new(),
+        })
+    }
+
+    fn compiled(&self) -> &Compiled {
+        self.compiled.get_or_init(|| {
+            let (plan, native_schema, problems) = compile(&self.library, &self.model, &self.file, &self.item);
+            Compiled { plan, native_schema, problems }
+        })
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.compiled().plan
+    }
+
+    pub(crate) fn native_schema(&self) -> &NativeSchema {
+        &self.compiled().native_schema
+    }
+
+    /// What is wrong in it.
+    pub(crate) fn problems(&self) -> &[Problem] {
+        &self.compiled().problems
     }
 
     /// The map's name.
@@ -100,14 +131,17 @@ impl Map {
     /// The JSON Schema of the documents it reads, if they are JSON.
     #[must_use]
     pub fn json_schema(&self) -> Option<&Json> {
-        self.schema.as_ref()
+        match &self.item.native {
+            NativeType::Json { schema, .. } => self.library.schemas.get(schema),
+            _ => None,
+        }
     }
 
     /// The schema of the documents it reads, if they are XML.
     #[must_use]
     pub fn xml_schema(&self) -> Option<&Arc<XmlSchema>> {
-        match &self.native_schema {
-            NativeSchema::Xml(schema) => Some(schema),
+        match &self.item.native {
+            NativeType::Xml { schema, .. } => self.library.xml.get(schema),
             _ => None,
         }
     }
@@ -125,7 +159,7 @@ impl Map {
 
     /// The names and resource types of its entries, those in scopes too, as they are declared.
     pub fn entry_types(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.plan.scopes.iter().flat_map(|s| &s.entries).map(|e| (e.name.as_ref(), e.resource.as_ref()))
+        self.plan().scopes.iter().flat_map(|s| &s.entries).map(|e| (e.name.as_ref(), e.resource.as_ref()))
     }
 
     /// Says which map writes its answers; the first word counts.
@@ -194,7 +228,7 @@ impl Map {
     #[must_use]
     pub fn key_place(&self, resource: &str) -> Option<String> {
         let entry = self
-            .plan
+            .plan()
             .scopes
             .iter()
             .flat_map(|scope| &scope.entries)
@@ -218,7 +252,7 @@ impl Map {
     /// [`Refusals`] where a line says that a value it cannot carry refuses the document.
     pub fn get(self: &Arc<Self>, tree: &Tree, cx: &Context) -> Result<Translation, Refusals> {
         let source = Source::new(tree, self.structure());
-        let run = Get::new(&self.plan, self.name(), &self.model, &source, cx).run()?;
+        let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
         let document =
             run.trace.draft.finish().map_err(|error| Refusals::one("Bundle", error.to_string(), Fault::Internal))?;
         let entries = run
@@ -290,7 +324,7 @@ impl Translation {
             return Err(Refusals::one(node.type_name(), "a known resource of the same type", Fault::Internal));
         }
         let owner = (of.frame, of.slot);
-        let (plan, frames) = (&self.map.plan, self.run.frames.as_slice());
+        let (plan, frames) = (self.map.plan(), self.run.frames.as_slice());
         let said: Vec<(Vec<super::run::ReachStep<'_>>, State)> = self
             .run
             .fold
@@ -306,7 +340,7 @@ impl Translation {
     /// What became of each leaf. `tree` is the document that was translated.
     #[must_use]
     pub fn report(&self, tree: &Tree) -> Report {
-        self.run.trace.report(self.map.name(), tree, &self.map.plan, &self.map.model)
+        self.run.trace.report(self.map.name(), tree, self.map.plan(), &self.map.model)
     }
 
     /// The totals of the report, without its items.

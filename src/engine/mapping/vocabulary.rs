@@ -51,20 +51,20 @@ impl Map {
     #[must_use]
     pub fn vocabulary(&self) -> BTreeMap<String, Holds> {
         let mut all = BTreeMap::new();
-        for (id, scope) in (0_u32..).zip(&self.plan.scopes) {
+        for (id, scope) in (0_u32..).zip(&self.plan().scopes) {
             for path in &scope.native {
                 self.selections(scope.parent.unwrap_or(0), path, &mut all);
             }
             self.conditions(scope.parent.unwrap_or(0), "", &scope.when, &mut all);
             for stmt in &scope.body {
                 let StmtKind::Rule(rule) = stmt.kind else { continue };
-                let Some(rule) = self.plan.rule(rule) else { continue };
+                let Some(rule) = self.plan().rule(rule) else { continue };
                 self.conditions(id, "", &rule.when, &mut all);
                 for tuple in &rule.native {
                     for (at, path) in tuple.iter().enumerate() {
                         self.selections(id, path, &mut all);
                         let data =
-                            self.plan.scope(id).and_then(|s| s.slots.get(usize::from(rule.slot))).map(|s| s.form);
+                            self.plan().scope(id).and_then(|s| s.slots.get(usize::from(rule.slot))).map(|s| s.form);
                         let data = data == Some(Primitive::Base64) && matches!(rule.lens, Lens::Text);
                         if let Some(holds) = if data { Some(Holds::Data) } else { held(&rule.lens, at) } {
                             add(&mut all, self.path(id, path), holds);
@@ -78,7 +78,7 @@ impl Map {
 
     fn path(&self, scope: ScopeId, path: &NativePath) -> String {
         let own = steps(&path.steps);
-        if path.from_document { own } else { joined(&native_of(&self.plan, scope), &own) }
+        if path.from_document { own } else { joined(&native_of(self.plan(), scope), &own) }
     }
 
     fn selections(&self, scope: ScopeId, path: &NativePath, all: &mut BTreeMap<String, Holds>) {
@@ -101,7 +101,7 @@ impl Map {
             let path = if condition.path.from_document {
                 own
             } else if base.is_empty() {
-                joined(&native_of(&self.plan, scope), &own)
+                joined(&native_of(self.plan(), scope), &own)
             } else {
                 joined(base, &own)
             };

@@ -83,11 +83,11 @@ impl Map {
     ) -> Result<Written, Refusals> {
         let wanted = &self.along(wanted)?;
         let source = Source::new(original, self.structure());
-        let run = Get::new(&self.plan, self.name(), &self.model, &source, cx).run()?;
+        let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
         let fault = |error: crate::fhir::draft::DraftError| Refusals::one("Bundle", error.to_string(), Fault::Internal);
         let old = run.trace.draft.finish().map_err(fault)?;
         let given = Given {
-            plan: &self.plan,
+            plan: self.plan(),
             source: &source,
             cx,
             schema: self.xml_schema().map(|schema| &**schema),
@@ -106,7 +106,7 @@ impl Map {
             (None, Arc::clone(&old))
         } else {
             let read = Source::new(&tree, self.structure());
-            let again = Get::new(&self.plan, self.name(), &self.model, &read, cx).run()?;
+            let again = Get::new(self.plan(), self.name(), &self.model, &read, cx).run()?;
             let got = again.trace.draft.finish().map_err(fault)?;
             (Some(again), got)
         };
@@ -214,7 +214,7 @@ impl Map {
     fn recognisable(&self, tree: Tree, schema: &XmlSchema) -> Result<Tree, Refusals> {
         let Some(top) = tree.document_element() else { return Ok(tree) };
         let mut edit = Edit::new(&tree).by_schema(schema);
-        for condition in self.plan.scope(0).map(|scope| scope.when.as_slice()).unwrap_or_default() {
+        for condition in self.plan().scope(0).map(|scope| scope.when.as_slice()).unwrap_or_default() {
             let steps = condition.path.steps.iter().filter_map(|step| match &step.name {
                 NativeName::Element(name) => Some(Step::Element(name.name.clone(), 1)),
                 NativeName::Attribute(name) => Some(Step::Attribute(name.name.clone())),

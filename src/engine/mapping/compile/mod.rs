@@ -19,7 +19,7 @@ use crate::definitions::{Model, TypeId};
 use crate::fhir::datatypes::Primitive;
 use crate::native::xml::XmlSchema;
 
-use super::plan::{Line, LineId, Plan, Scope, ScopeId, Slot, SlotAt, SlotRef};
+use super::plan::{Condition, Line, LineId, Plan, Scope, ScopeId, Slot, SlotAt, SlotRef};
 use super::schema::{NativeSchema, Place};
 use super::syntax::{BlockItem, Direction, File, FormatName, Item, Level, MapItem, NativeType, Problem, Span, Table};
 
@@ -114,41 +114,22 @@ pub(crate) fn compile(
     map: &MapItem,
 ) -> (Plan, NativeSchema, Vec<Problem>) {
     let mut problems = Vec::new();
-    let schema = match NativeSchema::of(
-        &map.native,
-        |name| library.schemas.get(name).cloned(),
-        |name| library.xml.get(name).cloned(),
-    ) {
+    let schema = match schema(library, map) {
         Ok(schema) => schema,
         Err((what, right)) => {
             problems.push(Problem { file: Arc::clone(file), span: map.span, level: Level::Error, what, right });
             return (Plan::default(), NativeSchema::Open, problems);
         }
     };
-    let standing = Standing { place: schema.document(), path: Vec::new() };
-    let mut compiler = Compiler {
-        library,
-        model,
-        schema,
-        format: map.native.format(),
-        plan: Plan::default(),
-        lines: FxHashMap::default(),
-        problems,
-        open: Vec::new(),
-        standing: vec![standing],
-        file: Arc::clone(file),
-        from: None,
-        depth: 0,
-    };
+    let mut compiler = Compiler::new(library, model, file, map, schema);
+    compiler.problems = problems;
     let line = compiler.line(map.span);
     let root = compiler.scope(line, Direction::Both);
     compiler.push_slot(root, SlotAt::Nowhere, None);
     compiler.open.push(root);
-    if let NativeType::Json { when, .. } | NativeType::Xml { when, .. } = &map.native {
-        let when = compiler.conditions(when);
-        if let Some(scope) = compiler.scope_mut(root) {
-            scope.when = when;
-        }
+    let when = compiler.recognised_by(map);
+    if let Some(scope) = compiler.scope_mut(root) {
+        scope.when = when;
     }
     compiler.body(&map.body);
     compiler.overlapping();
@@ -156,7 +137,48 @@ pub(crate) fn compile(
     (compiler.plan, compiler.schema, compiler.problems)
 }
 
+/// The schema of the documents that a map reads; else what is wrong and what would be right.
+fn schema(library: &Library, map: &MapItem) -> Result<NativeSchema, (String, String)> {
+    NativeSchema::of(&map.native, |name| library.schemas.get(name).cloned(), |name| library.xml.get(name).cloned())
+}
+
+/// What tells a JSON or XML document of the map from others, without the rest of the map being compiled.
+pub(crate) fn recognised_by(library: &Library, model: &Arc<Model>, file: &Arc<str>, map: &MapItem) -> Vec<Condition> {
+    if !matches!(&map.native, NativeType::Json { .. } | NativeType::Xml { .. }) {
+        return Vec::new();
+    }
+    let Ok(schema) = schema(library, map) else { return Vec::new() };
+    Compiler::new(library, model, file, map, schema).recognised_by(map)
+}
+
+impl<'l> Compiler<'l> {
+    fn new(library: &'l Library, model: &'l Arc<Model>, file: &Arc<str>, map: &MapItem, schema: NativeSchema) -> Self {
+        let standing = Standing { place: schema.document(), path: Vec::new() };
+        Self {
+            library,
+            model,
+            schema,
+            format: map.native.format(),
+            plan: Plan::default(),
+            lines: FxHashMap::default(),
+            problems: Vec::new(),
+            open: Vec::new(),
+            standing: vec![standing],
+            file: Arc::clone(file),
+            from: None,
+            depth: 0,
+        }
+    }
+}
+
 impl Compiler<'_> {
+    fn recognised_by(&mut self, map: &MapItem) -> Vec<Condition> {
+        match &map.native {
+            NativeType::Json { when, .. } | NativeType::Xml { when, .. } => self.conditions(when),
+            _ => Vec::new(),
+        }
+    }
+
     /// Lines that fill one list and cannot be told apart.
     fn overlapping(&mut self) {
         for overlap in disjoint::overlaps(&self.plan) {
