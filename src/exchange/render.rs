@@ -355,6 +355,7 @@ fn media_of(map: &Map) -> &'static str {
     match map.native() {
         NativeType::Hl7v2 { .. } => "x-application/hl7-v2+er7",
         NativeType::Json { .. } => "application/json",
+        NativeType::Fhir { .. } => "application/fhir+json",
         NativeType::Delimited { .. } => "text/csv",
         NativeType::Xml { .. } => "application/xml",
     }

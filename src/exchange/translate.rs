@@ -161,7 +161,7 @@ impl Exchange {
     /// provider's settings name.
     pub(crate) fn map_for(&self, partner: &Partner, tree: &Tree) -> Result<Arc<Map>, ExchangeError> {
         let named = partner.settings.maps.iter().filter_map(|name| self.maps().named(name).ok());
-        if let Some(map) = named.into_iter().find(|map| map.reads(tree)) {
+        if let Some(map) = named.into_iter().find(|map| map.accepts(tree)) {
             return Ok(Arc::clone(map));
         }
         match self.maps().find(tree) {

@@ -53,3 +53,4 @@ mod validate_command;
 mod validation;
 mod validation_agreement;
 mod validation_rules;
+mod versions;

@@ -11,6 +11,8 @@ mod documents;
 mod edits;
 #[path = "mapping_laws/elements.rs"]
 mod elements;
+#[path = "mapping_laws/resources.rs"]
+mod resources;
 #[path = "mapping_laws/told.rs"]
 mod told;
 #[path = "mapping_laws/touched.rs"]
@@ -151,6 +153,10 @@ impl Case<'_> {
             let Some(leaf) = choices.pick(&carried).copied() else { break };
             let Some(node) = self.tree.leaf_node(leaf) else { continue };
             let Some(text) = self.tree.text(node) else { continue };
+            // Of signs there are no others to take instead.
+            if documents::unlike(&text) == text {
+                continue;
+            }
             let mut edit = Edit::new(self.tree);
             if edit.set(node, &[], documents::unlike(&text).as_str()).is_err() {
                 continue;

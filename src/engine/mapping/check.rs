@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::map::Map;
 use super::plan::{Entry, LineId, NativeName, Plan, ScopeId, SlotAt, SlotSelect, StmtKind};
 use super::syntax::Direction;
+use super::versions;
 use rustc_hash::FxHashMap;
 
 /// What the checker found out about a sound map.
@@ -138,6 +139,26 @@ impl Map {
                         let native = native.map(|p| joined(&native_of(plan, id), &steps(&p.steps)));
                         let line = one(plan, rule.line, native.unwrap_or_default(), Some((id, *slot)), None);
                         all.push(Explanation { direction: "=>", ..line });
+                    }
+                }
+            }
+            for stmt in &scope.body {
+                if let StmtKind::Whole(whole) = stmt.kind
+                    && let Some(whole) = plan.whole(whole)
+                {
+                    let native = joined(&native_of(plan, id), &steps(&whole.native.steps));
+                    let mut open =
+                        vec![(whole.native_type.clone(), whole.r4_type.clone(), String::new(), String::new())];
+                    while let Some((from, to, below, element)) = open.pop() {
+                        for (name, path, line, inner) in versions::elements(plan, whole, &from, &to) {
+                            let line = one(plan, line, format!("{native}{below}.{name}"), Some((id, whole.slot)), None);
+                            let fhir = format!("{}{element}.{path}", line.fhir);
+                            let typed = format!("{}{element}.{path}", line.element);
+                            all.push(Explanation { direction: "<=>", fhir, element: typed, ..line });
+                            if let Some((from, to)) = inner {
+                                open.push((from, to, format!("{below}.{name}"), format!("{element}.{path}")));
+                            }
+                        }
                     }
                 }
             }

@@ -74,6 +74,7 @@ fn reads(map: &Map) -> String {
             map.reads_what()
         ),
         NativeType::Json { schema, .. } => format!("JSON by the schema {schema}."),
+        NativeType::Fhir { .. } => format!("{}, as JSON.", map.reads_what()),
         NativeType::Delimited { columns, .. } => {
             format!("{}; its columns: {}.", map.reads_what(), columns.join(", "))
         }

@@ -31,4 +31,8 @@ pub(super) const EMBEDDED: &[(&str, &str)] = &[
         include_str!("../../../profiles/dk/schemas/visitationsafgoerelse.schema.json"),
     ),
     ("dk/maps/visitationsafgoerelse.map", include_str!("../../../profiles/dk/maps/visitationsafgoerelse.map")),
+    ("hl7/fhir/maps/r5-types.map", include_str!("../../../profiles/hl7/fhir/maps/r5-types.map")),
+    ("hl7/fhir/maps/r5.map", include_str!("../../../profiles/hl7/fhir/maps/r5.map")),
+    ("hl7/fhir/maps/stu3-types.map", include_str!("../../../profiles/hl7/fhir/maps/stu3-types.map")),
+    ("hl7/fhir/maps/stu3.map", include_str!("../../../profiles/hl7/fhir/maps/stu3.map")),
 ];

@@ -21,6 +21,7 @@ use super::run::{Refusals, State, Verb, fold};
 use super::schema::NativeSchema;
 use super::syntax::{self, FormatName, MapItem, NativeType, Problem};
 use super::trace::Report;
+use super::versions;
 
 /// What is found out of a map before it is used.
 #[derive(Debug)]
@@ -195,6 +196,7 @@ impl Map {
                 events.iter().map(|event| format!("{message}^{event}")).collect::<Vec<_>>().join(", ")
             }
             NativeType::Json { schema, .. } => schema.clone(),
+            NativeType::Fhir { version, resource } => format!("{resource} of FHIR {}", version.text()),
             NativeType::Delimited { required, .. } => format!("a table with the columns {}", required.join(" ")),
             NativeType::Xml { when, .. } => self.xml_reads(when),
         }
@@ -211,6 +213,7 @@ impl Map {
                 let source = Source::new(tree, None);
                 !self.when.is_empty() && source.hold(source.root(), &self.when)
             }
+            (NativeType::Fhir { version, resource }, Format::Json) => versions::is_of(tree, *version, resource),
             (NativeType::Delimited { required, .. }, Format::Delimited) => {
                 !required.is_empty() && required.iter().all(|name| tree.column(name).is_some())
             }
@@ -221,6 +224,16 @@ impl Map {
                 named && source.hold(source.root(), &self.when)
             }
             _ => false,
+        }
+    }
+
+    /// Whether a document of a sender that is known to send what the map reads is of its type. What is of a type in every
+    /// version of FHIR is then of the map's.
+    #[must_use]
+    pub fn accepts(&self, tree: &Tree) -> bool {
+        match (&self.item.native, tree.format()) {
+            (NativeType::Fhir { resource, .. }, Format::Json) => versions::is_said(tree, resource),
+            _ => self.reads(tree),
         }
     }
 

@@ -16,6 +16,7 @@ mod run;
 mod schema;
 pub mod syntax;
 mod trace;
+mod versions;
 mod vocabulary;
 mod write;
 
@@ -26,5 +27,6 @@ pub use map::{EntryInfo, Map, Translation, format};
 pub use recognise::Unrecognised;
 pub use run::{Refusal, Refusals, Verb};
 pub use trace::{Disposition, Lost, Report, ReportItem};
+pub use versions::{ElementFacts, Facts, FhirVersion, TypeFacts};
 pub use vocabulary::Holds;
 pub use write::Written;

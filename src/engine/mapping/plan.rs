@@ -15,6 +15,8 @@ use crate::native::xml::QName;
 
 use super::lens::Lens;
 use super::syntax::{Direction, Otherwise, Span, Value, Version};
+use super::versions::FhirVersion;
+use super::versions::lines::VersionBlocks;
 
 /// The place of a scope in [`Plan::scopes`].
 pub(crate) type ScopeId = u32;
@@ -34,6 +36,10 @@ pub(crate) struct Plan {
     pub(crate) fates: Vec<Fate>,
     /// Which native places are spoken of, for the checker.
     pub(crate) claims: Vec<Claim>,
+    /// What is carried whole from another version of FHIR.
+    pub(crate) wholes: Vec<Whole>,
+    /// What blocks say of that version.
+    pub(crate) versions: VersionBlocks,
     /// How many one-way rules there are, with their reasons.
     pub(crate) one_way: Vec<(LineId, String)>,
 }
@@ -209,6 +215,21 @@ pub(crate) enum Said {
 pub(crate) enum StmtKind {
     Rule(RuleId),
     Scope(ScopeId),
+    /// A place in [`Plan::wholes`].
+    Whole(u32),
+}
+
+/// A resource of another version of FHIR, carried with all that is in it.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    pub(crate) line: LineId,
+    pub(crate) native: NativePath,
+    pub(crate) slot: u16,
+    pub(crate) version: FhirVersion,
+    /// Its type there.
+    pub(crate) native_type: String,
+    /// Its type in R4.
+    pub(crate) r4_type: String,
 }
 
 /// A lens between native leaves and one FHIR primitive.
@@ -276,6 +297,8 @@ pub(crate) struct Entry {
     pub(crate) name: Box<str>,
     pub(crate) resource: Box<str>,
     pub(crate) key: Option<Key>,
+    /// Where the document gives its fullUrl.
+    pub(crate) url: Option<NativePath>,
     /// The slot of the scope that is this entry.
     pub(crate) slot: u16,
     /// The element that refers to it, made with it.
@@ -442,6 +465,10 @@ impl Plan {
 
     pub(crate) fn rule(&self, id: RuleId) -> Option<&Rule> {
         self.rules.get(id as usize)
+    }
+
+    pub(crate) fn whole(&self, id: u32) -> Option<&Whole> {
+        self.wholes.get(id as usize)
     }
 
     /// `file:line` of a line; of one in a block, the line that uses it comes first.

@@ -48,7 +48,7 @@ impl Map {
     pub fn syntax(&self, charset: Charset) -> Syntax {
         match self.native() {
             NativeType::Hl7v2 { .. } => Syntax::Hl7V2(Options { charset }),
-            NativeType::Json { .. } => Syntax::Json,
+            NativeType::Json { .. } | NativeType::Fhir { .. } => Syntax::Json,
             NativeType::Xml { .. } => Syntax::Xml,
             NativeType::Delimited { separator, .. } => {
                 Syntax::Delimited(Dialect { separator: *separator, charset, ..Dialect::default() })

@@ -10,7 +10,7 @@ use crate::native::xml::XmlSchema;
 use crate::native::xml::schema::{Content, MemberKind, Simple, Type, TypeIndex, xsi_type};
 
 use super::plan::{Condition, NativeName};
-use super::syntax::{NativeType, Test, Version};
+use super::syntax::{FhirVersion, NativeType, Test, Version};
 
 /// The facts about a native document type.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub(crate) enum NativeSchema {
     Json(Arc<Value>),
     /// An XML schema.
     Xml(Arc<XmlSchema>),
+    /// A resource type of another version of FHIR.
+    Fhir { version: FhirVersion, resource: String },
     /// Column names.
     Delimited(Vec<String>),
     /// Nothing is known beyond what the paths say.
@@ -43,6 +45,8 @@ pub(crate) enum Place {
         of: Content,
         many: bool,
     },
+    /// A place of a resource of another version of FHIR: its type.
+    Fhir(String),
     Row,
     Cell,
     /// A place of which nothing is known.
@@ -90,6 +94,13 @@ impl NativeSchema {
                     "the path of a schema file below profiles/, as `fi/schemas/x.schema.json`".to_owned(),
                 )),
             },
+            NativeType::Fhir { version, resource } if version.facts().has_resource(resource) => {
+                Ok(Self::Fhir { version: *version, resource: resource.clone() })
+            }
+            NativeType::Fhir { version, resource } => Err((
+                format!("{resource} is no resource type of FHIR {}", version.text()),
+                "a resource type of that version".to_owned(),
+            )),
             NativeType::Delimited { columns, .. } => Ok(Self::Delimited(columns.clone())),
             NativeType::Xml { schema, .. } => match xml(schema) {
                 Some(schema) => Ok(Self::Xml(schema)),
@@ -106,6 +117,7 @@ impl NativeSchema {
         match self {
             Self::Json(schema) => Place::Json(Arc::clone(schema)),
             Self::Xml(schema) => Place::Xml { of: Content::Complex(schema.root_type()), many: false },
+            Self::Fhir { resource, .. } => Place::Fhir(resource.clone()),
             _ => Place::Document,
         }
     }
@@ -172,6 +184,7 @@ impl NativeSchema {
                 )
             }
             (Place::Json(schema), NativeName::Member(name)) => self.json_step(schema, name),
+            (Place::Fhir(of), NativeName::Member(name)) => self.fhir_step(of, name),
             (Place::Document, NativeName::Row) => Ok(Place::Row),
             (Place::Row, NativeName::Column(name)) => match self {
                 Self::Delimited(columns) if columns.iter().any(|c| c == name.as_ref()) => Ok(Place::Cell),
@@ -278,6 +291,40 @@ impl NativeSchema {
         ))
     }
 
+    fn fhir_step(&self, of: &str, name: &str) -> Result<Place, NoStep> {
+        let Self::Fhir { version, .. } = self else { return Ok(Place::Open) };
+        let facts = version.facts().of(of);
+        let element = facts.as_ref().and_then(|t| t.element(name.strip_prefix('_').unwrap_or(name)));
+        match element {
+            Some(_) if name.starts_with('_') => Ok(Place::Fhir("Element".to_owned())),
+            Some((_, type_name)) => Ok(Place::Fhir(type_name.to_owned())),
+            None if name == "resourceType" || name.is_empty() => {
+                Ok(Place::Fhir(if name.is_empty() { of } else { "code" }.to_owned()))
+            }
+            None => {
+                let known: Vec<String> = facts.iter().flat_map(|t| &t.elements).map(|e| e.name.clone()).collect();
+                let what = format!("{of} of FHIR {} has no element \"{name}\"", version.text());
+                Err((what, format!("one of {}", known.join(", "))))
+            }
+        }
+    }
+
+    /// The elements of a type, and those of its parts.
+    fn fhir_leaves(version: FhirVersion, of: &str, path: &mut Vec<NativeName>, leaves: &mut Vec<Vec<NativeName>>) {
+        let Some(facts) = version.facts().of(of).filter(|_| path.len() < 8) else { return };
+        for element in &facts.elements {
+            for type_name in &element.types {
+                path.push(NativeName::Member(element.written(type_name).into()));
+                if type_name.contains('.') {
+                    Self::fhir_leaves(version, type_name, path, leaves);
+                } else {
+                    leaves.push(path.clone());
+                }
+                path.pop();
+            }
+        }
+    }
+
     fn json_step(&self, schema: &Arc<Value>, name: &str) -> Result<Place, NoStep> {
         let object = self.dereference(schema);
         if name.is_empty() {
@@ -329,6 +376,10 @@ impl NativeSchema {
         match self {
             Self::Hl7v2 { structure, versions } => self.v2_leaves(structure, versions, &mut leaves),
             Self::Json(schema) => self.json_leaves(schema, &mut Vec::new(), &mut leaves),
+            Self::Fhir { version, resource } => {
+                leaves.push(vec![NativeName::Member("resourceType".into())]);
+                Self::fhir_leaves(*version, resource, &mut Vec::new(), &mut leaves);
+            }
             Self::Delimited(columns) => {
                 for column in columns {
                     leaves.push(vec![NativeName::Row, NativeName::Column(column.as_str().into())]);

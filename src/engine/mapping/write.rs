@@ -194,6 +194,17 @@ impl Map {
                 let bytes = edit.finish().bytes;
                 tree.syntax().parse(bytes, &generous()).map_err(|e| unreadable(&e))
             }
+            NativeType::Fhir { resource, .. } => {
+                let tree = json::create();
+                let mut edit = Edit::new(&tree);
+                let steps = [Step::Member("resourceType".into())];
+                edit.set(NodeId::ROOT, &steps, resource.as_str()).map_err(|e| unwritable(&e))?;
+                if resource == "Bundle" {
+                    let steps = [Step::Member("type".into())];
+                    edit.set(NodeId::ROOT, &steps, "collection").map_err(|e| unwritable(&e))?;
+                }
+                tree.syntax().parse(edit.finish().bytes, &generous()).map_err(|e| unreadable(&e))
+            }
             NativeType::Delimited { separator, columns, .. } => {
                 let dialect =
                     delimited::Dialect { separator: *separator, charset: cx.charset, ..delimited::Dialect::default() };

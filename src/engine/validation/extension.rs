@@ -42,7 +42,9 @@ impl<'d> Walk<'_, 'd> {
         else {
             let detail = Detail::UnknownExtension { url: Box::from(url) };
             let rule = Rule::Format("extension-known");
-            if is_modifier || (is_core(url) && !UNDEFINED.iter().any(|name| url.ends_with(name))) {
+            if (is_modifier && !is_of_version(url))
+                || (is_core(url) && !UNDEFINED.iter().any(|name| url.ends_with(name)))
+            {
                 self.error(IssueType::Extension, rule, node.id(), detail);
             } else if !self.told_systems.iter().any(|told| told == url) {
                 self.told_systems.push(url.to_owned());
@@ -179,6 +181,13 @@ const ERRATA: [(&str, &str); 5] = [
 const UNDEFINED: [&str; 2] = ["valueset-definition", "questionnaire-allowedResource"];
 
 /// Whether a url is in the namespace of FHIR itself, where every extension is published.
+/// Whether an extension stands for an element of another FHIR version, which needs no definition of its own.
+fn is_of_version(url: &str) -> bool {
+    let said =
+        url.strip_prefix("http://hl7.org/fhir/").and_then(|rest| rest.split_once("/StructureDefinition/extension-"));
+    said.is_some_and(|(version, path)| ["1.0", "3.0", "4.0", "4.3", "5.0"].contains(&version) && path.contains('.'))
+}
+
 fn is_core(url: &str) -> bool {
     url.strip_prefix("http://hl7.org/fhir/StructureDefinition/").is_some_and(|name| !name.contains('/'))
 }

@@ -181,6 +181,10 @@ pub(crate) fn document(map: &Map, choices: &mut Choices<'_>) -> (Vec<u8>, Syntax
             }
             (serde_json::to_vec_pretty(&value).unwrap(), Syntax::Json)
         }
+        NativeType::Fhir { version, resource } => {
+            let value = super::resources::resource(*version, resource, choices);
+            (serde_json::to_vec_pretty(&value).unwrap(), Syntax::Json)
+        }
         NativeType::Delimited { separator, columns, .. } => {
             let names: Vec<&str> = columns.iter().map(String::as_str).chain(["reitti"]).collect();
             let separator_text = separator.to_string();

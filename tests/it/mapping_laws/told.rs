@@ -42,10 +42,24 @@ fn told(documents: [&Document; 2], report: &Report) -> Vec<String> {
         let below = rest.strip_prefix(".resource").unwrap_or_default();
         for document in documents {
             let resource = document.root().named("entry").nth(index).and_then(|e| e.first("resource"));
-            all.extend(resource.map(|r| format!("{}{}", r.type_name(), without_indexes(below))));
+            all.extend(resource.map(|r| format!("{}{}", r.type_name(), as_written(&without_indexes(below)))));
         }
     }
     all
+}
+
+/// A path with the names of choices as they are written: `value.ofType(Reference)` is `valueReference`.
+fn as_written(path: &str) -> String {
+    let mut parts = path.split(".ofType(");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once(')').unwrap_or((part, ""));
+        let mut letters = name.chars();
+        text.extend(letters.next().map(|c| c.to_ascii_uppercase()));
+        text.push_str(letters.as_str());
+        text.push_str(rest);
+    }
+    text
 }
 
 /// A path without what stands between brackets.

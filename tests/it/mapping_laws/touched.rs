@@ -109,6 +109,8 @@ pub(crate) fn own_place(
             near(p)
                 || report.lost.iter().any(|lost| p.starts_with(lost.path.as_str()))
                 || (sort == Sort::Remove && empty_segment(p))
+                // A null keeps a place in a list beside another, and goes with what that list held.
+                || (format == Format::Json && text.is_none())
                 // What comes stands in the place of a delete.
                 || (sort == Sort::Insert && text.is_none())
         });

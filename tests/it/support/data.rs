@@ -1,6 +1,7 @@
 //! Data that is not part of the project, found by environment variables.
 //!
-//! `SILTA_TEST_DATA` is a folder of messages and cases, `SILTA_R4_EXAMPLES` the unpacked official R4 examples,
+//! `SILTA_TEST_DATA` is a folder of messages and cases, `SILTA_R4_EXAMPLES` the unpacked official R4 examples
+//! (`SILTA_R5_EXAMPLES`, `SILTA_STU3_EXAMPLES` those of other versions),
 //! `SILTA_R4_CORE` the official core package (`.tgz`). A test without its data says so and passes; the count of such
 //! tests is in the last line of `tests/run`.
 
@@ -17,7 +18,14 @@ pub(crate) fn outside(variable: &str) -> Option<PathBuf> {
 
 /// The official R4 examples, as paths of JSON files.
 pub(crate) fn r4_examples() -> Option<Vec<PathBuf>> {
-    let folder = outside("SILTA_R4_EXAMPLES")?;
+    let files = examples("SILTA_R4_EXAMPLES")?;
+    assert!(files.len() > 2_000, "the examples are all there");
+    Some(files)
+}
+
+/// The JSON files of a folder of examples.
+pub(crate) fn examples(variable: &str) -> Option<Vec<PathBuf>> {
+    let folder = outside(variable)?;
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -25,7 +33,6 @@ pub(crate) fn r4_examples() -> Option<Vec<PathBuf>> {
         .filter(|path| !matches!(path.file_name().unwrap().to_str(), Some("package.json" | ".index.json")))
         .collect();
     files.sort();
-    assert!(files.len() > 2_000, "the examples are all there");
     Some(files)
 }
 

@@ -64,6 +64,7 @@ fn walk(
                 }
                 note(plan, id, rule.slot, None, (since, before, rule.line), lists);
             }
+            StmtKind::Whole(_) => {}
             StmtKind::Scope(inner) => {
                 let Some(of) = plan.scope(inner).filter(|s| s.direction != Direction::Get) else { continue };
                 let line = of.line;

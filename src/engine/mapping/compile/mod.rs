@@ -9,6 +9,7 @@ mod native;
 mod rule;
 mod settle;
 mod statement;
+mod version;
 
 use std::sync::Arc;
 
@@ -130,6 +131,9 @@ pub(crate) fn compile(
     let when = compiler.recognised_by(map);
     if let Some(scope) = compiler.scope_mut(root) {
         scope.when = when;
+    }
+    if let NativeType::Fhir { version, .. } = &map.native {
+        compiler.versions(*version, map.span);
     }
     compiler.body(&map.body);
     compiler.overlapping();

@@ -118,7 +118,12 @@ impl Compiler<'_> {
                 // What repeats by its nature (segments, items, rows) is taken as often as the conditions hold.
                 let by_nature = matches!(
                     at.place,
-                    Place::Segment(_) | Place::Json(_) | Place::Row | Place::Open | Place::Xml { many: true, .. }
+                    Place::Segment(_)
+                        | Place::Json(_)
+                        | Place::Fhir(_)
+                        | Place::Row
+                        | Place::Open
+                        | Place::Xml { many: true, .. }
                 );
                 let compiled = self.conditions_at(conditions, at);
                 if let Some(place) = self.schema.narrowed(&at.place, &compiled) {

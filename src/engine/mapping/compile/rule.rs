@@ -32,6 +32,9 @@ impl Compiler<'_> {
             }
             alternatives.push(found);
         }
+        if rule.lens.as_ref().is_some_and(|call| call.name == "same") {
+            return self.whole(line, span, rule, alternatives);
+        }
         let Some(first) = alternatives.first().and_then(|tuple| tuple.first()) else { return };
         let place = first.at.place.clone();
         let many = alternatives.iter().flatten().any(|one| one.path.many());

@@ -43,6 +43,10 @@ impl Known {
                 }
                 None => (ANYWHERE, None, None),
             },
+            StmtKind::Whole(id) => {
+                let slot = plan.whole(id).map(|w| w.slot).filter(|slot| hangs(plan, scope, *slot));
+                (ANYWHERE, None, slot.map(Said::Slot))
+            }
             StmtKind::Scope(id) => (
                 plan.scope(id).map_or(ANYWHERE, of_scope),
                 None,
@@ -157,6 +161,7 @@ fn is_closed(plan: &Plan, scope: &Scope) -> bool {
         && scope.slots.iter().enumerate().all(|(at, slot)| own(&slot.at, u8::from(at == 0)))
         && scope.body.iter().all(|stmt| match stmt.kind {
             StmtKind::Rule(id) => plan.rule(id).is_some_and(|rule| rule.direction != Direction::Get),
+            StmtKind::Whole(_) => false,
             StmtKind::Scope(id) => {
                 plan.scope(id).is_some_and(|inner| inner.direction != Direction::Get && is_closed(plan, inner))
             }

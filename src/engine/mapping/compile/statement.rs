@@ -139,7 +139,15 @@ impl Compiler<'_> {
         let slot = self.push_slot(scope, SlotAt::Entry(index), type_id);
         let line = self.line(span);
         if let Some(scope) = self.scope_mut(scope) {
-            scope.entries.push(Entry { line, name: name.into(), resource: resource.into(), key, slot, reference });
+            scope.entries.push(Entry {
+                line,
+                name: name.into(),
+                resource: resource.into(),
+                key,
+                url: None,
+                slot,
+                reference,
+            });
         }
         Some(slot)
     }
@@ -309,9 +317,21 @@ impl Compiler<'_> {
         }
         let last = each.fhir.as_ref().and_then(|path| path.steps.last());
         let follows = last.is_some_and(|step| matches!(step.select, FhirSelect::From(_)));
+        // The resources of a Bundle keep their names.
+        let url = matches!(&at.place, Place::Fhir(of) if of == "Bundle.entry").then(|| {
+            let mut url = at.clone();
+            let name = plan::NativeName::Member("fullUrl".into());
+            url.path.push(name.clone());
+            self.claim(&url, true);
+            let steps = vec![plan::NativeStep { name, select: plan::NativeSelect::First }];
+            plan::NativePath { from_document: false, steps }
+        });
         self.open(line, Direction::Both, at, |compiler, id| {
             if !compiler.place_each(each, key.as_ref()) {
                 return;
+            }
+            if let Some(entry) = compiler.scope_mut(id).and_then(|s| s.entries.first_mut()) {
+                entry.url = url;
             }
             if let Some(scope) = compiler.scope_mut(id) {
                 scope.native = vec![path];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cursor::{Cursor, Line, Read};
-use super::{AliasItem, BlockItem, FormatName, MapItem, NativeType, TableItem, Version, paths, statement};
+use super::{AliasItem, BlockItem, FhirVersion, FormatName, MapItem, NativeType, TableItem, Version, paths, statement};
 
 /// What a header line opens.
 pub(super) enum Header {
@@ -36,6 +36,24 @@ pub(super) fn header(cursor: &mut Cursor<'_>, file: &Arc<str>) -> Read<Header> {
     }
     if cursor.eat_word("block") {
         let name = cursor.expect_word("the block's name")?;
+        if cursor.eat_word("fhir") {
+            let version = fhir_version(cursor)?;
+            let from = vec![type_path(cursor, "the type of that version")?];
+            cursor.expect("<=>", "a block relates a type of the version to one of R4: `<=> CarePlan.activity`")?;
+            let to = Some(type_path(cursor, "the type of R4")?);
+            end(cursor)?;
+            let (file, format) = (Arc::clone(file), FormatName::Json);
+            return Ok(Header::Block(BlockItem {
+                span,
+                name,
+                file,
+                format,
+                from,
+                to,
+                version: Some(version),
+                body: Vec::new(),
+            }));
+        }
         let format = match format(cursor) {
             Some(format) => format,
             None => FormatName::Hl7v2,
@@ -47,7 +65,16 @@ pub(super) fn header(cursor: &mut Cursor<'_>, file: &Arc<str>) -> Read<Header> {
         }
         let to = if cursor.eat("<=>") { Some(cursor.expect_word("the FHIR type")?) } else { None };
         end(cursor)?;
-        return Ok(Header::Block(BlockItem { span, name, file: Arc::clone(file), format, from, to, body: Vec::new() }));
+        return Ok(Header::Block(BlockItem {
+            span,
+            name,
+            file: Arc::clone(file),
+            format,
+            from,
+            to,
+            version: None,
+            body: Vec::new(),
+        }));
     }
     if cursor.eat_word("table") {
         let name = cursor.expect_word("the table's name")?;
@@ -88,7 +115,29 @@ fn format(cursor: &mut Cursor<'_>) -> Option<FormatName> {
     .find_map(|(word, format)| cursor.eat_word(word).then_some(format))
 }
 
+/// A version of FHIR as `5.0`.
+fn fhir_version(cursor: &mut Cursor<'_>) -> Read<FhirVersion> {
+    let found = FhirVersion::ALL.into_iter().find(|v| cursor.eat(v.text()));
+    found.map_or_else(|| cursor.stop(format!("found {}", cursor.found()), "a version of FHIR: `3.0` or `5.0`"), Ok)
+}
+
+/// A type or a part of one, as `CarePlan.activity`.
+fn type_path(cursor: &mut Cursor<'_>, what: &str) -> Read<String> {
+    let mut path = cursor.word().unwrap_or_default();
+    while !path.is_empty() && cursor.eat_tight(".") {
+        path.push('.');
+        path.push_str(&cursor.word().unwrap_or_default());
+    }
+    cursor.space();
+    if path.is_empty() { cursor.stop(format!("{what} is missing here"), format!("write {what}")) } else { Ok(path) }
+}
+
 fn native_type(cursor: &mut Cursor<'_>) -> Read<NativeType> {
+    if cursor.eat_word("fhir") {
+        let version = fhir_version(cursor)?;
+        let resource = cursor.expect_word("the resource type")?;
+        return Ok(NativeType::Fhir { version, resource });
+    }
     match format(cursor) {
         Some(FormatName::Hl7v2) => hl7v2(cursor),
         Some(FormatName::Json) => {
@@ -108,8 +157,10 @@ fn native_type(cursor: &mut Cursor<'_>) -> Read<NativeType> {
             let when = if cursor.eat_word("when") { paths::conditions(cursor, FormatName::Xml)? } else { Vec::new() };
             Ok(NativeType::Xml { schema, when })
         }
-        None => cursor
-            .stop(format!("found {}", cursor.found()), "the native side is one of `hl7v2`, `json`, `delimited`, `xml`"),
+        None => cursor.stop(
+            format!("found {}", cursor.found()),
+            "the native side is one of `hl7v2`, `json`, `fhir`, `delimited`, `xml`",
+        ),
     }
 }
 

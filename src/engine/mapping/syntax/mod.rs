@@ -24,6 +24,7 @@ mod written;
 
 use std::sync::Arc;
 
+pub use super::versions::FhirVersion;
 pub use parse::parse;
 pub use problem::{Level, Problem, Span};
 
@@ -81,6 +82,8 @@ pub struct BlockItem {
     pub from: Vec<String>,
     /// The FHIR type its `.` paths start from; `None` for a block that only uses the entries of its user.
     pub to: Option<String>,
+    /// The FHIR version whose type it relates to R4, where it does.
+    pub version: Option<FhirVersion>,
     /// Its statements.
     pub body: Vec<Statement>,
 }
@@ -153,6 +156,13 @@ pub enum NativeType {
         /// The columns that a document must have to be of this type.
         required: Vec<String>,
     },
+    /// `fhir 5.0 Patient`
+    Fhir {
+        /// The version of FHIR.
+        version: FhirVersion,
+        /// The resource type.
+        resource: String,
+    },
     /// `xml schema "file" when any templateId/@root = "x"`
     Xml {
         /// The schema's file in the tree: it names the root element and its namespace.
@@ -168,7 +178,7 @@ impl NativeType {
     pub const fn format(&self) -> FormatName {
         match self {
             Self::Hl7v2 { .. } => FormatName::Hl7v2,
-            Self::Json { .. } => FormatName::Json,
+            Self::Json { .. } | Self::Fhir { .. } => FormatName::Json,
             Self::Delimited { .. } => FormatName::Delimited,
             Self::Xml { .. } => FormatName::Xml,
         }

@@ -3,6 +3,7 @@
 mod fixed;
 mod place;
 mod rule;
+mod whole;
 
 use std::sync::Arc;
 
@@ -152,6 +153,10 @@ impl<'r> Get<'r> {
                 }
             }
         }
+        if let Some(leaf) = self.whole_document() {
+            let (node, line) = (self.draft.root(), self.plan.scope(0).map_or(0, |s| s.line));
+            self.records.push(Record { leaf, node, by: By::Line(line), disposition: Disposition::Mapped });
+        }
         if let Some(scope) = self.plan.scope(0) {
             self.ordinal_leaf(self.source.root(), scope, 1);
         }
@@ -216,6 +221,10 @@ impl<'r> Get<'r> {
                     None => self.rule(frame, id, rule),
                 }
             }
+            StmtKind::Whole(id) => match plan.whole(id) {
+                Some(whole) => self.whole(frame, whole),
+                None => State::Silent,
+            },
             StmtKind::Scope(id) => match plan.scope(id) {
                 Some(scope) => self.repeat(frame, id, scope),
                 None => State::Silent,

@@ -148,6 +148,12 @@ impl<'r> Get<'r> {
         };
         let shown = if personal { identity::keyed(&self.cx.secret, &key) } else { key };
         let mut url = identity::url(&self.cx.provider, self.map, &entry.name, &shown);
+        let own = entry.url.as_ref().and_then(|path| self.source.first(of.base, path));
+        if let Some(text) =
+            own.and_then(|node| self.source.tree.text(node)).filter(|text| !self.urls.contains(text.as_ref()))
+        {
+            url = text.into_owned();
+        }
         let mut copy = 1_u32;
         while !self.urls.insert(url.clone()) {
             copy += 1;
@@ -158,7 +164,7 @@ impl<'r> Get<'r> {
         let name = self.draft.child(place, "fullUrl");
         self.draft.set(name, &url);
         // What a resource is known by is in its name; of a personal key the name keeps nothing.
-        for part in parts.into_iter().filter(|_| !personal) {
+        for part in own.into_iter().chain(parts.into_iter().filter(|_| !personal)) {
             self.record(part, name, By::Line(entry.line), Disposition::Mapped);
         }
         let at = self.draft.resource_in(place, "resource", &entry.resource);

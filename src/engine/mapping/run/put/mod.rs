@@ -9,6 +9,7 @@ mod native;
 mod rival;
 mod rule;
 mod scope;
+mod whole;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -294,6 +295,7 @@ impl<'r> Put<'r> {
                 }
                 None => Ok(()),
             },
+            StmtKind::Whole(id) => plan.whole(id).map_or(Ok(()), |whole| self.whole(frame, whole)),
             StmtKind::Scope(id) => match plan.scope(id) {
                 Some(scope) if scope.direction != Direction::Get => self.scope(frame, id, scope),
                 Some(scope) => {

@@ -37,7 +37,7 @@ impl<'r> Put<'r> {
             .flat_map(|s| &s.body)
             .filter_map(|stmt| match stmt.kind {
                 StmtKind::Scope(other) => Some(other),
-                StmtKind::Rule(_) => None,
+                StmtKind::Rule(_) | StmtKind::Whole(_) => None,
             })
             .filter(|other| {
                 plan.scope(*other).is_some_and(|s| {

@@ -1,0 +1,258 @@
+//! FHIR R5 and STU3 as R4 and back: the official examples of each version.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use silta_engine::definitions::Model;
+use silta_engine::fhir::document::{Document, Limits};
+use silta_engine::mapping::{Context, Disposition, FhirVersion, Map, Maps};
+use silta_engine::native::{self, Syntax, Tree};
+use silta_engine::validation::{Severity, Validator};
+
+use crate::support::data;
+
+fn context() -> Context {
+    Context::new("versions", Timestamp::from_second(1_763_000_000).unwrap(), b"versions")
+}
+
+fn tree(bytes: &[u8]) -> Tree {
+    Syntax::Json.parse(bytes.to_vec(), &native::Limits::default()).unwrap()
+}
+
+/// The map of each resource type of a version.
+fn maps_of(version: FhirVersion) -> BTreeMap<&'static str, &'static str> {
+    let all: &[(&str, &str)] = match version {
+        FhirVersion::R5 => &[
+            ("Patient", "r5-patient"),
+            ("ServiceRequest", "r5-service-request"),
+            ("CarePlan", "r5-care-plan"),
+            ("Task", "r5-task"),
+            ("CareTeam", "r5-care-team"),
+            ("Goal", "r5-goal"),
+            ("Bundle", "r5-bundle"),
+        ],
+        FhirVersion::Stu3 => &[
+            ("Patient", "stu3-patient"),
+            ("ReferralRequest", "stu3-referral-request"),
+            ("ProcedureRequest", "stu3-procedure-request"),
+            ("CarePlan", "stu3-care-plan"),
+            ("Task", "stu3-task"),
+            ("CareTeam", "stu3-care-team"),
+            ("Goal", "stu3-goal"),
+            ("Bundle", "stu3-bundle"),
+        ],
+    };
+    all.iter().copied().collect()
+}
+
+/// What the examples came to.
+#[derive(Default)]
+struct Sum {
+    examples: usize,
+    leaves: u32,
+    conveyed: u32,
+    wrong: Vec<String>,
+    findings: Vec<String>,
+}
+
+/// Every example of a version of the types that there are maps for: translated, written back, written anew.
+fn examples(version: FhirVersion, variable: &str, known: &str) {
+    let Some(files) = data::examples(variable) else { return };
+    let maps = Maps::embedded(Model::r4());
+    let by_type = maps_of(version);
+    let validator = Validator::built_in();
+    let mut sum = Sum::default();
+    for file in files {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        let Some((kind, _)) = name.split_once('-') else { continue };
+        let Some(map) = by_type.get(kind) else { continue };
+        let bytes = std::fs::read(&file).unwrap();
+        if bytes.len() > native::Limits::default().bytes {
+            continue;
+        }
+        let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { continue };
+        // What stands under a name of a type may be something else.
+        if value.get("resourceType").and_then(Value::as_str) != Some(kind) {
+            continue;
+        }
+        let map = maps.named(map).unwrap();
+        example(map, &name, &bytes, kind == "Bundle", &validator, &mut sum);
+    }
+    let share = f64::from(sum.conveyed) / f64::from(sum.leaves);
+    println!("{version:?}: {} examples, {} leaves, {:.2} % conveyed", sum.examples, sum.leaves, share * 100.0);
+    assert!(sum.examples > 30, "the examples are all there");
+    assert!(share >= 0.9, "{share} of the leaves are conveyed");
+    let known: Vec<&str> = known.lines().filter(|l| !l.starts_with('#') && !l.is_empty()).collect();
+    let new: Vec<&String> = sum.findings.iter().filter(|f| !known.contains(&f.as_str())).collect();
+    let gone: Vec<&&str> = known.iter().filter(|k| !sum.findings.iter().any(|f| f == **k)).collect();
+    assert!(sum.wrong.is_empty(), "{} wrong:\n{}", sum.wrong.len(), sum.wrong.join("\n"));
+    assert!(new.is_empty(), "errors that are not known:\n{new:#?}");
+    assert!(gone.is_empty(), "known errors that are no more:\n{gone:#?}");
+}
+
+fn example(map: &Arc<Map>, name: &str, bytes: &[u8], many: bool, validator: &Validator, sum: &mut Sum) {
+    let (cx, native) = (context(), tree(bytes));
+    sum.examples += 1;
+    let got = match map.get(&native, &cx) {
+        Ok(got) => got,
+        Err(refusals) => return sum.wrong.push(format!("{name}: {refusals}")),
+    };
+    let report = got.report(&native);
+    let all = report.mapped + report.approximated + report.residue + report.dropped + report.errors;
+    if all != report.leaves || report.kept < 0.99 {
+        sum.wrong.push(format!("{name}: {all} of {} leaves accounted for, {} kept", report.leaves, report.kept));
+    }
+    if !many {
+        sum.leaves += report.leaves;
+        sum.conveyed += report.mapped + report.approximated;
+        if report.conveyed < 0.9 {
+            let left = report.items.iter().filter(|i| i.disposition == Disposition::Residue).map(|i| &i.path);
+            sum.wrong.push(format!("{name}: {} conveyed; not {:?}", report.conveyed, left.take(8).collect::<Vec<_>>()));
+        }
+    }
+    match map.put(got.document(), &native, &cx) {
+        Ok(written) if written.bytes == bytes => {}
+        Ok(_) => sum.wrong.push(format!("{name}: GetPut wrote something else")),
+        Err(refusals) => sum.wrong.push(format!("{name}: GetPut: {refusals}")),
+    }
+    match map.create(got.document(), &cx) {
+        Ok(written) => {
+            let again = tree(&written.bytes);
+            let again = map.get(&again, &cx).unwrap();
+            let (was, is) = (says(&parsed(got.document())), says(&parsed(again.document())));
+            if was != is {
+                sum.wrong.push(format!("{name}: created: {:?}", difference(&was, &is)));
+            }
+        }
+        Err(refusals) => sum.wrong.push(format!("{name}: create: {refusals}")),
+    }
+    for finding in validator.validate(got.document(), &[]) {
+        if finding.severity == Severity::Error {
+            let document = got.document();
+            let (path, rule) = (finding.path(document).to_string(), finding.rule_code(document).to_string());
+            sum.findings.push(format!("{name} {path} {} {rule}", finding.issue.code()));
+        }
+    }
+}
+
+fn parsed(document: &Document) -> Value {
+    serde_json::from_str(document.json()).unwrap()
+}
+
+/// All that the resources of a Bundle say, whatever the order.
+fn says(bundle: &Value) -> BTreeMap<(String, String), usize> {
+    fn collect(value: &Value, path: &str, all: &mut BTreeMap<(String, String), usize>) {
+        match value {
+            Value::Object(members) => {
+                for (name, inner) in members {
+                    collect(inner, &format!("{path}.{name}"), all);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, path, all)),
+            // A place in a list without a value says nothing of its own.
+            Value::Null => {}
+            other => *all.entry((path.to_owned(), other.to_string())).or_insert(0) += 1,
+        }
+    }
+    let mut all = BTreeMap::new();
+    for entry in bundle["entry"].as_array().into_iter().flatten() {
+        collect(&entry["resource"], "", &mut all);
+    }
+    all
+}
+
+type Says = BTreeMap<(String, String), usize>;
+
+fn difference(a: &Says, b: &Says) -> Vec<String> {
+    let mut all = Vec::new();
+    for (key, count) in a {
+        if b.get(key) != Some(count) {
+            all.push(format!("- {} {}", key.0, key.1));
+        }
+    }
+    for (key, count) in b {
+        if a.get(key) != Some(count) {
+            all.push(format!("+ {} {}", key.0, key.1));
+        }
+    }
+    all.truncate(8);
+    all
+}
+
+#[test]
+fn the_official_r5_examples_go_over_and_back() {
+    examples(FhirVersion::R5, "SILTA_R5_EXAMPLES", include_str!("../golden/validation/r5-examples.txt"));
+}
+
+#[test]
+fn the_official_stu3_examples_go_over_and_back() {
+    examples(FhirVersion::Stu3, "SILTA_STU3_EXAMPLES", include_str!("../golden/validation/stu3-examples.txt"));
+}
+
+#[test]
+fn the_official_r4_examples_can_be_written_as_other_versions_and_read_again() {
+    let Some(files) = data::r4_examples() else { return };
+    let maps = Maps::embedded(Model::r4());
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for file in files {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        let bytes = std::fs::read(&file).unwrap();
+        let Ok(value) = serde_json::from_slice::<Value>(&bytes) else { continue };
+        let kind = value["resourceType"].as_str().unwrap_or_default().to_owned();
+        let written_as: Vec<(&str, &str)> = FhirVersion::ALL.into_iter().flat_map(maps_of).collect();
+        let as_is = |of: &str| match of {
+            "ReferralRequest" | "ProcedureRequest" => "ServiceRequest".to_owned(),
+            other => other.to_owned(),
+        };
+        for (_, map) in written_as.into_iter().filter(|(of, _)| *of != "Bundle" && as_is(of) == kind) {
+            let map = maps.named(map).unwrap();
+            count += 1;
+            let bundle = json!({"resourceType": "Bundle", "type": "collection",
+                "entry": [{"fullUrl": "urn:uuid:00000000-0000-4000-8000-000000000001", "resource": value}]});
+            let document =
+                Document::from_json(Model::r4(), bundle.to_string().into_bytes(), &Limits::default()).unwrap();
+            let cx = context();
+            match map.create(&document, &cx) {
+                Ok(written) => {
+                    let again = map.get(&tree(&written.bytes), &cx).unwrap();
+                    let (was, is) = (says(&parsed(&document)), says(&parsed(again.document())));
+                    if was != is {
+                        wrong.push(format!("{} {name}: {:?}", map.name(), difference(&was, &is)));
+                    }
+                }
+                Err(refusals) => wrong.push(format!("{} {name}: {refusals}", map.name())),
+            }
+        }
+        // Nothing that is R4 is taken for another version.
+        if bytes.len() <= native::Limits::default().bytes
+            && let Ok(map) = maps.find(&tree(&bytes))
+        {
+            wrong.push(format!("{name} is taken for what {} reads", map.name()));
+        }
+    }
+    println!("{count} written as other versions");
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_resource_that_can_only_be_of_one_version_is_known_by_itself() {
+    let maps = Maps::embedded(Model::r4());
+    let found = |value: Value| maps.find(&tree(value.to_string().as_bytes())).map(|m| m.name().to_owned()).ok();
+    let subject = json!({"reference": "Patient/1"});
+    let plan = json!({"resourceType": "CarePlan", "status": "active", "intent": "plan", "subject": subject,
+        "activity": [{"plannedActivityReference": {"reference": "Task/1"}}]});
+    assert_eq!(found(plan).as_deref(), Some("r5-care-plan"));
+    let referral =
+        json!({"resourceType": "ReferralRequest", "status": "active", "intent": "order", "subject": subject});
+    assert_eq!(found(referral).as_deref(), Some("stu3-referral-request"));
+    let goal = json!({"resourceType": "Goal", "status": "on-target", "description": {"text": "x"}});
+    assert_eq!(found(goal).as_deref(), Some("stu3-goal"));
+    // What all versions have may be of each of them; what none has is of none.
+    let patient = json!({"resourceType": "Patient", "gender": "male"});
+    assert_eq!(found(patient), None);
+    let typo = json!({"resourceType": "CarePlan", "activity": [{"plannedActivity": {"reference": "Task/1"}}]});
+    assert_eq!(found(typo), None);
+}
