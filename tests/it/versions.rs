@@ -256,3 +256,16 @@ fn a_resource_that_can_only_be_of_one_version_is_known_by_itself() {
     let typo = json!({"resourceType": "CarePlan", "activity": [{"plannedActivity": {"reference": "Task/1"}}]});
     assert_eq!(found(typo), None);
 }
+
+#[test]
+fn a_map_says_where_the_elements_of_another_version_go() {
+    let maps = Maps::embedded(Model::r4());
+    let goes = |map: &str, path: &str| -> Vec<String> {
+        maps.named(map).unwrap().explain(path).into_iter().map(|line| line.fhir).collect()
+    };
+    assert_eq!(goes("r5-task", "$.requestedPerformer"), ["task.performerType"]);
+    assert_eq!(goes("r5-goal", "$.continuous"), ["goal.extension[…Goal.continuous]"]);
+    assert_eq!(goes("r5-patient", "$.contact.gender"), ["patient.contact.gender"]);
+    assert_eq!(goes("stu3-care-plan", "$.activity.detail.prohibited"), ["plan.activity.detail.doNotPerform"]);
+    assert_eq!(goes("stu3-goal", "Goal.lifecycleStatus"), ["goal.lifecycleStatus"]);
+}

@@ -65,7 +65,7 @@ impl Map {
         let drops = plan.fates.iter().filter_map(|f| Some((plan.line(f.line), f.drop.clone()?)));
         let rest = plan.fates.iter().any(|f| f.paths.is_empty() && f.scope == 0);
         let mut coverage = Coverage {
-            rules: plan.rules.len(),
+            rules: plan.rules.len() + plan.wholes.len() + plan.versions.count(),
             one_way: plan.one_way.iter().map(|(line, reason)| (plan.line(*line), reason.clone())).collect(),
             drops: drops.collect(),
             carried: Vec::new(),
@@ -147,6 +147,7 @@ impl Map {
                     && let Some(whole) = plan.whole(whole)
                 {
                     let native = joined(&native_of(plan, id), &steps(&whole.native.steps));
+                    let native = if native.is_empty() { "$".to_owned() } else { native };
                     let mut open =
                         vec![(whole.native_type.clone(), whole.r4_type.clone(), String::new(), String::new())];
                     while let Some((from, to, below, element)) = open.pop() {

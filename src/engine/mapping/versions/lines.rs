@@ -63,6 +63,11 @@ impl VersionBlocks {
         found.map_or(&[], |b| b.lines.as_slice())
     }
 
+    /// How many lines there are.
+    pub(crate) fn count(&self) -> usize {
+        self.blocks.iter().map(|b| b.lines.len()).sum()
+    }
+
     /// Whether there is a block between two types.
     pub(crate) fn relate(&self, native: &str, r4: &str) -> bool {
         self.blocks.iter().any(|b| b.native == native && b.r4 == r4)
