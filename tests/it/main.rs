@@ -11,6 +11,7 @@
 
 mod access;
 mod architecture;
+mod ccda;
 mod commands_maps;
 mod conditional_create;
 mod config;

@@ -114,11 +114,19 @@ fn message(rules: &Rules, content: &[u8]) -> Vec<Value> {
         .collect()
 }
 
-/// C-CDA: well-formed. Nothing when the document is FHIR's XML, or not XML that can be told from it.
+/// C-CDA: by the elements, data types and order of CDA R2, and the sections that a document's template requires. Nothing when the document is FHIR's XML, or not XML that can be told from it.
 fn clinical_document(content: &[u8]) -> Option<Vec<Value>> {
     let parsed = Syntax::Xml.parse(content.to_vec(), &Limits::default());
     match parsed {
-        Ok(tree) => is_clinical(&tree).then(Vec::new),
+        Ok(tree) => is_clinical(&tree).then(|| {
+            let found = native_rules::xml::clinical_document(&tree);
+            let told = |finding: &native_rules::xml::XmlFinding| {
+                let place = format!("{}:{} {}", finding.position.line, finding.position.column, finding.path);
+                let text = format!("expected {}", finding.expected);
+                issue("error", finding.rule.fault(), finding.rule.name(), &text, &place)
+            };
+            found.iter().map(told).collect()
+        }),
         // Its beginning tells what it was meant to be.
         Err(error) => {
             let head = content.get(..content.len().min(4096)).unwrap_or_default();

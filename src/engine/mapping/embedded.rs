@@ -35,4 +35,11 @@ pub(super) const EMBEDDED: &[(&str, &str)] = &[
     ("hl7/fhir/maps/r5.map", include_str!("../../../profiles/hl7/fhir/maps/r5.map")),
     ("hl7/fhir/maps/stu3-types.map", include_str!("../../../profiles/hl7/fhir/maps/stu3-types.map")),
     ("hl7/fhir/maps/stu3.map", include_str!("../../../profiles/hl7/fhir/maps/stu3.map")),
+    ("hl7/cda/cda.xmlschema", include_str!("../../../profiles/hl7/cda/cda.xmlschema")),
+    ("hl7/cda/maps/datatypes.map", include_str!("../../../profiles/hl7/cda/maps/datatypes.map")),
+    ("hl7/cda/maps/entities.map", include_str!("../../../profiles/hl7/cda/maps/entities.map")),
+    ("hl7/cda/maps/header.map", include_str!("../../../profiles/hl7/cda/maps/header.map")),
+    ("hl7/cda/maps/statements.map", include_str!("../../../profiles/hl7/cda/maps/statements.map")),
+    ("hl7/cda/maps/care-plan.map", include_str!("../../../profiles/hl7/cda/maps/care-plan.map")),
+    ("hl7/cda/maps/referral-note.map", include_str!("../../../profiles/hl7/cda/maps/referral-note.map")),
 ];

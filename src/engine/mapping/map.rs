@@ -138,6 +138,12 @@ impl Map {
         }
     }
 
+    /// Whether a document that it changes becomes a new one that replaces it.
+    #[must_use]
+    pub fn makes_editions(&self) -> bool {
+        self.plan().edition.is_some()
+    }
+
     /// The schema of the documents it reads, if they are XML.
     #[must_use]
     pub fn xml_schema(&self) -> Option<&Arc<XmlSchema>> {

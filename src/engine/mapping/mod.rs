@@ -4,6 +4,7 @@ mod check;
 mod compile;
 mod context;
 mod describe;
+mod edition;
 mod embedded;
 mod identity;
 mod leaves;

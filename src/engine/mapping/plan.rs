@@ -42,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) versions: VersionBlocks,
     /// How many one-way rules there are, with their reasons.
     pub(crate) one_way: Vec<(LineId, String)>,
+    /// The line that says that a changed document is a new one.
+    pub(crate) edition: Option<LineId>,
 }
 
 /// A line of a map, or of a block used by it.

@@ -96,7 +96,15 @@ impl Map {
 
     fn conditions(&self, scope: ScopeId, base: &str, conditions: &[Condition], all: &mut BTreeMap<String, Holds>) {
         for condition in conditions {
-            let (Test::In(values) | Test::NotIn(values)) = &condition.test else { continue };
+            let one;
+            let values = match &condition.test {
+                Test::In(values) | Test::NotIn(values) => values,
+                Test::Written(text) => {
+                    one = vec![text.clone()];
+                    &one
+                }
+                _ => continue,
+            };
             let own = steps(&condition.path.steps);
             let path = if condition.path.from_document {
                 own
@@ -128,7 +136,7 @@ fn held(lens: &Lens, at: usize) -> Option<Holds> {
         instant: precision == Precision::Instant,
     };
     Some(match lens {
-        Lens::Text | Lens::Words(_) | Lens::Phone => Holds::Text,
+        Lens::Text | Lens::Words(_) | Lens::Phone | Lens::Narrative => Holds::Text,
         Lens::Code => Holds::Code,
         Lens::Number(whole) => Holds::Number { whole: *whole },
         Lens::Boolean(yes, no) => Holds::OneOf(vec![yes.clone(), no.clone()]),
@@ -154,5 +162,12 @@ fn held(lens: &Lens, at: usize) -> Option<Holds> {
         Lens::Data => words(&["Base64"]),
         Lens::Hetu => Holds::Hetu,
         Lens::Digits(count) => Holds::Digits(*count),
+        Lens::Scheme(scheme) => Holds::OneOf(vec![format!("{scheme}040123"), format!("{scheme}a@example.org")]),
+        Lens::Uid => Holds::Oid,
+        Lens::CodeSystem => {
+            words(&["2.16.840.1.113883.6.1", "2.16.840.1.113883.6.96", "2.16.840.1.113883.12.443", "1.2.246.537.6.1"])
+        }
+        Lens::Instance if at == 0 => Holds::Oid,
+        Lens::Instance => words(&["2015-08-01", "2022-06-01"]),
     })
 }

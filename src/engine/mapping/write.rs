@@ -11,10 +11,13 @@ use crate::native::hl7v2::schema::Version as V2;
 use crate::native::xml::{self, XmlSchema};
 use crate::native::{Edit, EditError, NodeId, Step, SyntaxError, Tree, delimited, hl7v2, json};
 
+use rustc_hash::FxHashSet;
+
 use super::context::{Context, Loss};
+use super::edition::{self, Edition};
 use super::library::msh;
 use super::map::Map;
-use super::plan::NativeName;
+use super::plan::{LineId, NativeName};
 use super::run::get::Get;
 use super::run::put::{Given, Manner, Put};
 use super::run::source::Source;
@@ -116,7 +119,42 @@ impl Map {
         let entries = run.entries.iter().chain(&again.entries);
         let keyed = entries.filter(|e| e.declared_key).map(|e| e.full_url.as_str()).collect();
         self.judge(differences(wanted, &got, &keyed, &written.exempt), cx, manner, &mut report)?;
+        if manner == Manner::Onto
+            && tree.bytes() != original.bytes()
+            && let (Some(line), Some(schema)) = (self.plan().edition, self.xml_schema())
+            && let Some(edition) = edition::next(&tree, original, schema, cx).map_err(|e| unwritable(&e))?
+        {
+            return self.published(edition, line, &got, original, cx, report);
+        }
         Ok(Written { bytes: tree.into_bytes(), report })
+    }
+
+    /// A changed document that is a new one, with what is therefore other in it than was wanted.
+    fn published(
+        &self,
+        edition: Edition,
+        line: LineId,
+        before: &Document,
+        original: &Tree,
+        cx: &Context,
+        report: Report,
+    ) -> Result<Written, Refusals> {
+        let tree = original.syntax().parse(edition.bytes, &generous()).map_err(|e| unreadable(&e))?;
+        let source = Source::new(&tree, self.structure());
+        let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
+        let fault = |error: crate::fhir::draft::DraftError| Refusals::one("Bundle", error.to_string(), Fault::Internal);
+        let got = run.trace.draft.finish().map_err(fault)?;
+        let keyed = run.entries.iter().filter(|e| e.declared_key).map(|e| e.full_url.as_str()).collect();
+        let others = differences(before, &got, &keyed, &FxHashSet::default()).into_iter().map(|one| one.path);
+        let mut totals = run.trace.totals(self.name(), &tree);
+        totals.lost = report.lost;
+        totals.lost.extend(edition.touched.into_iter().chain(others).map(|path| Lost {
+            path,
+            disposition: Disposition::Approximated,
+            rule: Some(self.plan().line(line)),
+            reason: "a changed document is a new version that replaces the one before, without signatures".to_owned(),
+        }));
+        Ok(Written { bytes: tree.into_bytes(), report: totals })
     }
 
     fn events(&self) -> &[String] {

@@ -211,6 +211,20 @@ impl<'t> Edit<'t> {
         self.done(result, reported)
     }
 
+    /// XML: puts markup between the tags of an element, in place of what stands there. Names without a prefix are of the
+    /// namespace of the schema's document element.
+    ///
+    /// # Errors
+    /// [`EditError`]; nothing is changed then.
+    pub fn set_markup(&mut self, at: impl Into<Place>, path: &[Step], markup: &str) -> Result<(), EditError> {
+        let at = at.into();
+        let result = match &mut self.state {
+            State::Xml(sheet) => sheet.set_markup(at, path, markup),
+            _ => Err(EditError::NoSuchStep { path: String::new(), expected: "an element of XML" }),
+        };
+        self.done(result, usize::MAX)
+    }
+
     /// Makes what is at the steps below a place empty, all of it: a field with its repetitions, a component, a cell; a
     /// JSON member or an XML attribute or element goes.
     ///

@@ -6,5 +6,6 @@
 
 mod finding;
 pub mod hl7v2;
+pub mod xml;
 
 pub use finding::{Config, Finding, Level, Report, Rule};

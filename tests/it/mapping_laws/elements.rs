@@ -36,7 +36,9 @@ pub(crate) fn document(schema: &XmlSchema, vocabulary: &BTreeMap<String, Holds>,
     for (prefix, uri) in &schema.prefixes {
         write!(declared, " xmlns:{prefix}=\"{uri}\"").unwrap();
     }
-    declared.push_str(" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"");
+    if !schema.prefixes.iter().any(|(prefix, _)| &**prefix == "xsi") {
+        declared.push_str(" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"");
+    }
     let name = QName { name: schema.root.clone(), shown: schema.root.local.clone() };
     maker.element(&name, "", Content::Complex(schema.root_type()), &[], &declared, choices, 0);
     maker.out.push('\n');

@@ -61,6 +61,13 @@ pub(crate) fn hl7v2_samples() -> Option<Vec<(String, Vec<u8>)>> {
     Some(samples)
 }
 
+/// The published C-CDA fragments: name and content.
+pub(crate) fn ccda_fragments() -> Option<Vec<(String, Vec<u8>)>> {
+    let fragments = archived("ccda-examples.tgz", ".xml")?;
+    assert!(fragments.len() >= 303, "the fragments are all there");
+    Some(fragments)
+}
+
 /// Runs a check over many items on two threads and gives what each gave, in order.
 pub(crate) fn in_parallel<T: Sync, R: Send>(items: &[T], check: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let middle = items.len() / 2;

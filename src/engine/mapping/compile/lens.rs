@@ -79,6 +79,11 @@ impl Compiler<'_> {
                     return None;
                 }
             },
+            "uid" => Lens::Uid,
+            "scheme" => Lens::Scheme(first.unwrap_or_default().to_owned()),
+            "codesystem" => Lens::CodeSystem,
+            "instance" => Lens::Instance,
+            "narrative" => Lens::Narrative,
             "date" => Lens::Date(self.pattern(call, first)?, precision),
             "datetime" => Lens::DateTime(self.pattern(call, first)?, self.pattern(call, second)?, precision),
             "coded" => Lens::Coded(self.table(call, place)?),

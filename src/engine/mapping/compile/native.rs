@@ -143,7 +143,7 @@ impl Compiler<'_> {
                 Origin::Document => Standing { place: self.schema.document(), path: Vec::new() },
             };
             let Some((steps, end)) = self.steps(&condition.path, &from) else { continue };
-            if let syntax::Test::In(_) = condition.test {
+            if let syntax::Test::In(_) | syntax::Test::Written(_) = condition.test {
                 self.claim(&end, true);
             }
             let test = match &condition.test {

@@ -372,7 +372,10 @@ impl Compiler<'_> {
             Lens::Boolean(..) => type_name == "boolean",
             Lens::Number(true) => matches!(type_name.as_str(), "integer" | "positiveInt" | "unsignedInt" | "decimal"),
             Lens::Number(false) => type_name == "decimal",
-            Lens::System => matches!(type_name.as_str(), "uri" | "url" | "canonical"),
+            Lens::Narrative => type_name == "xhtml",
+            // A URI may be the value of an identifier.
+            Lens::Instance => matches!(type_name.as_str(), "uri" | "url" | "canonical" | "string"),
+            Lens::System | Lens::Uid | Lens::CodeSystem => matches!(type_name.as_str(), "uri" | "url" | "canonical"),
             // An organisation's own identifier may be a URI as a text.
             Lens::Authority => matches!(type_name.as_str(), "uri" | "url" | "canonical" | "string"),
             Lens::Data => type_name == "base64Binary",

@@ -64,6 +64,7 @@ impl Compiler<'_> {
                     }
                 }
             }
+            Kind::Edition => self.plan.edition = Some(line),
             Kind::Verb(path) => {
                 if let Some(found) = self.native(path) {
                     self.claim(&found.at, true);
@@ -75,6 +76,7 @@ impl Compiler<'_> {
             }
             Kind::Written(path, text) => {
                 if let Some(found) = self.native(path) {
+                    self.claim(&found.at, true);
                     let here = self.here();
                     if let Some(scope) = self.scope_mut(here) {
                         scope.written.push((found.path, text.clone()));
@@ -305,6 +307,7 @@ impl Compiler<'_> {
 
     fn each(&mut self, line: LineId, each: &Each, body: &[Statement]) {
         let Some(found) = self.native(&each.native) else { return };
+        let when = self.conditions(&each.when);
         let key = each.key.as_ref().and_then(|key| self.key(key, Some(&found.at)));
         // A segment or row that is claimed by a scope is claimed by the lines in it.
         let by_nature = matches!(found.at.place, Place::Segment(_) | Place::Row | Place::Xml { many: true, .. });
@@ -335,6 +338,7 @@ impl Compiler<'_> {
             }
             if let Some(scope) = compiler.scope_mut(id) {
                 scope.native = vec![path];
+                scope.when = when;
                 scope.key = key;
                 scope.more.clone_from(&each.more);
                 scope.repeats = repeats;

@@ -8,7 +8,9 @@ mod attachment;
 mod authority;
 mod coded;
 mod contact;
+mod hl7v3;
 mod moment;
+mod narrative;
 mod person;
 mod plain;
 
@@ -162,10 +164,20 @@ pub enum Lens {
     Hetu,
     /// So many digits, neither more nor fewer: a number that is a name.
     Digits(u8),
+    /// The root of an HL7 v3 identifier and the URI of its system.
+    Uid,
+    /// The OID of a code system and its URI.
+    CodeSystem,
+    /// Text behind a prefix on the native side (`tel:`), letter case aside.
+    Scheme(String),
+    /// Root and extension of an HL7 v3 identifier as one URN.
+    Instance,
+    /// The markup of a CDA narrative and XHTML.
+    Narrative,
 }
 
 /// The words for lenses in maps.
-pub const NAMES: [&str; 20] = [
+pub const NAMES: [&str; 25] = [
     "text",
     "code",
     "number",
@@ -186,6 +198,11 @@ pub const NAMES: [&str; 20] = [
     "data",
     "hetu",
     "digits",
+    "uid",
+    "scheme",
+    "codesystem",
+    "instance",
+    "narrative",
 ];
 
 impl Lens {
@@ -196,6 +213,7 @@ impl Lens {
             Self::Authority => (3, 4),
             Self::Identified(_, Space::Of(_)) => (1, 1),
             Self::DateTime(..) | Self::Mime | Self::Data | Self::Identified(..) => (2, 2),
+            Self::Instance => (1, 2),
             Self::Phone => (2, 7),
             _ => (1, 1),
         }
@@ -213,6 +231,7 @@ impl Lens {
             Self::Mime => return Ok(attachment::mime(from)),
             Self::Data => return attachment::data(from),
             Self::Identified(kind, space) => return authority::identified(kind, space, from),
+            Self::Instance => return hl7v3::instance(from),
             _ => {}
         }
         let Some(text) = from.first().and_then(Option::as_deref) else { return Ok(None) };
@@ -230,9 +249,17 @@ impl Lens {
             Self::Date(pattern, precision) => moment::date_get(text, pattern, *precision, cx)?,
             Self::Hetu => person::hetu(text)?,
             Self::Digits(count) => plain::digits(text, *count)?,
-            Self::Phone | Self::Authority | Self::DateTime(..) | Self::Mime | Self::Data | Self::Identified(..) => {
-                return Ok(None);
-            }
+            Self::Uid => hl7v3::uid(text, cx)?,
+            Self::Scheme(scheme) => hl7v3::scheme(scheme, text)?,
+            Self::CodeSystem => hl7v3::code_system(text, cx)?,
+            Self::Narrative => return narrative::get(text),
+            Self::Phone
+            | Self::Authority
+            | Self::DateTime(..)
+            | Self::Mime
+            | Self::Data
+            | Self::Identified(..)
+            | Self::Instance => return Ok(None),
         };
         Ok(Some(got))
     }
@@ -266,6 +293,11 @@ impl Lens {
             Self::Data => Ok(attachment::put_data(value, old)),
             Self::Hetu => person::hetu(value).map(|_| Put::exact(value)),
             Self::Digits(count) => plain::digits(value, *count).map(|_| Put::exact(value)),
+            Self::Uid => hl7v3::put_uid(value, old, cx),
+            Self::Scheme(scheme) => Ok(hl7v3::put_scheme(scheme, value, old)),
+            Self::CodeSystem => hl7v3::put_code_system(value, cx),
+            Self::Instance => hl7v3::put_instance(value),
+            Self::Narrative => narrative::put(value),
         }
     }
 

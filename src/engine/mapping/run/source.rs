@@ -10,6 +10,7 @@ use crate::native::hl7v2::schema::{GroupId, GroupTree, NodeIndex, Schema, Versio
 use crate::native::xml::schema::xsi_type;
 use crate::native::{Format, Kind, Name, NodeId, Place, SegmentName, Tree, Value};
 
+use super::super::lens::Lens;
 use super::super::plan::{Condition, Leaf, Level, NativeName, NativePath, NativeSelect, NativeStep, Stmt};
 use super::super::schema::version;
 use super::super::syntax::{Test, Version};
@@ -350,6 +351,9 @@ impl<'t> Source<'t> {
     }
 
     fn holds(&self, base: Base, condition: &Condition) -> bool {
+        if matches!(condition.test, Test::Written(_)) {
+            return true;
+        }
         let start = if condition.path.from_document { self.root() } else { base };
         let mut any = false;
         let mut check = |found: Base| {
@@ -357,6 +361,9 @@ impl<'t> Source<'t> {
             let here = match (&condition.test, &value) {
                 (Test::In(values), Value::Text(text)) => values.iter().any(|v| v == text),
                 (Test::NotIn(values), Value::Text(text)) => values.iter().any(|v| v == text),
+                (Test::Begins(all) | Test::NotBegins(all), Value::Text(text)) => {
+                    all.iter().any(|begins| text.get(..begins.len()).is_some_and(|t| t.eq_ignore_ascii_case(begins)))
+                }
                 (Test::Inside(codes) | Test::Outside(codes), Value::Text(text)) => {
                     codes.iter().any(|code| code.eq_ignore_ascii_case(text.trim()))
                 }
@@ -373,8 +380,8 @@ impl<'t> Source<'t> {
         };
         self.walk(start, &condition.looks().steps, &mut check);
         match condition.test {
-            Test::In(_) | Test::Valued | Test::Inside(_) => any,
-            Test::Absent | Test::NotIn(_) | Test::Outside(_) => !any,
+            Test::In(_) | Test::Valued | Test::Inside(_) | Test::Begins(_) | Test::Written(_) => any,
+            Test::Absent | Test::NotIn(_) | Test::NotBegins(_) | Test::Outside(_) => !any,
         }
     }
 
@@ -389,6 +396,17 @@ impl<'t> Source<'t> {
                 None => Value::Text(text),
             },
             value => value,
+        }
+    }
+
+    /// What a lens reads of a node: its value, or the markup in it.
+    pub(crate) fn input(&self, lens: &Lens, node: NodeId) -> Value<'t> {
+        match lens {
+            Lens::Narrative => match self.tree.markup(node) {
+                Some(text) if !text.trim().is_empty() => Value::Text(text),
+                _ => Value::Empty,
+            },
+            _ => self.tree.value(node),
         }
     }
 

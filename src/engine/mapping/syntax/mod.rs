@@ -225,11 +225,14 @@ pub enum Kind {
     Drop(Vec<NativePath>, String),
     /// `bound .2 .3 to .1`: leaves that describe the value of another and go when it changes.
     Bound(Vec<NativePath>, NativePath),
+    /// `edition cda`: a document that changes becomes a new one that replaces it.
+    Edition,
     /// `verb RF1-25`: the action code that says what is done to the scope's resource (tables 0206 and 0287).
     Verb(NativePath),
     /// `ordinal DG1-1`: the number of the repetition, from 1.
     Ordinal(NativePath),
-    /// `written .6 = "x"`: what a written-new native part holds beside the rules; nothing is read from it.
+    /// `written .6 = "x"`: what a written-new native part holds beside the rules. Read, it says nothing more than the part
+    /// itself where it is so.
     Written(NativePath, String),
 }
 
@@ -371,6 +374,8 @@ pub struct Each {
     pub native: NativePath,
     /// What aligns them.
     pub key: Option<Key>,
+    /// `when`: only where this holds of the part that they are in.
+    pub when: Vec<Condition>,
     /// Where they go; `None` for a repetition that only holds entries.
     pub fhir: Option<FhirPath>,
     /// The type of the resource that the FHIR element refers to, when it is a reference to a new entry.
@@ -411,6 +416,12 @@ pub enum Test {
     Inside(Vec<String>),
     /// It is no native code of this table.
     Outside(Vec<String>),
+    /// It begins with one of these, letter case aside.
+    Begins(Vec<String>),
+    /// It begins with none of these.
+    NotBegins(Vec<String>),
+    /// Anything holds; a part that is made gets this.
+    Written(String),
 }
 
 /// A path into a native document.

@@ -214,6 +214,14 @@ fn condition(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Condition> {
         let path = native(cursor, format)?;
         return Ok(Condition { span, any: false, path, test: Test::Absent });
     }
+    let mut ahead = cursor.clone();
+    if ahead.eat_word("new") && native_begins(&ahead, format) {
+        let path = native(&mut ahead, format)?;
+        ahead.expect("=", "`new code/@code = \"x\"`")?;
+        let text = ahead.expect_string("the text")?;
+        *cursor = ahead;
+        return Ok(Condition { span, any: false, path, test: Test::Written(text) });
+    }
     let any = cursor.eat_word("any");
     let path = native(cursor, format)?;
     let test = if cursor.eat("!=") {
@@ -221,6 +229,10 @@ fn condition(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Condition> {
     } else if cursor.at("=") && !cursor.at("=>") {
         cursor.eat("=");
         Test::In(values(cursor)?)
+    } else if cursor.eat_word("begins") {
+        Test::Begins(values(cursor)?)
+    } else if cursor.eat("!begins") {
+        Test::NotBegins(values(cursor)?)
     } else if cursor.eat_word("in") {
         Test::Inside(vec![cursor.expect_word("the name of a table")?])
     } else if cursor.eat_word("outside") {

@@ -65,6 +65,12 @@ fn kind(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Kind> {
     if cursor.eat_word("ordinal") {
         return paths::native(cursor, format).map(Kind::Ordinal);
     }
+    if cursor.eat_word("edition") {
+        if !cursor.eat_word("cda") {
+            return cursor.stop(format!("found {}", cursor.found()), "`edition cda`, as CDA R2 makes versions");
+        }
+        return Ok(Kind::Edition);
+    }
     if cursor.eat_word("verb") {
         return paths::native(cursor, format).map(Kind::Verb);
     }
@@ -159,9 +165,13 @@ fn direction(cursor: &mut Cursor<'_>) -> Option<Direction> {
 
 fn each(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Kind> {
     let native = paths::native(cursor, format)?;
-    let mut each = Each { native, key: None, fhir: None, resource: None, name: None, block: None, more: None };
+    let mut each =
+        Each { native, key: None, when: Vec::new(), fhir: None, resource: None, name: None, block: None, more: None };
     if cursor.eat_word("key") {
         each.key = Some(key(cursor, format)?);
+    }
+    if cursor.eat_word("when") {
+        each.when = paths::conditions(cursor, format)?;
     }
     if cursor.eat("<=>") {
         each.fhir = Some(paths::fhir(cursor)?);

@@ -94,6 +94,9 @@ impl fmt::Display for Condition {
             Test::Absent => write!(f, "!{}", self.path),
             Test::In(values) => write!(f, "{} = {}", self.path, alternatives(values)),
             Test::NotIn(values) => write!(f, "{} != {}", self.path, alternatives(values)),
+            Test::Begins(values) => write!(f, "{} begins {}", self.path, alternatives(values)),
+            Test::NotBegins(values) => write!(f, "{} !begins {}", self.path, alternatives(values)),
+            Test::Written(text) => write!(f, "new {} = {text:?}", self.path),
             Test::Inside(table) => write!(f, "{} in {}", self.path, table.join(" ")),
             Test::Outside(table) => write!(f, "{} outside {}", self.path, table.join(" ")),
         }

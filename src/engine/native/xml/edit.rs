@@ -518,9 +518,56 @@ impl<'t> Sheet<'t> {
         }
     }
 
+    pub(crate) fn set_markup(&mut self, at: Place, steps: &[Step], markup: &str) -> Result<(), EditError> {
+        let Target::Element(slot) = self.make(at, steps)? else {
+            return Err(EditError::NoSuchStep { path: self.path(at, steps), expected: "an element expected" });
+        };
+        if text::unwritable(markup).is_some() {
+            return Err(EditError::Value { path: self.path(at, steps), reason: "a character that XML does not have" });
+        }
+        let prefix = self.prefix_of_schema(slot)?.unwrap_or_default();
+        for child in std::mem::take(&mut self.element(slot)?.children) {
+            self.slot(child)?.removed = true;
+        }
+        let mut bytes = Vec::with_capacity(markup.len());
+        let mut before = ' ';
+        let mut tag = false;
+        for c in markup.chars() {
+            let starts = tag && (c.is_alphabetic() || c == '_') && matches!(before, '<' | '/');
+            if starts && !prefix.is_empty() {
+                bytes.extend_from_slice(prefix.as_bytes());
+                bytes.push(b':');
+            }
+            tag = c == '<' || (tag && c == '/' && before == '<');
+            before = c;
+            if c.is_ascii() || self.found.charset == Charset::Utf8 {
+                let mut buffer = [0; 4];
+                bytes.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes());
+            } else {
+                bytes.extend_from_slice(format!("&#{};", u32::from(c)).as_bytes());
+            }
+        }
+        let piece = self.push(slot, Content::Text(bytes));
+        self.element(slot)?.children.push(piece);
+        Ok(())
+    }
+
+    /// The prefix that names of the schema's namespace have at a slot; none where they have none.
+    fn prefix_of_schema(&mut self, slot: u32) -> Result<Option<String>, EditError> {
+        let Some(schema) = self.schema else { return Ok(None) };
+        let wanted = schema.root.namespace.as_deref().unwrap_or_default();
+        let bindings = self.bindings(slot)?;
+        if wanted.is_empty() || bindings.iter().any(|(p, uri)| p.is_empty() && uri == wanted) {
+            return Ok(None);
+        }
+        Ok(bindings.into_iter().find(|(_, uri)| uri == wanted).map(|(prefix, _)| prefix))
+    }
+
     /// The name of a type for `xsi:type`, with the prefix that the namespace of the schema has there.
     fn type_value(&mut self, target: &Target<'_>, value: &str) -> Result<Option<String>, EditError> {
-        let Some(schema) = self.schema.filter(|_| !value.contains(':')) else { return Ok(None) };
+        if self.schema.is_none() || value.contains(':') {
+            return Ok(None);
+        }
         let slot = match target {
             Target::NoAttribute(slot, name) if **name == xsi_type() => *slot,
             Target::Attribute(slot, index) => {
@@ -538,13 +585,7 @@ impl<'t> Sheet<'t> {
             }
             _ => return Ok(None),
         };
-        let wanted = schema.root.namespace.as_deref().unwrap_or_default();
-        let bindings = self.bindings(slot)?;
-        let bound = |prefix: &str| bindings.iter().any(|(p, uri)| p == prefix && uri == wanted);
-        if wanted.is_empty() || bound("") {
-            return Ok(None);
-        }
-        Ok(bindings.iter().find(|(_, uri)| uri == wanted).map(|(prefix, _)| format!("{prefix}:{value}")))
+        Ok(self.prefix_of_schema(slot)?.map(|prefix| format!("{prefix}:{value}")))
     }
 
     fn add_text(&mut self, slot: u32, value: &str) -> Result<(), EditError> {

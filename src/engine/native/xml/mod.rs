@@ -82,6 +82,18 @@ impl Tree {
         self.children(parent).filter(move |node| known.is_some_and(|known| self.is_named(*node, Kind::Element, known)))
     }
 
+    /// XML: what stands between the tags of an element, as written.
+    #[must_use]
+    pub fn markup(&self, element: NodeId) -> Option<Cow<'_, str>> {
+        if self.kind(element) != Kind::Element {
+            return None;
+        }
+        let inner: Vec<NodeId> = self.children(element).filter(|child| self.kind(*child) != Kind::Attribute).collect();
+        let (first, last) = (inner.first()?, inner.last()?);
+        let bytes = self.bytes.get(self.span(*first).start..self.span(*last).end)?;
+        self.charset().decode(bytes)
+    }
+
     /// XML: an attribute of an element.
     #[must_use]
     pub fn attribute(&self, element: NodeId, name: &Name) -> Option<NodeId> {

@@ -158,6 +158,7 @@ impl<'r> Get<'r> {
             self.records.push(Record { leaf, node, by: By::Line(line), disposition: Disposition::Mapped });
         }
         if let Some(scope) = self.plan.scope(0) {
+            self.implied(self.source.root(), scope);
             self.ordinal_leaf(self.source.root(), scope, 1);
         }
         self.scope(frame);
@@ -274,6 +275,7 @@ impl<'r> Get<'r> {
                 let inner = self.frame(id, frame, place);
                 self.guard(place, path, scope.line);
                 self.ordinal_leaf(place, scope, number);
+                self.implied(place, scope);
                 let before = self.records.len();
                 self.scope(inner);
                 // What a part of the document says of others, it says as a resource of its own.
@@ -302,6 +304,18 @@ impl<'r> Get<'r> {
         let root = self.draft.root();
         let disposition = if right { Disposition::Mapped } else { Disposition::Residue };
         self.record(node, root, By::Line(*line), disposition);
+    }
+
+    /// What a part that is made holds beside the lines says nothing more than the part itself, where it is so.
+    fn implied(&mut self, place: Base, scope: &Scope) {
+        for (path, text) in &scope.written {
+            if let Some(node) = self.source.first(place, path)
+                && self.source.value(node).text() == Some(text)
+            {
+                let root = self.draft.root();
+                self.record(node, root, By::Line(scope.line), Disposition::Mapped);
+            }
+        }
     }
 
     /// Whether the one element that would refer to a scope's resource refers to another already.
@@ -391,7 +405,11 @@ impl<'r> Get<'r> {
     fn claim_conditions(&mut self, place: Base, conditions: &[Condition], line: u32) {
         let root = self.draft.root();
         for condition in conditions {
-            let Test::In(values) = &condition.test else { continue };
+            let values = match &condition.test {
+                Test::In(values) => values.as_slice(),
+                Test::Written(text) => std::slice::from_ref(text),
+                _ => continue,
+            };
             for found in self.source.select_any(place, condition) {
                 let says = self.source.value(found.node).text().is_some_and(|t| values.iter().any(|v| *v == t));
                 if says {

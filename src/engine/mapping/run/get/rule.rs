@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use crate::fault::Fault;
 use crate::fhir::datatypes::Primitive;
-use crate::native::{NodeId, Value};
+use crate::native::{Kind, NodeId, Value};
 
-use super::super::super::lens::{Fidelity, Uncarried};
+use super::super::super::lens::{Fidelity, Lens, Uncarried};
 use super::super::super::plan::{Rule, RuleId};
 use super::super::super::syntax::Value as SyntaxValue;
 use super::super::super::syntax::{Direction, Otherwise};
-use super::super::super::trace::{By, Disposition};
+use super::super::super::trace::{By, Disposition, Record};
 use super::super::State;
 use super::Get;
 
@@ -31,7 +31,7 @@ impl<'r> Get<'r> {
             let mut valued = false;
             for ((path, node), text) in tuple.iter().zip(nodes.iter_mut()).zip(texts.iter_mut()) {
                 let Some(found) = self.source.first(base, path) else { continue };
-                match self.source.tree.value(found) {
+                match self.source.input(&rule.lens, found) {
                     Value::Text(value) => {
                         *node = Some(found);
                         *text = Some(value);
@@ -133,6 +133,17 @@ impl<'r> Get<'r> {
                         continue;
                     }
                     self.record(*node, at, By::Rule(id), disposition);
+                    if matches!(rule.lens, Lens::Narrative) {
+                        let within =
+                            self.source.tree.children(*node).filter(|c| self.source.tree.kind(*c) != Kind::Attribute);
+                        let leaves = within.flat_map(|child| self.source.tree.leaves(child));
+                        self.records.extend(leaves.map(|leaf| Record {
+                            leaf,
+                            node: at,
+                            by: By::Rule(id),
+                            disposition,
+                        }));
+                    }
                     if let (Some(note), Some(leaf)) = (got.note, self.leaf(*node)) {
                         self.reasons.push((leaf, note.to_owned()));
                     }

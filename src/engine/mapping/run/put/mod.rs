@@ -63,6 +63,8 @@ enum Side {
 
 enum Change {
     Set(String),
+    /// What stands between the tags of an element.
+    Markup(String),
     Clear,
     Null,
 }
@@ -128,13 +130,15 @@ pub(crate) struct Put<'r> {
     given_way: FxHashSet<(usize, ScopeId)>,
     changes: Vec<(Place, Vec<Step>, Change)>,
     made: FxHashMap<(Place, SegmentName), Place>,
+    /// What this run makes stands in.
+    within: FxHashMap<Place, Place>,
     /// Elements that this run makes since none was as a line selects it, by where they stand and the selection.
     elements: FxHashMap<(Place, Vec<Step>, String), Place>,
     /// The segments as they stand now.
     sequence: Vec<(Place, SegmentName)>,
     numbered: FxHashMap<(Place, u32), usize>,
     /// Guards of parts that are being made, of which a line inside may choose the value.
-    open_guards: Vec<(Spot, Vec<Condition>)>,
+    open_guards: Vec<(Spot, Vec<Condition>, usize)>,
     /// Old and new elements of lines that fill a list by place.
     lists: FxHashMap<(usize, u16), (Vec<Node<'r>>, Vec<Node<'r>>)>,
     lost: Vec<Lost>,
@@ -170,6 +174,7 @@ impl<'r> Put<'r> {
             changes: Vec::new(),
             made: FxHashMap::default(),
             elements: FxHashMap::default(),
+            within: FxHashMap::default(),
             sequence: Vec::new(),
             numbered: FxHashMap::default(),
             open_guards: Vec::new(),

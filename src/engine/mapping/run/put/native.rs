@@ -103,6 +103,7 @@ impl<'r> Put<'r> {
                 }
                 let at = self.edit.insert(Anchor::Last(from.at, &from.steps), Insert::Element(&name.name))?;
                 self.elements.insert(key, at);
+                self.within.insert(at, from.at);
                 let spot = Spot { at, steps: Vec::new(), node: None, group: 0 };
                 self.make_true(&spot, conditions)?;
                 Ok(spot)
@@ -188,9 +189,44 @@ impl<'r> Put<'r> {
         Ok(place)
     }
 
+    /// Whether conditions hold of a place; of one that this run makes, by what it has written there so far.
+    pub(super) fn holds_now(&self, spot: &Spot, conditions: &[Condition]) -> bool {
+        if let Some(base) = self.base(spot) {
+            return self.source.hold(base, conditions);
+        }
+        conditions.iter().all(|condition| {
+            let (values, wanted) = match &condition.test {
+                Test::In(values) => (values, true),
+                Test::NotIn(values) => (values, false),
+                _ => return true,
+            };
+            let last = condition.path.steps.last().and_then(|step| match &step.name {
+                NativeName::Attribute(name) => Some(Step::Attribute(name.name.clone())),
+                _ => None,
+            });
+            let written = self.changes.iter().any(|(at, steps, change)| {
+                matches!(change, Change::Set(text) if values.contains(text))
+                    && (last.is_none() || steps.last() == last.as_ref())
+                    && self.stands_in(*at, spot.at)
+            });
+            written == wanted
+        })
+    }
+
+    fn stands_in(&self, at: Place, holder: Place) -> bool {
+        std::iter::successors(Some(at), |at| self.within.get(at).copied()).any(|at| at == holder)
+    }
+
     /// Writes what makes conditions hold where they do not.
     pub(super) fn make_true(&mut self, spot: &Spot, conditions: &[Condition]) -> Result<(), EditError> {
         for condition in conditions {
+            if let Test::Written(text) = &condition.test {
+                if self.first(spot, &condition.path).is_none() {
+                    let at = self.locate(spot, &condition.path)?;
+                    self.change(at, Change::Set(text.clone()));
+                }
+                continue;
+            }
             let Test::In(values) = &condition.test else { continue };
             let holds = self.base(spot).is_some_and(|base| self.source.hold(base, std::slice::from_ref(condition)));
             if holds {
@@ -221,11 +257,13 @@ impl<'r> Put<'r> {
     pub(super) fn apply(&mut self) {
         let changes = std::mem::take(&mut self.changes);
         let json = self.source.tree.format() == Format::Json;
-        let (sets, others): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(_, _, c)| matches!(c, Change::Set(_)));
+        let (sets, others): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|(_, _, c)| matches!(c, Change::Set(_) | Change::Markup(_)));
         for (at, steps, change) in others.into_iter().chain(sets) {
             let result = match change {
                 Change::Set(text) if json => self.edit.set(at, &steps, Scalar::AsBefore(&text)),
                 Change::Set(text) => self.edit.set(at, &steps, Scalar::Text(&text)),
+                Change::Markup(text) => self.edit.set_markup(at, &steps, &text),
                 Change::Clear => self.edit.clear(at, &steps),
                 Change::Null => self.edit.null(at, &steps),
             };

@@ -7,7 +7,7 @@ use crate::fhir::document::Node;
 use crate::native::{EditError, Format, NodeId, Place, Step, Value};
 
 use super::super::super::context::Loss;
-use super::super::super::lens::{Fidelity, Out, Uncarried, same_moment};
+use super::super::super::lens::{Fidelity, Lens, Out, Uncarried, same_moment};
 use super::super::super::plan::{NativeName, NativePath, NativeSelect, Rule, Scope, says};
 use super::super::super::trace::{Disposition, Lost};
 use super::super::Refusal;
@@ -43,7 +43,7 @@ impl<'r> Put<'r> {
         let Some(tuple) = rule.native.get(tuple) else { return Ok(()) };
         let held: Vec<Option<Cow<'r, str>>> = tuple
             .iter()
-            .map(|path| self.first(&spot, path).and_then(|node| self.source.tree.value(node).into_text()))
+            .map(|path| self.first(&spot, path).and_then(|node| self.source.input(&rule.lens, node).into_text()))
             .collect();
         if new_texts.is_empty() {
             if applies {
@@ -88,7 +88,8 @@ impl<'r> Put<'r> {
                     if rule.describes_composite {
                         self.undescribe(&at);
                     }
-                    self.change(at, Change::Set(text));
+                    let markup = matches!(rule.lens, Lens::Narrative);
+                    self.change(at, if markup { Change::Markup(text) } else { Change::Set(text) });
                 }
                 Out::Clear => {
                     if self.first(&spot, path).is_some() {

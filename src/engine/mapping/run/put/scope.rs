@@ -300,8 +300,17 @@ impl<'r> Put<'r> {
     /// Where a guard allows several values and no line in the scope has chosen one, the first is written.
     fn close_guards(&mut self, from: usize) -> Result<(), EditError> {
         let open = self.open_guards.split_off(from.min(self.open_guards.len()));
-        for (spot, conditions) in open {
+        for (spot, conditions, before) in open {
             for condition in conditions {
+                // A line inside may have made it hold, in whichever repetition.
+                if let (Some(_), Test::In(values)) = (&condition.any, &condition.test)
+                    && self.changes.iter().skip(before).any(|(_, steps, change)| {
+                        matches!(change, Change::Set(text) if values.contains(text))
+                            && last_step(&condition.path).is_some_and(|last| steps.last() == Some(&last))
+                    })
+                {
+                    continue;
+                }
                 let at = self.locate(&spot, &condition.path)?;
                 let chosen = self.changes.iter().any(|(place, steps, _)| *place == at.at && *steps == at.steps);
                 if !chosen {
@@ -329,10 +338,10 @@ impl<'r> Put<'r> {
     pub(super) fn may_become(&self, outer: &Spot, scope: &Scope) -> bool {
         scope.when.iter().all(|condition| match &condition.test {
             Test::In(_) => self.first(outer, &condition.path).is_none() || outer.node.is_some(),
-            Test::Absent | Test::NotIn(_) | Test::Outside(_) => {
+            Test::Absent | Test::NotIn(_) | Test::NotBegins(_) | Test::Outside(_) => {
                 self.base(outer).is_none_or(|b| self.source.hold(b, std::slice::from_ref(condition)))
             }
-            Test::Valued | Test::Inside(_) => true,
+            Test::Valued | Test::Inside(_) | Test::Begins(_) | Test::Written(_) => true,
         })
     }
 
@@ -418,6 +427,8 @@ impl<'r> Put<'r> {
                     let frame_was = frames.get(was).copied();
                     self.enter(id, frame, spot_of(base), frame_was, old.get(was).copied(), new.get(now).copied());
                 }
+                // What comes is another line's where this one does not hold.
+                Pair::New(_) if !scope.when.is_empty() && !self.holds_now(&outer, &scope.when) => {}
                 Pair::New(now) => {
                     let open = self.open_guards.len();
                     let spot = self.grow(&outer, scope)?;
@@ -461,6 +472,7 @@ impl<'r> Put<'r> {
             }
             NativeName::Element(name) => {
                 let at = self.edit.insert(Anchor::Last(holder.at, &holder.steps), Insert::Element(&name.name))?;
+                self.within.insert(at, holder.at);
                 Spot { at, steps: Vec::new(), node: None, group: 0 }
             }
             NativeName::Row => {
@@ -471,9 +483,9 @@ impl<'r> Put<'r> {
         };
         if let NativeSelect::Where(conditions, _) = &last.select {
             let (certain, open): (Vec<Condition>, Vec<Condition>) =
-                conditions.iter().cloned().partition(|c| !choice(c));
+                conditions.iter().cloned().partition(|c| !choice(c) && c.any.is_none());
             self.make_true(&spot, &certain)?;
-            self.open_guards.push((spot.clone(), open));
+            self.open_guards.push((spot.clone(), open, self.changes.len()));
         }
         self.written(scope, &spot)?;
         self.number(outer, scope, &spot)?;
@@ -507,6 +519,14 @@ impl<'r> Put<'r> {
         let at = self.locate(spot, path)?;
         self.change(at, Change::Set(number.to_string()));
         Ok(())
+    }
+}
+
+/// The attribute that a path ends with.
+fn last_step(path: &NativePath) -> Option<Step> {
+    match &path.steps.last()?.name {
+        NativeName::Attribute(name) => Some(Step::Attribute(name.name.clone())),
+        _ => None,
     }
 }
 

@@ -31,6 +31,8 @@ struct Block<'t> {
     name: &'t str,
     extends: Option<&'t str>,
     variants: Vec<&'t str>,
+    /// Whether `xsi:type` must be there.
+    named: bool,
     lines: Vec<Written<'t>>,
 }
 
@@ -84,12 +86,14 @@ pub(super) fn schema(text: &str) -> Result<XmlSchema, SchemaProblem> {
                     Some((name, base)) => (name.trim(), Some(base.trim())),
                     None => (rest, None),
                 };
-                blocks.push(Block { line, name, extends, variants: Vec::new(), lines: Vec::new() });
+                blocks.push(Block { line, name, extends, variants: Vec::new(), named: false, lines: Vec::new() });
             }
             "choice" => match rest.split_once('=') {
                 Some((name, all)) => {
                     let variants = all.split('|').map(str::trim).collect();
-                    blocks.push(Block { line, name: name.trim(), extends: None, variants, lines: Vec::new() });
+                    // With `?` an element may leave its type out; it is the first then.
+                    let (name, named) = name.trim().strip_suffix('?').map_or((name.trim(), true), |name| (name, false));
+                    blocks.push(Block { line, name, extends: None, variants, named, lines: Vec::new() });
                 }
                 None => return stop(line, "a choice without types", "`choice Name = A | B`"),
             },
@@ -185,7 +189,7 @@ impl Reader<'_> {
             of.push(Member {
                 kind: MemberKind::Attribute,
                 name: shown,
-                required: true,
+                required: block.named,
                 many: false,
                 of: Content::Simple(Simple::Code),
                 codes: block.variants.iter().map(|v| Box::from(*v)).collect(),
