@@ -269,7 +269,7 @@ fn published_fragments_become_valid_resources_and_are_written_back_byte_for_byte
         let tree = match parse(&document) {
             Ok(tree) => tree,
             Err(error) => {
-                assert!(error.location().contains(':'), "{name}: {error}");
+                assert!(error.location().contains("line "), "{name}: {error}");
                 malformed.push(name.clone());
                 continue;
             }
