@@ -78,8 +78,11 @@ pub struct XmlFinding {
 static CDA: LazyLock<Option<XmlSchema>> =
     LazyLock::new(|| XmlSchema::parse(include_str!("../../../profiles/hl7/cda/cda.xmlschema")).ok());
 
+/// Templates of which one is required, and what they are called.
+type Required = (&'static [&'static str], &'static str);
+
 /// The sections that a document template requires: any of the templates of each, and what the section is called.
-const SECTIONS: [(&str, &[(&[&str], &str)]); 2] = [
+const SECTIONS: [(&str, &[Required]); 2] = [
     (
         "2.16.840.1.113883.10.20.22.1.15",
         &[
