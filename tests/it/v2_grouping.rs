@@ -15,7 +15,7 @@ fn shown(tree: &GroupTree<'_>, names: &[&str]) -> String {
         for child in &tree.group(id).unwrap().children {
             match *child {
                 Child::Segment(index) => {
-                    let unexpected = tree.places()[index].node.is_none();
+                    let unexpected = tree.places()[index].is_unexpected();
                     out.push(format!("{}{}", names[index], if unexpected { "?" } else { "" }));
                 }
                 Child::Group(inner) => {
@@ -106,6 +106,15 @@ fn segments_that_are_unknown_or_out_of_order_stay_where_they_are_and_are_named()
     assert_eq!(
         grouped(referral, "MSH ZRF RF1 PRD ZPR PRD PID ZZZ DG1 RF1"),
         "MSH ZRF? RF1 PROVIDER_CONTACT[1](PRD ZPR?) PROVIDER_CONTACT[2](PRD) PID ZZZ? DG1 RF1?"
+    );
+    // What comes late has its own place all the same, and what follows goes on from where the message was.
+    assert_eq!(
+        grouped(referral, "MSH RF1 PRD PID PV1 DG1 DG1 NTE OBR OBX NTE"),
+        "MSH RF1 PROVIDER_CONTACT[1](PRD) PID PATIENT_VISIT[1](PV1) DG1? DG1? NTE OBSERVATION[1](OBR? RESULTS_NOTES[1](OBX NTE))"
+    );
+    assert_eq!(
+        grouped(referral, "MSH PRD PID NK1 PRD CTD PRD NTE"),
+        "MSH PROVIDER_CONTACT[1](PRD) PID NK1 PROVIDER_CONTACT[2](PRD? CTD) PROVIDER_CONTACT[3](PRD) NTE"
     );
     let admission = structure(Version::V2_5_1, "ADT", "A01");
     // PV1 before PID: PID is still to come, so PV1 is the one out of order and what follows keeps its place.

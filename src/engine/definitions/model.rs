@@ -63,6 +63,8 @@ pub struct Model {
     symbols: Vec<Box<str>>,
     by_name: NameTable,
     children: ChildTable,
+    /// The required elements of the types that have such.
+    required: FxHashMap<u16, Vec<ElementId>>,
     names: FxHashMap<Box<str>, TypeId>,
     /// The name that says which resource an object is.
     pub(crate) resource_type: Symbol,
@@ -191,6 +193,7 @@ impl Model {
             symbols: Vec::new(),
             by_name: NameTable { slots: Vec::new(), mask: 0 },
             children: ChildTable { slots: Vec::new(), mask: 0 },
+            required: FxHashMap::default(),
             names: FxHashMap::default(),
             resource_type: Symbol::UNKNOWN,
         };
@@ -210,6 +213,7 @@ impl Model {
             symbols: Vec::new(),
             by_name: NameTable { slots: vec![Named::default()], mask: 0 },
             children: ChildTable { slots: vec![(NONE, NONE, NO_TYPE)], mask: 0 },
+            required: FxHashMap::default(),
             names: FxHashMap::default(),
             resource_type: Symbol::UNKNOWN,
         }
@@ -247,6 +251,14 @@ impl Model {
             }
         }
         self.children = ChildTable { slots, mask: size - 1 };
+        for (id, record) in (0_u16..).zip(&self.types) {
+            let elements = record.first_element..record.first_element + record.elements;
+            let needed = |id: &ElementId| self.elements.get(id.0 as usize).is_some_and(|element| element.min > 0);
+            let needed: Vec<ElementId> = elements.map(ElementId).filter(needed).collect();
+            if !needed.is_empty() {
+                self.required.insert(id, needed);
+            }
+        }
         self.names = self
             .types
             .iter()
@@ -401,6 +413,11 @@ impl Model {
         let (first, count) =
             self.types.get(usize::from(of.0)).map_or((0, 0), |record| (record.first_element, record.elements));
         (first..first + count).map(|id| self.element(ElementId(id)))
+    }
+
+    /// The elements of a type that must be there, in its order, inherited ones included.
+    pub fn required(&self, of: TypeId) -> impl Iterator<Item = Element<'_>> {
+        self.required.get(&of.0).into_iter().flatten().map(|id| self.element(*id))
     }
 
     /// The constraints on a type as a whole.

@@ -138,7 +138,7 @@ impl Draft {
         self.parts.get_mut(at.0 as usize)
     }
 
-    fn type_of(&self, at: At) -> Option<TypeId> {
+    pub(crate) fn type_of(&self, at: At) -> Option<TypeId> {
         self.part(at).map(|part| part.type_id).filter(|id| *id != NO_TYPE).map(TypeId)
     }
 

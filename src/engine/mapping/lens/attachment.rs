@@ -18,8 +18,9 @@ pub(super) fn mime(from: &Texts<'_>) -> Option<Got<'static>> {
     let sub = from.get(1).and_then(Option::as_deref);
     let main = MAIN.iter().find(|(v2, _)| *v2 == main).map_or(main, |(_, word)| word);
     Some(match sub {
+        // A whole media type in the first says what the second should have; that says something else.
+        _ if main.contains('/') => Got { idle: 0b10, ..Got::exact(main.to_ascii_lowercase()) },
         Some(sub) => Got::exact(format!("{main}/{sub}").to_ascii_lowercase()),
-        None if main.contains('/') => Got::exact(main.to_ascii_lowercase()),
         None => Got::approximated(format!("{main}/octet-stream").to_ascii_lowercase()),
     })
 }

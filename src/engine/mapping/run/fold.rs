@@ -10,7 +10,7 @@ use crate::definitions::Symbol;
 
 use super::super::plan::{ElementName, Mark, MarkValue, Plan, Said, ScopeId, SlotAt, SlotRef, SlotSelect};
 use super::get::Frame;
-use super::{FoldState, ReachStep, State};
+use super::{ABSENT, FoldState, ReachStep, State};
 
 /// The resource that a state is of, and the path from there; `None` for a place inside a composite.
 pub(crate) fn reach<'p>(
@@ -170,16 +170,31 @@ fn put_in(draft: &mut Draft, root: At, new: Node<'_>, path: &[ReachStep<'_>]) {
         return;
     }
     let mut to = root;
+    let mut says = vec![new];
     for step in outer {
         let first = below(draft, to, step).first().copied();
         to = match first {
             Some(at) => at,
             None => make(draft, to, step),
         };
+        says = says.into_iter().flat_map(|node| select(node, step)).collect();
+        // What has a value now is not absent any more.
+        if !says.iter().any(|node| node.named("extension").any(|one| one.text_at("url") == Some(ABSENT))) {
+            present(draft, to);
+        }
     }
     for node in found {
         let at = if last.list { draft.push_of(to, last.written) } else { draft.child_of(to, last.written) };
         draft.graft(at, node);
+    }
+}
+
+/// Takes out the reason why an element has no value.
+fn present(draft: &mut Draft, at: At) {
+    let url = |one: &At| draft.existing_child(*one, "url").and_then(|url| draft.text(url)) == Some(ABSENT);
+    let reason = draft.children(at).filter(|child| draft.name(*child) == "extension").find(url);
+    if let Some(reason) = reason {
+        draft.remove(reason);
     }
 }
 

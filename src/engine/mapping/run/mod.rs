@@ -13,6 +13,9 @@ use crate::fhir::draft::At;
 
 use super::plan::{Said, SlotSelect};
 
+/// The extension that says why an element has no value.
+pub(crate) const ABSENT: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
+
 /// A resource of a translation.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {

@@ -288,6 +288,11 @@ impl<'t> Source<'t> {
         if own {
             return self.choose(std::iter::once(base), select, on);
         }
+        // A segment that the structure does not know there heads no group: what else stands around it is not its own.
+        let alone = v2.nodes.binary_search(&base.node).ok().and_then(|at| v2.groups.places().get(at));
+        if alone.is_some_and(|place| place.node.is_none()) {
+            return true;
+        }
         let depth = self.depth(v2, within.node, name);
         let all = within.segments.clone().filter_map(|index| {
             if v2.names.get(index).copied().flatten() != Some(name) {

@@ -6,6 +6,7 @@ use crate::definitions::Symbol;
 use crate::fhir::document::{Document, Node, NodeId};
 
 use super::super::lens::same_moment;
+use super::ABSENT;
 use super::put::resolve;
 
 /// A place where two Bundles differ.
@@ -202,7 +203,8 @@ impl<'d> Compare<'d, '_> {
                 None => self.note(a, Kind::Missing),
             }
         }
-        for b in left {
+        // That something is not known is no content.
+        for b in left.filter(|b| !is_absent(*b)) {
             self.note(b, Kind::Added);
         }
     }
@@ -259,6 +261,13 @@ impl<'d> Compare<'d, '_> {
 }
 
 /// The text of a reference.
+/// Whether a node says nothing but why it has no value.
+fn is_absent(node: Node<'_>) -> bool {
+    let mut children = node.children();
+    let only = children.next().filter(|child| children.next().is_none() && child.name() == "extension");
+    node.text().is_none() && only.is_some_and(|one| one.text_at("url") == Some(ABSENT))
+}
+
 fn is_reference(node: Node<'_>) -> bool {
     node.name() == "reference" && node.parent().is_some_and(|p| p.type_name() == "Reference")
 }

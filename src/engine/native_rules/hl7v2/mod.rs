@@ -98,7 +98,7 @@ impl Checker<'_> {
         for (text, stands) in texts.iter().zip(grouped.places()) {
             let count = counts.entry(text).or_default();
             *count += 1;
-            if stands.node.is_none() && !text.starts_with('Z') {
+            if stands.is_unexpected() && !text.starts_with('Z') {
                 let path = format!("{text}[{count}]");
                 self.add(self.config.structure, Rule::SegmentUnexpected, &path, || {
                     format!("no such segment here, by {} of {}", structure.name(), structure.version())

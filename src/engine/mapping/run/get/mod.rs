@@ -1,5 +1,6 @@
 //! Forward: a native document becomes a Bundle, and a trace of how.
 
+mod absent;
 mod fixed;
 mod place;
 mod rule;
@@ -166,6 +167,7 @@ impl<'r> Get<'r> {
         self.fixed();
         self.links();
         self.verbs();
+        self.absences();
         if !self.refusals.is_empty() {
             return Err(Refusals { items: self.refusals });
         }

@@ -51,6 +51,16 @@ pub struct Place {
     pub group: GroupId,
     /// Which node of the structure it is; none if the structure does not expect it there.
     pub node: Option<NodeIndex>,
+    /// Whether it comes after what the structure has behind it.
+    pub late: bool,
+}
+
+impl Place {
+    /// Whether the structure does not expect it where it stands.
+    #[must_use]
+    pub const fn is_unexpected(&self) -> bool {
+        self.node.is_none() || self.late
+    }
 }
 
 /// A required segment or group that is not there.
@@ -99,7 +109,8 @@ pub enum NoPlace {
 /// 4. the place of those that leaves out the fewest required segments. None goes past the place of a required segment
 ///    that is still to come for the first time, and no group begins without its required segments where others have
 ///    them, unless with something else that it requires;
-/// 5. where it stands, as unexpected.
+/// 5. a place that the message has gone past and that has room, from the innermost group outwards: it comes late;
+/// 6. where it stands, as unexpected.
 #[must_use]
 pub fn group<'s, N: AsRef<str>>(structure: &'s Structure, names: &[N]) -> GroupTree<'s> {
     let mut first = HashMap::with_capacity(16);
@@ -160,7 +171,12 @@ struct Grouper<'s, 'n> {
 impl<'n> Grouper<'_, 'n> {
     fn place(&mut self, index: usize, name: &'n str, presence: &dyn Fn(&str) -> Presence) {
         let target = self.same_again(name).or_else(|| self.find(name, presence));
-        let node = target.and_then(|target| self.move_to(target, name, index));
+        let late = if target.is_none() { self.late(name) } else { None };
+        let is_late = late.is_some();
+        let node = match late {
+            Some(late) => self.come_late(late, name, index),
+            None => target.and_then(|target| self.move_to(target, name, index)),
+        };
         let Some(innermost) = self.open.last().map(|open| open.group) else {
             return;
         };
@@ -172,7 +188,7 @@ impl<'n> Grouper<'_, 'n> {
                 group.segments.end = index + 1;
             }
         }
-        self.tree.places.push(Place { group: innermost, node });
+        self.tree.places.push(Place { group: innermost, node, late: is_late && node.is_some() });
     }
 
     fn same_again(&self, name: &str) -> Option<Target> {
@@ -218,6 +234,38 @@ impl<'n> Grouper<'_, 'n> {
             return Some(target);
         }
         self.search(name, Manner::Strict, None).or_else(|| self.search(name, Manner::Lenient(presence), again))
+    }
+
+    /// Moves to a place that was gone past; what follows in the group goes on from where it was.
+    fn come_late(&mut self, target: Target, name: &'n str, index: usize) -> Option<NodeIndex> {
+        let level = target.keep.checked_sub(1)?;
+        let was = self.open.get(level).map(|open| (open.at, open.times));
+        let node = self.move_to(target, name, index);
+        if let (Some(open), Some((at, times))) = (self.open.get_mut(level), was) {
+            (open.at, open.times) = (at, times);
+        }
+        node
+    }
+
+    /// A place that was gone past, in the innermost group that has one with room and needs nothing before it.
+    fn late(&self, name: &str) -> Option<Target> {
+        let search = Search::new(self.tree.structure, name);
+        self.open.iter().enumerate().rev().find_map(|(level, open)| {
+            let group = self.tree.groups.get(open.group)?;
+            let at = open.at?;
+            let has_room = |first: NodeIndex| {
+                let there = self.tree.count(open.group, first);
+                let max = self.tree.structure.node(first).and_then(|node| node.max);
+                max.is_none_or(|max| there < usize::from(max))
+            };
+            self.tree
+                .structure
+                .children(group.node)
+                .take_while(|child| *child <= at)
+                .filter(|child| has_room(*child))
+                .find_map(|child| search.enter(child, Manner::Strict))
+                .map(|(_, path)| Target { keep: level + 1, anew: false, path })
+        })
     }
 
     /// Looks for a place from the innermost group outwards; the one that leaves out the fewest required nodes.
@@ -268,8 +316,14 @@ impl<'n> Grouper<'_, 'n> {
 
     fn open_group(&mut self, node: NodeIndex, name: &'n str, index: usize) -> Option<()> {
         let id = self.tree.groups.len();
+        let outer = self.open.last()?;
+        let is_back = outer.at.is_some_and(|at| at > node);
+        let before = if is_back { self.tree.count(outer.group, node) } else { 0 };
         let outer = self.open.last_mut()?;
         outer.advance(node);
+        if is_back {
+            outer.times = u16::try_from(before).map_or(u16::MAX, |before| before.saturating_add(1));
+        }
         self.tree.groups.push(Group {
             node,
             parent: Some(outer.group),
@@ -345,9 +399,9 @@ impl<'s> GroupTree<'s> {
         None
     }
 
-    /// The segments that the structure does not expect where they stand, in order.
+    /// The segments that the structure does not expect where they stand, in order; those that come late among them.
     pub fn unexpected(&self) -> impl Iterator<Item = usize> {
-        self.places.iter().enumerate().filter_map(|(index, place)| place.node.is_none().then_some(index))
+        self.places.iter().enumerate().filter_map(|(index, place)| place.is_unexpected().then_some(index))
     }
 
     /// The required segments and groups that are not there, by the group that misses them. What a missing group
@@ -374,9 +428,9 @@ impl<'s> GroupTree<'s> {
     /// Where a new segment of this name goes in a group occurrence, by the order of the structure: after the last of
     /// its kind, else after what comes before it. It may be a segment of the group itself or one that begins a group
     /// in it.
-    pub fn insertion_point(&self, group: GroupId, name: &str) -> Result<Insertion, NoPlace> {
+    pub fn insertion_point(&self, id: GroupId, name: &str) -> Result<Insertion, NoPlace> {
         let search = Search::new(self.structure, name);
-        let group = self.groups.get(group).ok_or(NoPlace::NoSuchGroup)?;
+        let group = self.groups.get(id).ok_or(NoPlace::NoSuchGroup)?;
         let all: Vec<Vec<NodeIndex>> = self
             .structure
             .children(group.node)
@@ -391,7 +445,7 @@ impl<'s> GroupTree<'s> {
         };
         let best = all.iter().map(rank).min();
         let candidates: Vec<&Vec<NodeIndex>> = all.iter().filter(|path| Some(rank(path)) == best).collect();
-        let count = |node: NodeIndex| group.children.iter().filter(|child| self.node_of(**child) == Some(node)).count();
+        let count = |node: NodeIndex| self.count(id, node);
         let has_room = |node: NodeIndex| {
             self.structure.node(node).is_some_and(|of| of.max.is_none_or(|max| count(node) < usize::from(max)))
         };
@@ -426,6 +480,12 @@ impl<'s> GroupTree<'s> {
             }
         }
         end
+    }
+
+    /// How often a group holds a node directly.
+    fn count(&self, group: GroupId, node: NodeIndex) -> usize {
+        let children = self.groups.get(group).map(|group| group.children.as_slice()).unwrap_or_default();
+        children.iter().filter(|child| self.node_of(**child) == Some(node)).count()
     }
 
     fn node_of(&self, child: Child) -> Option<NodeIndex> {
