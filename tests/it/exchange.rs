@@ -39,6 +39,11 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn with(providers: &str) -> Self {
+        Self::knowing(providers, silta::exchange::Config::default())
+    }
+
+    /// A site where persons are known as the configuration says.
+    pub(crate) fn knowing(providers: &str, exchange: silta::exchange::Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual("2026-03-02T08:00:00Z".parse::<Timestamp>().unwrap());
         let config = store::Config { folder: folder.path().join("store"), ..store::Config::default() };
@@ -66,7 +71,7 @@ impl Site {
             validator: Arc::new(Validator::built_in()),
             secret: vec![1; 32],
         };
-        let exchange = Exchange::new(&silta::exchange::Config::default(), parts).unwrap();
+        let exchange = Exchange::new(&exchange, parts).unwrap();
         Self { exchange, store, clock, _folder: folder }
     }
 
@@ -124,6 +129,7 @@ mod denmark;
 mod directory;
 mod profiles;
 mod provenance;
+mod sweden;
 
 #[tokio::test]
 async fn a_referral_is_kept_translated_and_acknowledged_once() {

@@ -82,6 +82,7 @@ impl Case {
     fn syntax(&self) -> Syntax {
         match self.native().extension().unwrap().to_str().unwrap() {
             "json" => Syntax::Json,
+            "xml" => Syntax::Xml,
             "csv" => {
                 let dialect = Dialect { separator: ';', charset: self.context.charset, ..Dialect::default() };
                 Syntax::Delimited(dialect)

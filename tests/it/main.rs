@@ -29,6 +29,7 @@ mod gateway;
 mod golden;
 mod hostile;
 mod interactions;
+mod map_mistakes;
 mod mapping;
 mod mapping_laws;
 mod mapping_xml;

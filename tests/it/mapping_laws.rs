@@ -101,11 +101,20 @@ fn case(map: &Arc<Map>, bytes: &[u8], seed: u64, count: &mut Count) -> Result<()
     case.created().map_err(|e| format!("{e}\nof\n{}\n{}", shown(), json()))?;
     let rows = tree.format() == Format::Delimited;
     let nodes = edits::carried(got.document(), &report);
+    // The lists that lines fill one by one: elsewhere nothing is to be put in.
+    let lines = map.lines();
+    let all = lines.iter().flat_map(|line| line.fhir.match_indices("[]").map(|(at, _)| &line.fhir[..at]));
+    let lists: Vec<&str> = all.filter_map(|before| before.rsplit(['.', ']']).next()).collect();
+    let fills = |path: &str| {
+        let last = path.rsplit('.').next().unwrap_or_default();
+        lists.contains(&last.split('[').next().unwrap_or_default())
+    };
     let mut worthwhile = true;
     for sort in [Sort::Change, Sort::Insert, Sort::Remove, Sort::Reorder] {
-        let mut done = false;
+        let (mut done, mut offered) = (false, false);
         for _ in 0..60 {
             let Some(edited) = edits::edit(got.document(), &nodes, sort, rows, &mut choices) else { continue };
+            offered |= fills(&edited.path);
             let started = now();
             done = case.edited(sort, &edited).map_err(|e| {
                 format!("{sort:?} at {}: {e}\nof\n{}\n{}", edited.path, shown(), edited.document.json())
@@ -117,7 +126,7 @@ fn case(map: &Arc<Map>, bytes: &[u8], seed: u64, count: &mut Count) -> Result<()
                 break;
             }
         }
-        worthwhile &= done || sort == Sort::Reorder;
+        worthwhile &= done || sort == Sort::Reorder || (sort == Sort::Insert && !offered);
     }
     count.worthwhile += usize::from(worthwhile);
     Ok(())

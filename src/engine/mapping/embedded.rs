@@ -42,4 +42,11 @@ pub(super) const EMBEDDED: &[(&str, &str)] = &[
     ("hl7/cda/maps/statements.map", include_str!("../../../profiles/hl7/cda/maps/statements.map")),
     ("hl7/cda/maps/care-plan.map", include_str!("../../../profiles/hl7/cda/maps/care-plan.map")),
     ("hl7/cda/maps/referral-note.map", include_str!("../../../profiles/hl7/cda/maps/referral-note.map")),
+    ("se/schemas/request.xmlschema", include_str!("../../../profiles/se/schemas/request.xmlschema")),
+    ("se/schemas/confirmation.xmlschema", include_str!("../../../profiles/se/schemas/confirmation.xmlschema")),
+    ("se/schemas/outcome.xmlschema", include_str!("../../../profiles/se/schemas/outcome.xmlschema")),
+    ("se/maps/delar.map", include_str!("../../../profiles/se/maps/delar.map")),
+    ("se/maps/remiss.map", include_str!("../../../profiles/se/maps/remiss.map")),
+    ("se/maps/bekraftelse.map", include_str!("../../../profiles/se/maps/bekraftelse.map")),
+    ("se/maps/svar.map", include_str!("../../../profiles/se/maps/svar.map")),
 ];

@@ -18,7 +18,7 @@ use super::compile::Library;
 use super::embedded::EMBEDDED;
 use super::map::Map;
 use super::schema::version;
-use super::syntax::{self, Level, NativeType, Problem, Span};
+use super::syntax::{self, Item, Level, NativeType, Problem, Span};
 
 /// All maps, found by a document's own type.
 #[derive(Debug, Clone)]
@@ -78,7 +78,8 @@ impl Maps {
         let mut read = Self::read(model, files);
         let mut maps = Vec::with_capacity(read.maps.len());
         for map in read.maps {
-            let sound = !map.problems().iter().any(|p| p.level == Level::Error);
+            // A line that cannot be read may be any: no map that has lines of its file is what it should be.
+            let sound = map.is_whole() && !map.problems().iter().any(|p| p.level == Level::Error);
             read.problems.extend_from_slice(map.problems());
             if sound {
                 maps.push(map);
@@ -90,11 +91,17 @@ impl Maps {
     fn read(model: &Arc<Model>, files: &[(String, String)]) -> Self {
         let mut library = Library::default();
         let mut texts = FxHashMap::default();
-        let embedded = EMBEDDED.iter().map(|(name, text)| (*name, *text));
-        for (name, text) in embedded.chain(files.iter().map(|(name, text)| (name.as_str(), text.as_str()))) {
+        let embedded = EMBEDDED.iter().map(|(name, text)| (*name, *text, false));
+        let mut named = Names::default();
+        for (name, text, own) in embedded.chain(files.iter().map(|(name, text)| (name.as_str(), text.as_str(), true))) {
             if name.ends_with(".map") {
                 texts.insert(name.to_owned(), Arc::from(text));
-                library.add(syntax::parse(name, text));
+                let file = syntax::parse(name, text);
+                if file.problems.iter().any(|problem| problem.level == Level::Error) {
+                    library.broken.insert(Arc::clone(&file.name));
+                }
+                library.problems.extend(named.taken(&file, own));
+                library.add(file);
                 continue;
             }
             if name.ends_with(".xmlschema") {
@@ -114,6 +121,7 @@ impl Maps {
             }
             match serde_json::from_str::<Json>(text) {
                 Ok(schema) => {
+                    library.problems.extend(leading_nowhere(name, text, &schema));
                     library.schemas.insert(name.to_owned(), schema);
                 }
                 Err(error) => library.problems.push(unreadable(name, &error)),
@@ -220,6 +228,69 @@ impl Maps {
         }
         Ok(map)
     }
+}
+
+/// The names of the items of one tree of files.
+#[derive(Default)]
+struct Names {
+    known: FxHashMap<(&'static str, String), (Arc<str>, u32)>,
+    own: bool,
+}
+
+impl Names {
+    /// Items of a file whose names are taken in its tree; those of another tree are replaced by them.
+    fn taken(&mut self, file: &syntax::File, own: bool) -> Vec<Problem> {
+        if own != self.own {
+            *self = Self { own, ..Self::default() };
+        }
+        let mut problems = Vec::new();
+        for item in &file.items {
+            let (kind, name, span) = match item {
+                Item::Map(item) => ("map", &item.name, item.span),
+                Item::Block(item) => ("block", &item.name, item.span),
+                Item::Table(item) => ("table", &item.name, item.span),
+                // What two files call the same system is no matter.
+                Item::Alias(_) => continue,
+            };
+            let place = (Arc::clone(&file.name), span.line);
+            if let Some((first, line)) = self.known.insert((kind, name.clone()), place) {
+                problems.push(Problem {
+                    file: Arc::clone(&file.name),
+                    span,
+                    level: Level::Error,
+                    what: format!("there is a {kind} {name} already, at {first}:{line}"),
+                    right: "a name of its own".to_owned(),
+                });
+            }
+        }
+        problems
+    }
+}
+
+/// References of a JSON Schema to places that it does not have.
+fn leading_nowhere(file: &str, text: &str, schema: &Json) -> Vec<Problem> {
+    let mut open = vec![schema];
+    let mut problems: Vec<Problem> = Vec::new();
+    while let Some(here) = open.pop() {
+        match here {
+            Json::Object(members) => open.extend(members.values()),
+            Json::Array(items) => open.extend(items),
+            _ => {}
+        }
+        let Some(reference) = here.get("$ref").and_then(Json::as_str) else { continue };
+        if reference.strip_prefix('#').is_some_and(|pointer| schema.pointer(pointer).is_some()) {
+            continue;
+        }
+        let line = text.lines().position(|line| line.contains(reference)).map_or(1, |at| at + 1);
+        problems.push(Problem {
+            file: Arc::from(file),
+            span: Span { line: u32::try_from(line).unwrap_or(u32::MAX), column: 1 },
+            level: Level::Error,
+            what: format!("the reference {reference} leads nowhere in the schema"),
+            right: "`#/$defs/name` of this schema".to_owned(),
+        });
+    }
+    problems
 }
 
 /// A schema that is no JSON.

@@ -111,6 +111,12 @@ impl Map {
         &self.compiled().problems
     }
 
+    /// Whether every line of the files that it is made of could be read.
+    pub(crate) fn is_whole(&self) -> bool {
+        let broken = &self.library.broken;
+        !broken.contains(&self.file) && !self.plan().lines.iter().any(|line| broken.contains(&line.file))
+    }
+
     /// The map's name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -378,6 +378,7 @@ pub(crate) enum NativeName {
 pub(crate) enum NativeSelect {
     First,
     Index(u16),
+    From(u16),
     All,
     Where(Vec<Condition>, bool),
 }
@@ -385,7 +386,7 @@ pub(crate) enum NativeSelect {
 impl NativeSelect {
     /// Whether it can take several.
     pub(crate) const fn many(&self) -> bool {
-        matches!(self, Self::All | Self::Where(_, true))
+        matches!(self, Self::All | Self::From(_) | Self::Where(_, true))
     }
 }
 

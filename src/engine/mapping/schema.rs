@@ -330,6 +330,12 @@ impl NativeSchema {
         if name.is_empty() {
             return Ok(Place::Json(Arc::new(self.item(&object))));
         }
+        if self.is_array(&object) {
+            return Err((
+                format!("a list stands here, so no \"{name}\""),
+                "`[]` after the list's name, in an `each` around this line".to_owned(),
+            ));
+        }
         let Some(properties) = object.get("properties").and_then(Value::as_object) else {
             return Err((
                 format!("the schema knows no members here, so no \"{name}\""),
@@ -368,6 +374,11 @@ impl NativeSchema {
     /// Whether a JSON place is an array.
     pub(crate) fn is_array(&self, schema: &Value) -> bool {
         self.dereference(schema).get("type").and_then(Value::as_str) == Some("array")
+    }
+
+    /// Whether a JSON place is an object of which members are known.
+    pub(crate) fn has_members(&self, schema: &Value) -> bool {
+        self.dereference(schema).get("properties").and_then(Value::as_object).is_some_and(|all| !all.is_empty())
     }
 
     /// All places that can hold a text, with whether they are only there in old versions.

@@ -124,6 +124,7 @@ pub(crate) fn text(choices: &mut Choices<'_>, holds: Option<&Holds>, v2: bool) -
             .replace("MM", &format!("{month:02}"))
             .replace("HH", &format!("{:02}", choices.below(24)))
             .replace("mm", &format!("{:02}", choices.below(60)))
+            .replace("ss", &format!("{:02}", choices.below(60)))
             .replace('d', &day.to_string())
             .replace('M', &month.to_string())
             .replace('H', &choices.below(24).to_string()),

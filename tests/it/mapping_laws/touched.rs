@@ -45,7 +45,12 @@ fn unit(format: Format, path: &str) -> &str {
             &path[..segment.len() + 1 + end]
         }),
         Format::Json => path.rfind(['.', '[']).map_or(path, |at| &path[..at]),
-        Format::Delimited | Format::Xml => path.rfind('/').map_or(path, |at| &path[..at]),
+        Format::Delimited => path.rfind('/').map_or(path, |at| &path[..at]),
+        // The text of an element is to the element around it what a member is to an object.
+        Format::Xml => {
+            let own = path.rsplit_once('/').filter(|(_, last)| last.starts_with("text()")).map_or(path, |(own, _)| own);
+            own.rfind('/').map_or(own, |at| &own[..at])
+        }
     }
 }
 

@@ -125,7 +125,7 @@ fn note(
     }
 }
 
-fn outer(plan: &Plan, scope: ScopeId, to: SlotRef) -> (ScopeId, u16) {
+pub(super) fn outer(plan: &Plan, scope: ScopeId, to: SlotRef) -> (ScopeId, u16) {
     let mut id = scope;
     for _ in 0..to.up {
         id = plan.scope(id).and_then(|s| s.parent).unwrap_or(0);
@@ -134,7 +134,7 @@ fn outer(plan: &Plan, scope: ScopeId, to: SlotRef) -> (ScopeId, u16) {
 }
 
 /// A name for a place: the same for all slots that stand for it.
-fn key(plan: &Plan, scope: ScopeId, slot: u16) -> String {
+pub(super) fn key(plan: &Plan, scope: ScopeId, slot: u16) -> String {
     let Some(of) = plan.scope(scope).and_then(|s| s.slots.get(usize::from(slot))) else { return String::new() };
     match &of.at {
         SlotAt::Alias(to) => {

@@ -221,7 +221,13 @@ pub(super) fn nearest(name: &str, known: &[&str]) -> String {
     let best = known.iter().map(|k| (distance(name, k), *k)).min();
     match best {
         Some((distance, known)) if distance <= name.len().div_ceil(3) => format!("`{known}`, perhaps"),
-        _ => format!("one of {}", known.join(", ")),
+        _ if known.len() <= 12 => format!("one of {}", known.join(", ")),
+        _ => {
+            let mut near: Vec<(usize, &str)> = known.iter().map(|k| (distance(name, k), *k)).collect();
+            near.sort_unstable();
+            let near: Vec<&str> = near.into_iter().take(6).map(|(_, k)| k).collect();
+            format!("one of {}, … ({} in all)", near.join(", "), known.len())
+        }
     }
 }
 

@@ -132,10 +132,22 @@ impl Compiler<'_> {
             (Some(table), _) => table.clone(),
             (None, Some(table)) => table.clone(),
             (None, None) => {
-                self.problem(call.span, "`coded` needs a table", "rows between braces, or the name of a `table` item");
+                let mut known: Vec<&str> = self.library.tables.keys().map(String::as_str).collect();
+                known.sort_unstable();
+                let (what, right) = match name {
+                    Some(name) => (format!("there is no table {name}"), nearest(name, &known)),
+                    None => ("`coded` needs a table".to_owned(), String::new()),
+                };
+                let right = if right.is_empty() {
+                    "rows between braces, or the name of a `table` item".to_owned()
+                } else {
+                    right
+                };
+                self.problem(call.span, what, right);
                 return None;
             }
         };
+        self.no_code_twice(&table);
         let compiled = CodeTable::new(name, &table);
         if let Some(codes) = self.schema.codes(place) {
             let missing: Vec<String> = codes.into_iter().filter(|code| !compiled.reads(code)).collect();
@@ -148,6 +160,16 @@ impl Compiler<'_> {
             }
         }
         Some(compiled)
+    }
+
+    /// A native code has one row.
+    fn no_code_twice(&mut self, table: &Table) {
+        for (at, row) in table.rows.iter().enumerate() {
+            if table.rows.iter().take(at).any(|before| before.native == row.native) {
+                let what = format!("the native code {} has a row before this one", row.native);
+                self.problem(row.span, what, "one row a native code: `native = code ~stand-in`");
+            }
+        }
     }
 
     /// The codes of a required binding, where they can be listed.

@@ -10,7 +10,9 @@ mod rule;
 mod settle;
 mod statement;
 mod version;
+mod whole;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -34,6 +36,8 @@ pub(crate) struct Library {
     pub(crate) schemas: FxHashMap<String, Json>,
     pub(crate) xml: FxHashMap<String, Arc<XmlSchema>>,
     pub(crate) problems: Vec<Problem>,
+    /// The files in which a line cannot be read.
+    pub(crate) broken: BTreeSet<Arc<str>>,
 }
 
 impl Library {
@@ -57,6 +61,17 @@ impl Library {
                 }
             }
         }
+    }
+
+    /// The schema that a map may have meant, where it names one that is not there.
+    fn schema_of(&self, native: &NativeType) -> Option<String> {
+        let (wanted, mut known): (&str, Vec<&str>) = match native {
+            NativeType::Json { schema, .. } => (schema, self.schemas.keys().map(String::as_str).collect()),
+            NativeType::Xml { schema, .. } => (schema, self.xml.keys().map(String::as_str).collect()),
+            _ => return None,
+        };
+        known.sort_unstable();
+        Some(format!("{}, as paths below the folder of the maps", fhir::nearest(wanted, &known)))
     }
 
     /// The URI of a system by its alias, its known short name, or itself.
@@ -118,6 +133,7 @@ pub(crate) fn compile(
     let schema = match schema(library, map) {
         Ok(schema) => schema,
         Err((what, right)) => {
+            let right = library.schema_of(&map.native).unwrap_or(right);
             problems.push(Problem { file: Arc::clone(file), span: map.span, level: Level::Error, what, right });
             return (Plan::default(), NativeSchema::Open, problems);
         }
@@ -137,6 +153,12 @@ pub(crate) fn compile(
     }
     compiler.body(&map.body);
     compiler.overlapping();
+    // What a line that cannot be read would have filled is not known; what is carried whole has what it has.
+    let carried_whole = matches!(map.native, NativeType::Fhir { .. });
+    if !carried_whole && !library.broken.contains(file) {
+        compiler.required();
+    }
+    compiler.twice();
     settle::settle(&mut compiler.plan);
     (compiler.plan, compiler.schema, compiler.problems)
 }

@@ -113,6 +113,7 @@ impl Compiler<'_> {
         Some(match select {
             Select::First => NativeSelect::First,
             Select::Index(n) => NativeSelect::Index(*n),
+            Select::From(n) => NativeSelect::From(*n),
             Select::All => NativeSelect::All,
             Select::Where(conditions, all) => {
                 // What repeats by its nature (segments, items, rows) is taken as often as the conditions hold.

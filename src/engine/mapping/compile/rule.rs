@@ -290,6 +290,15 @@ impl Compiler<'_> {
                 "an element below it",
             );
         }
+        if let Some(Place::Json(schema)) = alternatives.first().and_then(|t| t.first()).map(|f| f.at.place.clone())
+            && self.schema.has_members(&schema)
+        {
+            return self.problem(
+                span,
+                "an object with members is no text",
+                "go on to one of its members, or use a block",
+            );
+        }
         self.check_lens(line, span, rule, &lens, slot);
         for found in alternatives.iter().flatten() {
             if matches!(found.at.place, Place::Xml { of: Content::Complex(_), .. })

@@ -131,6 +131,9 @@ impl Compiler<'_> {
         key: Option<plan::Key>,
         reference: Option<u16>,
     ) -> Option<u16> {
+        if self.plan.scope(scope).is_some_and(|s| s.entries.iter().any(|entry| entry.name.as_ref() == name)) {
+            self.problem(span, format!("there is an entry {name} here already"), "a name of its own: `name = Type`");
+        }
         let type_id = self.model.type_named(resource).filter(|t| self.model.kind(*t) == TypeKind::Resource);
         if type_id.is_none() || type_id.is_some_and(|t| self.model.is_abstract(t)) {
             self.problem(span, format!("{resource} is no resource type of FHIR R4"), "`entry name: ServiceRequest`");
@@ -170,6 +173,7 @@ impl Compiler<'_> {
         let Some(anchor) = self.anchor(path) else { return };
         let Some(slot) = self.slot_of(path) else { return };
         let library = self.library;
+        let given = value;
         let value = match plan::constant(value, |name| library.system(name)) {
             Ok(value) => value,
             Err(what) => return self.problem(path.span, what, ""),
@@ -187,6 +191,8 @@ impl Compiler<'_> {
                 "a text or code for a primitive, system#code for a concept",
             );
         }
+        self.known_system(path.span, given);
+        self.known_code(path, slot, &value);
         if let plan::Constant::Text(text) = &value
             && !crate::fhir::datatypes::is_lexical(&type_name, text)
         {
@@ -198,6 +204,36 @@ impl Compiler<'_> {
         if let Some(scope) = self.scope_mut(scope) {
             scope.consts.push(Const { line, anchor, slot, value, events: events.to_vec(), default });
         }
+    }
+
+    /// A code that is written is one of those that the element is bound to.
+    fn known_code(&mut self, path: &FhirPath, slot: SlotRef, value: &plan::Constant) {
+        let (plan::Constant::Text(code), Some(SlotAt::Child { parent, written, .. })) =
+            (value, self.slot(slot).map(|s| &s.at))
+        else {
+            return;
+        };
+        let (parent, written) = (SlotRef { up: parent.up + slot.up, slot: parent.slot }, written.to_string());
+        let Some(owner) = self.type_of(parent) else { return };
+        let Some(codes) = self.required_codes(owner, &written) else { return };
+        if !codes.contains(code) {
+            let what = format!("{code} is not in the required value set");
+            self.problem(path.span, what, format!("one of {}", codes.join(", ")));
+        }
+    }
+
+    /// A system is told by an alias or its URI.
+    pub(super) fn known_system(&mut self, span: Span, value: &syntax::Value) {
+        let syntax::Value::Coding(name, _) = value else { return };
+        if self.library.system(name).contains(':') {
+            return;
+        }
+        let mut known: Vec<&str> = self.library.aliases.keys().map(String::as_str).collect();
+        known.sort_unstable();
+        let near = super::fhir::nearest(name, &known);
+        let right =
+            if near.starts_with('`') { near } else { format!("`alias {name} = \"uri\"`, or the URI in quotes") };
+        self.problem(span, format!("{name} names no system"), right);
     }
 
     fn link(&mut self, line: LineId, path: &FhirPath, span: Span, name: &str) {
@@ -336,6 +372,7 @@ impl Compiler<'_> {
             if let Some(entry) = compiler.scope_mut(id).and_then(|s| s.entries.first_mut()) {
                 entry.url = url;
             }
+            compiler.takes_all(each, id);
             if let Some(scope) = compiler.scope_mut(id) {
                 scope.native = vec![path];
                 scope.when = when;
@@ -349,6 +386,20 @@ impl Compiler<'_> {
             }
             compiler.body(body);
         });
+    }
+
+    /// Where every native repetition is taken, FHIR takes every one, or it is said what becomes of the others.
+    fn takes_all(&mut self, each: &Each, id: ScopeId) {
+        let every = each.native.steps.last().is_some_and(|step| matches!(step.select, syntax::Select::All));
+        let Some(fhir) = each.fhir.as_ref().filter(|fhir| every && !fhir.steps.is_empty()) else { return };
+        let grows = self.plan.scope(id).is_some_and(plan::Scope::grows);
+        if !grows && each.more.is_none() {
+            self.problem(
+                fhir.span,
+                format!("native repeats here and {fhir} does not"),
+                "`[]` on the FHIR list, or `more => residue`",
+            );
+        }
     }
 
     /// Gives the innermost (new) scope its own FHIR place.

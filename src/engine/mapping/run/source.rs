@@ -246,8 +246,9 @@ impl<'t> Source<'t> {
         match select {
             NativeSelect::First => all.next().is_none_or(on),
             NativeSelect::Index(n) => all.nth(usize::from(n.saturating_sub(1))).is_none_or(on),
-            NativeSelect::All => {
-                for one in all {
+            NativeSelect::All | NativeSelect::From(_) => {
+                let before = if let NativeSelect::From(n) = select { usize::from(n.saturating_sub(1)) } else { 0 };
+                for one in all.skip(before) {
                     if !on(one) {
                         return false;
                     }

@@ -6,6 +6,8 @@ use super::Span;
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) indent: u32,
+    /// Whether a tab stands before it.
+    pub(super) tab: bool,
     chars: Vec<(char, Span)>,
 }
 
@@ -42,8 +44,10 @@ pub(super) fn lines(text: &str) -> Vec<Line> {
                 line.chars.append(&mut chars);
             }
             None => {
-                let indent = chars.iter().take_while(|(c, _)| c.is_whitespace()).count();
-                open = Some(Line { indent: u32::try_from(indent).unwrap_or(u32::MAX), chars });
+                let before = chars.iter().map(|(c, _)| *c).take_while(|c| c.is_whitespace());
+                let tab = before.clone().any(|c| c == '\t');
+                let indent = u32::try_from(before.count()).unwrap_or(u32::MAX);
+                open = Some(Line { indent, tab, chars });
             }
         }
         if depth == 0 {
@@ -85,6 +89,10 @@ impl<'l> Cursor<'l> {
             (None, Some((_, last))) => Span { line: last.line, column: last.column.saturating_add(1) },
             (None, None) => Span::default(),
         }
+    }
+
+    pub(super) fn stop_here(&self, what: &str) -> Stop {
+        Stop { span: self.span(), what: what.to_owned(), right: String::new() }
     }
 
     pub(super) fn stop<T>(&self, what: impl Into<String>, right: impl Into<String>) -> Read<T> {
@@ -148,6 +156,11 @@ impl<'l> Cursor<'l> {
             return true;
         }
         false
+    }
+
+    /// Whether the word `word` stands here.
+    pub(super) fn at_word(&self, word: &str) -> bool {
+        self.clone().eat_word(word)
     }
 
     /// A word: letters, digits, `_`, `-`.

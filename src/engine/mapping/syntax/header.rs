@@ -95,6 +95,21 @@ pub(super) fn header(cursor: &mut Cursor<'_>, file: &Arc<str>) -> Read<Header> {
     )
 }
 
+/// The format that a header names, though it could not be read.
+pub(super) fn format_of(line: &Line) -> Option<FormatName> {
+    let mut cursor = Cursor::new(line);
+    while !cursor.done() {
+        if let Some(format) = format(&mut cursor) {
+            return Some(format);
+        }
+        if cursor.word().is_none() {
+            cursor.bump();
+        }
+        cursor.space();
+    }
+    None
+}
+
 /// Says what stands where a line should end.
 pub(super) fn end(cursor: &Cursor<'_>) -> Read<()> {
     if cursor.done() {

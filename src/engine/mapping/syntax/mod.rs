@@ -485,6 +485,8 @@ pub enum Select {
     First,
     /// The one at this place, from 1.
     Index(u16),
+    /// Those from this place on, from 1.
+    From(u16),
     /// All of them.
     All,
     /// Those of which all conditions hold; `true` takes all of them, else the first.

@@ -12,6 +12,8 @@ pub fn parse(name: &str, text: &str) -> File {
     let name: Arc<str> = Arc::from(name);
     let mut file = File { name: Arc::clone(&name), items: Vec::new(), problems: Vec::new() };
     let mut group: Vec<Line> = Vec::new();
+    // What an editor put before the text is no part of it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for line in lines(text) {
         if header::opens(&line) && !group.is_empty() {
             item(&mut file, &std::mem::take(&mut group));
@@ -43,7 +45,9 @@ fn item(file: &mut File, lines: &[Line]) {
         Err(stop) => {
             note(file, stop);
             // The statements below are read all the same, so that their own errors are seen.
-            body(file, rest, FormatName::Hl7v2);
+            if let Some(format) = header::format_of(first) {
+                body(file, rest, format);
+            }
             return;
         }
     };
@@ -84,11 +88,31 @@ fn item(file: &mut File, lines: &[Line]) {
 fn body(file: &mut File, lines: &[Line], format: FormatName) -> Vec<Statement> {
     let mut open: Vec<(u32, Statement)> = Vec::new();
     let mut done: Vec<Statement> = Vec::new();
+    // How far in the lines of each level stand.
+    let mut levels: Vec<u32> = Vec::new();
     for line in lines {
+        if line.tab {
+            let mut stop = Cursor::new(line).stop_here("a tab before the line: how far in it stands cannot be told");
+            stop.right = "spaces".to_owned();
+            note(file, stop);
+        }
         while open.last().is_some_and(|(indent, _)| *indent >= line.indent) {
             close(&mut open, &mut done);
         }
         let mut cursor = Cursor::new(line);
+        let (within, level) = (open.len(), line.indent);
+        match levels.get(within).copied() {
+            Some(known) if known != level && !line.tab => {
+                let mut stop = cursor.stop_here("this line stands further in or out than those it goes with");
+                stop.right = format!(
+                    "{known} characters in, as the line above it; only an `each` has lines that stand further in"
+                );
+                note(file, stop);
+            }
+            Some(_) => {}
+            None => levels.push(level),
+        }
+        levels.truncate(within + 1);
         match super::statement::statement(&mut cursor, format) {
             Ok(statement) => {
                 let holds = matches!(statement.kind, Kind::Each(_));

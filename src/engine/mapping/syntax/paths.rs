@@ -166,7 +166,7 @@ fn xml_name(cursor: &mut Cursor<'_>) -> Option<String> {
     }
 }
 
-/// `*`, `[]`, `[2]`, `[.5 = "x"]`, `[.5 = "x"]*`, or nothing.
+/// `*`, `[]`, `[2]`, `[2+]`, `[.5 = "x"]`, `[.5 = "x"]*`, or nothing.
 fn select(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Select> {
     if cursor.eat_tight("*") || cursor.eat_tight("[]") {
         return Ok(Select::All);
@@ -176,11 +176,12 @@ fn select(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Select> {
     }
     let mut ahead = cursor.clone();
     ahead.eat_tight("[");
-    if let Some(index) = ahead.number()
-        && ahead.eat_tight("]")
-    {
-        *cursor = ahead;
-        return Ok(Select::Index(index));
+    if let Some(index) = ahead.number() {
+        let from = ahead.eat_tight("+");
+        if ahead.eat_tight("]") {
+            *cursor = ahead;
+            return Ok(if from { Select::From(index) } else { Select::Index(index) });
+        }
     }
     cursor.eat_tight("[");
     let conditions = conditions_until(cursor, format)?;

@@ -1,9 +1,9 @@
 //! The statements of a map or block: one line each.
 
-use super::cursor::{Cursor, Read};
+use super::cursor::{Cursor, Read, Stop};
 use super::header::{end, version};
 use super::{
-    Assignment, Direction, Each, Entry, FormatName, Key, KeyAlternative, Kind, LensCall, Otherwise, Row, Rule,
+    Assignment, Direction, Each, Entry, FormatName, Key, KeyAlternative, Kind, LensCall, Otherwise, Row, Rule, Span,
     Statement, Table, Value, paths,
 };
 
@@ -231,7 +231,7 @@ fn rule(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Kind> {
             if let Some(last) = native.last_mut() {
                 last.push(path);
             }
-        } else if cursor.at("residue") || cursor.at("drop ") {
+        } else if cursor.at_word("residue") || cursor.at_word("drop") {
             return fate(cursor, native.into_iter().flatten().collect());
         } else if paths::native_begins(cursor, format) {
             native.push(vec![paths::native(cursor, format)?]);
@@ -283,7 +283,7 @@ fn modifiers(cursor: &mut Cursor<'_>, format: FormatName, rule: &mut Rule) -> Re
         } else if rule.lens.is_none() && rule.also.is_empty() && next_is_lens(cursor) {
             rule.lens = Some(lens(cursor)?);
         } else {
-            return Err(super::cursor::Stop {
+            return Err(Stop {
                 span,
                 what: format!("found {}", cursor.found()),
                 right: "after the path: a lens, then `when`, `where`, `empty`, `else`, `more`, `also`, `reason`"
@@ -320,6 +320,7 @@ fn lens(cursor: &mut Cursor<'_>) -> Read<LensCall> {
 
 /// `{ P = requested ~received   E ~ cancelled   draft = refuse }`
 pub(super) fn table(cursor: &mut Cursor<'_>) -> Read<Table> {
+    let begins = cursor.span();
     cursor.expect("{", "a table stands between braces")?;
     let mut table = Table::default();
     loop {
@@ -327,7 +328,8 @@ pub(super) fn table(cursor: &mut Cursor<'_>) -> Read<Table> {
             return Ok(table);
         }
         let span = cursor.span();
-        let mut left = vec![code(cursor)?];
+        let first = code(cursor).map_err(|stop| open_still(stop, begins))?;
+        let mut left = vec![first];
         let exact = loop {
             if cursor.eat("=") {
                 break true;
@@ -338,14 +340,14 @@ pub(super) fn table(cursor: &mut Cursor<'_>) -> Read<Table> {
             if cursor.at("}") || cursor.done() {
                 return cursor.stop("a row without `=` or `~`", "`native = fhir ~fhir`, or `fhir fhir = refuse`");
             }
-            left.push(code(cursor)?);
+            left.push(code(cursor).map_err(|stop| open_still(stop, begins))?);
         };
         if cursor.eat_word("refuse") {
             table.refused.append(&mut left);
             continue;
         }
         let [native] = left.as_slice() else {
-            return Err(super::cursor::Stop {
+            return Err(Stop {
                 span,
                 what: "several native codes in one row".to_owned(),
                 right: "one row a native code; only `refuse` takes several".to_owned(),
@@ -357,6 +359,18 @@ pub(super) fn table(cursor: &mut Cursor<'_>) -> Read<Table> {
             row.fhir.push((code(cursor)?, true));
         }
         table.rows.push(row);
+    }
+}
+
+/// What stands in a later line than a table begins in, and is no code, is more likely another statement.
+fn open_still(stop: Stop, begins: Span) -> Stop {
+    if stop.span.line == begins.line {
+        return stop;
+    }
+    Stop {
+        span: begins,
+        what: format!("the table that begins here does not end before line {}: {}", stop.span.line, stop.what),
+        right: "`}` after its last row".to_owned(),
     }
 }
 

@@ -66,6 +66,7 @@ impl fmt::Display for NativePath {
             match &step.select {
                 Select::First => {}
                 Select::Index(n) => write!(f, "[{n}]")?,
+                Select::From(n) => write!(f, "[{n}+]")?,
                 Select::All => f.write_str("*")?,
                 Select::Where(conditions, all) => {
                     f.write_str("[")?;

@@ -108,7 +108,17 @@ impl<'r> Put<'r> {
                 self.make_true(&spot, conditions)?;
                 Ok(spot)
             }
-            NativeSelect::Index(n) => {
+            // Made now, so that others of its name come after it.
+            NativeSelect::Index(1) => {
+                let key = (from.at, from.steps.clone(), format!("{name}{shown}"));
+                let at = match self.elements.get(&key) {
+                    Some(at) => *at,
+                    None => self.edit.insert(Anchor::Last(from.at, &from.steps), Insert::Element(&name.name))?,
+                };
+                self.elements.insert(key, at);
+                Ok(Spot { at, steps: Vec::new(), node: None, group: 0 })
+            }
+            NativeSelect::Index(n) | NativeSelect::From(n) => {
                 steps.push(Step::Element(name.name.clone(), u32::from(*n)));
                 Ok(Spot { at: from.at, steps, node: None, group: 0 })
             }
@@ -137,7 +147,7 @@ impl<'r> Put<'r> {
         }
         let mut steps = from.steps.clone();
         match select {
-            NativeSelect::Index(n) if *n > 1 => {
+            NativeSelect::Index(n) | NativeSelect::From(n) if *n > 1 => {
                 steps.push(Step::Field(number));
                 steps.push(Step::Repetition(*n));
                 Ok(Spot { at: from.at, steps, node: None, group: from.group })

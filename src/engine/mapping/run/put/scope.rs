@@ -6,7 +6,8 @@ use crate::fhir::document::Node;
 use crate::native::{Anchor, EditError, Insert, Kind, NodeId, Place, Step};
 
 use super::super::super::plan::{
-    Condition, Constant, Entry, NativeName, NativePath, NativeSelect, Scope, ScopeId, SlotAt, SlotRef, StmtKind,
+    Condition, Constant, Entry, NativeName, NativePath, NativeSelect, NativeStep, Scope, ScopeId, SlotAt, SlotRef,
+    StmtKind,
 };
 use super::super::super::syntax::Test;
 use super::super::align::{Pair, align};
@@ -471,6 +472,7 @@ impl<'r> Put<'r> {
                 Spot { at, steps: Vec::new(), node: None, group: 0 }
             }
             NativeName::Element(name) => {
+                self.those_before(&holder, last)?;
                 let at = self.edit.insert(Anchor::Last(holder.at, &holder.steps), Insert::Element(&name.name))?;
                 self.within.insert(at, holder.at);
                 Spot { at, steps: Vec::new(), node: None, group: 0 }
@@ -490,6 +492,24 @@ impl<'r> Put<'r> {
         self.written(scope, &spot)?;
         self.number(outer, scope, &spot)?;
         Ok(spot)
+    }
+
+    /// Where a line takes repetitions from a place on, those before it stand there, be it empty.
+    fn those_before(&mut self, holder: &Spot, last: &NativeStep) -> Result<(), EditError> {
+        let (NativeSelect::From(n), NativeName::Element(name)) = (&last.select, &last.name) else { return Ok(()) };
+        let every = NativeStep { name: last.name.clone(), select: NativeSelect::All };
+        let every = NativePath { from_document: false, steps: vec![every] };
+        let there = self.base(holder).map_or(0, |base| self.source.select(base, &every).len());
+        let key = |select: &NativeSelect| (holder.at, holder.steps.clone(), format!("{name}{select:?}"));
+        let made = self.elements.contains_key(&key(&NativeSelect::Index(1)));
+        if self.elements.contains_key(&key(&last.select)) {
+            return Ok(());
+        }
+        for _ in there + usize::from(made)..usize::from(n.saturating_sub(1)) {
+            let at = self.edit.insert(Anchor::Last(holder.at, &holder.steps), Insert::Element(&name.name))?;
+            self.elements.insert(key(&last.select), at);
+        }
+        Ok(())
     }
 
     pub(super) fn grow_field(&mut self, holder: &Spot, number: u16) -> Result<Spot, EditError> {
