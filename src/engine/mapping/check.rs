@@ -262,6 +262,10 @@ fn push_name(text: &mut String, name: &NativeName) {
             text.clear();
             write!(text, "{name}")
         }
+        NativeName::Group(name) => {
+            text.clear();
+            write!(text, "{name}")
+        }
         NativeName::Field(n) => write!(text, "-{n}"),
         NativeName::Component(n) | NativeName::Subcomponent(n) => write!(text, ".{n}"),
         NativeName::Member(name) if text.is_empty() => write!(text, "$.{name}"),

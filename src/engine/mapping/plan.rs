@@ -174,6 +174,8 @@ pub(crate) struct Stmt {
     pub(crate) leaf: Option<Leaf>,
     /// Which element of a resource it speaks of; nothing where that is a part of a composite.
     pub(crate) said: Option<Said>,
+    /// Whether it takes whole segments: those of a later version than the message's are taken where a sender has them.
+    pub(crate) segments: bool,
     pub(crate) since: Option<Version>,
     pub(crate) before: Option<Version>,
 }
@@ -283,6 +285,8 @@ pub(crate) struct Link {
     pub(crate) slot: u16,
     /// The slot of the entry referred to.
     pub(crate) to: SlotRef,
+    /// The entries further out that stand for it where it is not there, the innermost first.
+    pub(crate) outer: Vec<SlotRef>,
 }
 
 /// Leaves that go when another changes.
@@ -305,6 +309,8 @@ pub(crate) struct Entry {
     pub(crate) slot: u16,
     /// The element that refers to it, made with it.
     pub(crate) reference: Option<u16>,
+    /// Whether the entry of this name further out stands for it in links where it is not there.
+    pub(crate) outer: bool,
 }
 
 /// A key.
@@ -361,6 +367,8 @@ pub(crate) struct NativeStep {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum NativeName {
     Segment(SegmentName),
+    /// A group of the message structure, by its name.
+    Group(Box<str>),
     Field(u16),
     Component(u16),
     Subcomponent(u16),
@@ -400,6 +408,7 @@ impl NativePath {
     pub(crate) fn place(&self) -> String {
         self.steps.iter().fold(String::new(), |place, step| match &step.name {
             NativeName::Segment(name) => format!("{place}{name}[1]"),
+            NativeName::Group(_) => place,
             NativeName::Field(n) => format!("{place}-{n}"),
             NativeName::Component(n) | NativeName::Subcomponent(n) => format!("{place}.{n}"),
             NativeName::Member(name) if place.is_empty() => format!("$.{name}"),
@@ -489,6 +498,11 @@ impl Stmt {
     /// Whether it holds for a version of the format.
     pub(crate) fn holds(&self, version: Version) -> bool {
         self.since.is_none_or(|since| version >= since) && self.before.is_none_or(|before| version < before)
+    }
+
+    /// Whether it takes segments of a later version where a sender has them.
+    pub(crate) fn holds_where_there(&self, version: Version) -> bool {
+        self.segments && self.since.is_some_and(|since| version < since)
     }
 }
 

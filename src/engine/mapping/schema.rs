@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::native::SegmentName;
-use crate::native::hl7v2::schema::{FieldDef, NodeKind, Schema, Shape, Version as V2};
+use crate::native::hl7v2::schema::{FieldDef, NodeKind, Schema, Shape, StructureNode, Version as V2};
 use crate::native::xml::XmlSchema;
 use crate::native::xml::schema::{Content, MemberKind, Simple, Type, TypeIndex, xsi_type};
 
@@ -33,6 +33,8 @@ pub(crate) enum NativeSchema {
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     Document,
+    /// A group of the message structure.
+    Group(Box<str>),
     Segment(SegmentName),
     /// A field, component or subcomponent of this data type.
     Typed {
@@ -154,6 +156,17 @@ impl NativeSchema {
         match (from, step) {
             (Place::Open, _) => Ok(Place::Open),
             (Place::Document | Place::Segment(_), NativeName::Segment(segment)) => self.segment(*segment),
+            (Place::Group(group), NativeName::Segment(segment)) => {
+                let place = self.segment(*segment)?;
+                if self.in_group(group, |node| node.kind == NodeKind::Segment && node.name == segment.as_str()) {
+                    return Ok(place);
+                }
+                nowhere(format!("the group {group} has no segment {segment}"), "a segment of the group")
+            }
+            (Place::Document | Place::Segment(_), NativeName::Group(name)) => self.group(name, |_| true),
+            (Place::Group(outer), NativeName::Group(name)) => {
+                self.group(name, |name| self.in_group(outer, |node| node.is_group() && node.name == name))
+            }
             (Place::Segment(segment), NativeName::Field(number)) => match self.field(*segment, *number) {
                 Some(field) => Ok(Place::Typed { datatype: field.datatype }),
                 None => nowhere(
@@ -323,6 +336,36 @@ impl NativeSchema {
                 path.pop();
             }
         }
+    }
+
+    /// A group of the structure.
+    fn group(&self, name: &str, there: impl Fn(&str) -> bool) -> Result<Place, NoStep> {
+        let Self::Hl7v2 { structure, versions } = self else {
+            return Err(("groups are of HL7 v2".to_owned(), String::new()));
+        };
+        let structures = || versions.iter().filter_map(|v| Schema::version(*v).structure(structure));
+        if structures().any(|of| of.group(name).is_some()) && there(name) {
+            return Ok(Place::Group(name.into()));
+        }
+        let mut known: Vec<&str> = structures()
+            .flat_map(|of| of.nodes().iter().skip(1).filter(|node| node.is_group()).map(|node| node.name))
+            .filter(|name| there(name))
+            .collect();
+        known.sort_unstable();
+        known.dedup();
+        Err((
+            format!("there is no group {name} here in the versions of this map"),
+            format!("one of {}", known.join(", ")),
+        ))
+    }
+
+    /// Whether a group has something in it in some version, at any depth.
+    fn in_group(&self, name: &str, is: impl Fn(&StructureNode) -> bool) -> bool {
+        let Self::Hl7v2 { structure, versions } = self else { return false };
+        versions.iter().filter_map(|v| Schema::version(*v).structure(structure)).any(|of| {
+            let Some((at, end)) = of.group(name).and_then(|at| Some((at, of.node(at)?.end))) else { return false };
+            of.nodes().get(usize::from(at) + 1..usize::from(end)).is_some_and(|nodes| nodes.iter().any(&is))
+        })
     }
 
     fn json_step(&self, schema: &Arc<Value>, name: &str) -> Result<Place, NoStep> {

@@ -296,11 +296,21 @@ impl Compiler<'_> {
 
     /// The entry of this name in the innermost scope that has it.
     fn entry(&self, name: &str) -> Option<SlotRef> {
-        (0_u8..).zip(self.open.iter().rev()).find_map(|(up, id)| {
-            let scope = self.plan.scope(*id)?;
-            let entry = scope.entries.iter().find(|entry| entry.name.as_ref() == name)?;
-            Some(SlotRef { up, slot: entry.slot })
-        })
+        self.entries(name).first().copied()
+    }
+
+    /// The innermost entry of this name, and those further out that stand for it where it is not there.
+    fn entries(&self, name: &str) -> Vec<SlotRef> {
+        let mut found = Vec::new();
+        for (up, id) in (0_u8..).zip(self.open.iter().rev()) {
+            let entries = self.plan.scope(*id).map(|scope| scope.entries.as_slice()).unwrap_or_default();
+            let Some(entry) = entries.iter().find(|entry| entry.name.as_ref() == name) else { continue };
+            found.push(SlotRef { up, slot: entry.slot });
+            if !entry.outer {
+                break;
+            }
+        }
+        found
     }
 
     fn entry_names(&self) -> String {

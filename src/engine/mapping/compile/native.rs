@@ -46,7 +46,10 @@ impl Compiler<'_> {
             // A column may be named without its row, and a segment from inside another: both are looked up from there.
             match self.schema.step(&at.place, &name) {
                 Ok(place) => {
-                    let inside = matches!((&name, &at.place), (NativeName::Segment(_), Place::Segment(_)));
+                    let inside = matches!(
+                        (&name, &at.place),
+                        (NativeName::Segment(_) | NativeName::Group(_), Place::Segment(_) | Place::Group(_))
+                    );
                     if inside {
                         at.path.clear();
                     }
@@ -83,14 +86,7 @@ impl Compiler<'_> {
                     return None;
                 }
             },
-            StepName::Group(name) => {
-                self.problem(
-                    path.span,
-                    format!("{name} is a group; the names of groups differ between versions"),
-                    "name the segment that the group begins with: what follows it in its group is inside it",
-                );
-                return None;
-            }
+            StepName::Group(name) => NativeName::Group(name.as_str().into()),
             StepName::Field(n) => NativeName::Field(*n),
             StepName::Component(n) => NativeName::Component(*n),
             StepName::Subcomponent(n) => NativeName::Subcomponent(*n),
@@ -120,6 +116,7 @@ impl Compiler<'_> {
                 let by_nature = matches!(
                     at.place,
                     Place::Segment(_)
+                        | Place::Group(_)
                         | Place::Json(_)
                         | Place::Fhir(_)
                         | Place::Row

@@ -23,6 +23,7 @@ pub(super) fn settle(plan: &mut Plan) {
             stmt.needs = known.needs;
             stmt.leaf = known.leaf;
             stmt.said = known.said;
+            stmt.segments = known.segments;
         }
     }
 }
@@ -32,6 +33,7 @@ struct Known {
     needs: u64,
     leaf: Option<Leaf>,
     said: Option<Said>,
+    segments: bool,
 }
 
 impl Known {
@@ -53,7 +55,8 @@ impl Known {
                 of_own_place(plan, scope, id).unwrap_or(false).then_some(Said::Scope(id)),
             ),
         };
-        Self { level, needs, leaf, said }
+        let segments = matches!(stmt.kind, StmtKind::Scope(id) if plan.scope(id).is_some_and(of_segments));
+        Self { level, needs, leaf, said, segments }
     }
 }
 
@@ -114,6 +117,12 @@ fn leaf(rule: &Rule) -> Option<Leaf> {
         }
     }
     Some(leaf)
+}
+
+/// Whether a scope takes whole segments.
+fn of_segments(scope: &Scope) -> bool {
+    let first = scope.native.first().and_then(|path| path.steps.first());
+    first.is_some_and(|step| matches!(step.name, NativeName::Segment(_) | NativeName::Group(_)))
 }
 
 fn of_own_place(plan: &Plan, scope: ScopeId, id: ScopeId) -> Option<bool> {

@@ -109,6 +109,7 @@ impl Compiler<'_> {
                 level: Level::Anywhere,
                 leaf: None,
                 said: None,
+                segments: false,
                 since: None,
                 before: None,
             });
@@ -118,7 +119,12 @@ impl Compiler<'_> {
     fn declare(&mut self, span: Span, entry: &syntax::Entry) {
         let key = entry.key.as_ref().and_then(|key| self.key(key, None));
         let here = self.here();
-        self.entry_in(here, span, &entry.name, &entry.resource, key, None);
+        let slot = self.entry_in(here, span, &entry.name, &entry.resource, key, None);
+        if slot.is_some()
+            && let Some(declared) = self.scope_mut(here).and_then(|scope| scope.entries.last_mut())
+        {
+            declared.outer = entry.outer;
+        }
     }
 
     /// A new entry in a scope; gives its slot.
@@ -152,6 +158,7 @@ impl Compiler<'_> {
                 url: None,
                 slot,
                 reference,
+                outer: false,
             });
         }
         Some(slot)
@@ -239,7 +246,8 @@ impl Compiler<'_> {
     fn link(&mut self, line: LineId, path: &FhirPath, span: Span, name: &str) {
         let Some(anchor) = self.anchor(path) else { return };
         let Some(slot) = self.slot_of(path) else { return };
-        let Some(to) = self.entry(name) else {
+        let mut named = self.entries(name).into_iter();
+        let Some(to) = named.next() else {
             return self.problem(span, format!("there is no entry {name}"), format!("one of {}", self.entry_names()));
         };
         let type_name = self.type_of(slot).map(|t| self.model.type_name(t).to_owned()).unwrap_or_default();
@@ -254,7 +262,7 @@ impl Compiler<'_> {
         let here = self.here();
         let local = self.localize(slot);
         if let Some(scope) = self.scope_mut(here) {
-            scope.links.push(Link { line, anchor, slot: local, to });
+            scope.links.push(Link { line, anchor, slot: local, to, outer: named.collect() });
         }
     }
 
@@ -346,10 +354,12 @@ impl Compiler<'_> {
         let when = self.conditions(&each.when);
         let key = each.key.as_ref().and_then(|key| self.key(key, Some(&found.at)));
         // A segment or row that is claimed by a scope is claimed by the lines in it.
-        let by_nature = matches!(found.at.place, Place::Segment(_) | Place::Row | Place::Xml { many: true, .. });
+        let by_nature =
+            matches!(found.at.place, Place::Segment(_) | Place::Group(_) | Place::Row | Place::Xml { many: true, .. });
         let repeats = found.path.many() || by_nature;
         let Found { mut path, at } = found;
-        if let (Place::Segment(_) | Place::Xml { many: true, .. }, Some(last)) = (&at.place, path.steps.last_mut())
+        if let (Place::Segment(_) | Place::Group(_) | Place::Xml { many: true, .. }, Some(last)) =
+            (&at.place, path.steps.last_mut())
             && matches!(last.select, plan::NativeSelect::First)
         {
             last.select = plan::NativeSelect::All;
@@ -381,6 +391,7 @@ impl Compiler<'_> {
                 scope.repeats = repeats;
                 scope.each = scope.grows() || (repeats && follows);
             }
+            compiler.listed(id, each);
             if let Some((span, name)) = &each.block {
                 compiler.inline(*span, name);
             }
@@ -399,6 +410,17 @@ impl Compiler<'_> {
                 format!("native repeats here and {fhir} does not"),
                 "`[]` on the FHIR list, or `more => residue`",
             );
+        }
+    }
+
+    /// A group comes with what is in it: it has no leaf of its own by which one could be told from none.
+    fn listed(&mut self, id: ScopeId, each: &Each) {
+        let group = matches!(self.stands().place, Place::Group(_));
+        let single = self.plan.scope(id).is_some_and(|scope| {
+            !scope.each && !matches!(scope.slots.first().map(|slot| &slot.at), None | Some(SlotAt::Nowhere))
+        });
+        if group && single {
+            self.problem(each.native.span, "a group is paired with the repetitions of a list", "`[]` on a FHIR list");
         }
     }
 

@@ -18,7 +18,8 @@ use super::super::syntax::{Test, Version};
 /// The attribute that names the type of an element.
 static XSI_TYPE: LazyLock<Name> = LazyLock::new(xsi_type);
 
-/// Where a scope stands in a document: a node, and in HL7 v2 the group that it heads or is in.
+/// Where a scope stands in a document: a node, and in HL7 v2 the group that it heads or is in. A group itself is the root
+/// with that group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Base {
     pub(crate) node: NodeId,
@@ -215,6 +216,7 @@ impl<'t> Source<'t> {
         let mut on = |next: Base| self.walk(next, rest, visit);
         match &step.name {
             NativeName::Segment(name) => self.segments(base, *name, &step.select, &mut on),
+            NativeName::Group(name) => self.groups_in(base, name, &step.select, &mut on),
             NativeName::Field(n) => match self.tree.field(base.node, *n) {
                 Some(field) => {
                     self.choose(self.tree.repetitions(field).map(|node| Base { node, ..base }), &step.select, &mut on)
@@ -309,6 +311,23 @@ impl<'t> Source<'t> {
             right.then_some(Base { node, group: place.group })
         });
         self.choose(all, select, on)
+    }
+
+    /// The groups of a name within the one that a scope stands in.
+    fn groups_in(&self, base: Base, name: &str, select: &NativeSelect, on: &mut dyn FnMut(Base) -> bool) -> bool {
+        let Some(v2) = &self.v2 else { return true };
+        let all = v2.groups.named(name).map(|(group, _)| group);
+        let within = all.filter(|group| *group != base.group && self.levels(v2, *group, base.group).is_some());
+        self.choose(within.map(|group| Base { node: NodeId::ROOT, group }), select, on)
+    }
+
+    /// The nodes that are a scope's part: of a group its segments.
+    pub(crate) fn parts(&self, base: Base) -> Vec<NodeId> {
+        let group = self.v2.as_ref().filter(|_| base.node == NodeId::ROOT && base.group != 0);
+        match group.and_then(|v2| Some((v2, v2.groups.group(base.group)?))) {
+            Some((v2, group)) => group.segments.clone().filter_map(|index| v2.nodes.get(index).copied()).collect(),
+            None => vec![base.node],
+        }
     }
 
     /// How many groups lie between a group and the nearest place of a segment in it, by the structure.

@@ -243,6 +243,8 @@ pub struct Entry {
     pub name: String,
     /// Its resource type.
     pub resource: String,
+    /// `else outer`: where it is not there, the entry of this name further out stands for it in links.
+    pub outer: bool,
     /// What tells it from others of its kind in the provider's world.
     pub key: Option<Key>,
 }

@@ -29,10 +29,11 @@ pub(super) fn native_begins(cursor: &Cursor<'_>, format: FormatName) -> bool {
 }
 
 fn hl7v2(cursor: &mut Cursor<'_>) -> Read<NativePath> {
-    const SHAPE: &str = "a path as `PID-3[1].4`, `PID-5*`, `PV1`, or `.1.2` inside a datatype block";
+    const SHAPE: &str =
+        "a path as `PID-3[1].4`, `PID-5*`, `PV1`, `VISIT.PV1` (in a group), or `.1.2` inside a datatype block";
     let span = cursor.span();
     let mut steps = Vec::new();
-    if cursor.peek().is_some_and(|c| c.is_ascii_uppercase()) {
+    while cursor.peek().is_some_and(|c| c.is_ascii_uppercase()) {
         let mut name = String::new();
         while let Some(c) = cursor.peek().filter(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_') {
             name.push(c);
@@ -41,12 +42,16 @@ fn hl7v2(cursor: &mut Cursor<'_>) -> Read<NativePath> {
         let select = select(cursor, FormatName::Hl7v2)?;
         let segment = name.len() == 3;
         steps.push(NativeStep { name: if segment { StepName::Segment(name) } else { StepName::Group(name) }, select });
+        if !segment && cursor.eat_tight(".") {
+            continue;
+        }
         if !cursor.eat_tight("-") {
             return Ok(NativePath { span, origin: Origin::Scope, steps });
         }
         let Some(field) = cursor.number() else { return cursor.stop(format!("found {}", cursor.found()), SHAPE) };
         let select = self::select(cursor, FormatName::Hl7v2)?;
         steps.push(NativeStep { name: StepName::Field(field), select });
+        break;
     }
     let mut below = false;
     while cursor.at(".") {

@@ -102,8 +102,12 @@ fn entry(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Entry> {
     cursor.space();
     cursor.expect(":", "the resource type follows the name: `entry referral: ServiceRequest`")?;
     let resource = cursor.expect_word("the resource type")?;
+    let outer = cursor.eat_word("else");
+    if outer && !cursor.eat_word("outer") {
+        return cursor.stop(format!("found {}", cursor.found()), "`else outer`: the entry of this name further out");
+    }
     let key = if cursor.eat_word("key") { Some(key(cursor, format)?) } else { None };
-    Ok(Entry { name, resource, key })
+    Ok(Entry { name, resource, outer, key })
 }
 
 fn key(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Key> {

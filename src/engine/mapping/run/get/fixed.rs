@@ -123,9 +123,8 @@ impl<'r> Get<'r> {
             let Some(scope) = plan.scope(self.of(frame).scope) else { continue };
             for link in &scope.links {
                 let anchored = self.peek(self.above(frame, link.anchor.up), link.anchor.slot).is_some();
-                let Some(target) = self.peek(self.above(frame, link.to.up), link.to.slot).filter(|_| anchored) else {
-                    continue;
-                };
+                let mut named = std::iter::once(&link.to).chain(&link.outer).filter(|_| anchored);
+                let Some(target) = named.find_map(|to| self.peek(self.above(frame, to.up), to.slot)) else { continue };
                 let Some(url) = self.entries.iter().find(|e| e.at == target).map(|e| e.full_url.clone()) else {
                     continue;
                 };
@@ -173,10 +172,10 @@ impl<'r> Get<'r> {
                 let base = self.of(frame).base;
                 let mut places: Vec<NodeId> = Vec::new();
                 for path in &fate.paths {
-                    places.extend(self.source.select(base, path).into_iter().map(|b| b.node));
+                    places.extend(self.source.select(base, path).into_iter().flat_map(|b| self.source.parts(b)));
                 }
                 if fate.paths.is_empty() {
-                    places.push(base.node);
+                    places.extend(self.source.parts(base));
                 }
                 for leaf in places.into_iter().flat_map(|node| self.source.tree.leaves(node)) {
                     if let Some(slot) = spoken.get_mut(leaf as usize).filter(|s| !**s) {

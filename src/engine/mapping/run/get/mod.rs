@@ -199,7 +199,8 @@ impl<'r> Get<'r> {
         let Some(scope) = plan.scope(of.scope) else { return };
         let present = self.source.present(of.base.node);
         for stmt in &scope.body {
-            if !stmt.holds(self.source.version) && self.source.version != (0, 0, 0) {
+            let version = self.source.version;
+            if version != (0, 0, 0) && !stmt.holds(version) && !stmt.holds_where_there(version) {
                 continue;
             }
             let state = if present.has(stmt) { self.statement(frame, &present, stmt) } else { State::Empty };

@@ -2,7 +2,8 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::fhir::document::{Document, Node};
+use crate::definitions::Symbol;
+use crate::fhir::document::{Document, Node, NodeId as FhirId};
 
 use super::super::super::plan::{Entry, Link, Plan, Scope, SlotAt, SlotRef, SlotSelect, StmtKind};
 use super::super::super::trace::{Disposition, Lost};
@@ -236,7 +237,16 @@ impl<'r> Put<'r> {
             if references.is_empty() {
                 continue;
             }
+            // What stands for it where it is not there is not it.
+            let mut stands = Vec::new();
+            for to in &link.outer {
+                let above = self.above(frame, to.up);
+                stands.extend(self.node(Side::New, above, to.slot).map(|node| node.id()));
+            }
             let mut exact = references.iter().filter_map(|r| self.target(Side::New, *r));
+            if !stands.is_empty() && exact.clone().all(|node| stands.contains(&node.id())) {
+                continue;
+            }
             if let Some(node) = exact.find(|n| n.type_name() == entry.resource.as_ref()) {
                 return Some(node);
             }
@@ -271,27 +281,32 @@ impl<'r> Put<'r> {
     ) -> Option<Node<'r>> {
         let above = self.above(frame, link.to.up);
         let target = self.node(Side::New, above, link.to.slot)?;
-        let mut path = Vec::new();
-        let mut slot = link.slot;
-        while slot != entry.slot {
-            match &scope.slots.get(usize::from(slot))?.at {
-                SlotAt::Child { parent, written, logical, select, .. } if parent.up == 0 => {
-                    path.push((written.symbol, *logical, select));
-                    slot = parent.slot;
-                }
-                SlotAt::Alias(to) if to.up == 0 => slot = to.slot,
-                _ => return None,
-            }
-        }
-        path.reverse();
+        let path = path_of(scope, entry, link)?;
         let free: Vec<Node<'r>> = self.unknown(entry.resource.as_ref());
         free.into_iter().find(|candidate| {
-            let mut here = vec![*candidate];
-            for (written, logical, select) in &path {
-                here = here.into_iter().flat_map(|n| choose(n, *written, *logical, select)).collect();
-            }
-            here.into_iter().any(|r| self.target(Side::New, r).is_some_and(|n| n.id() == target.id()))
+            let references = along(*candidate, &path);
+            references.into_iter().any(|r| self.target(Side::New, r).is_some_and(|n| n.id() == target.id()))
         })
+    }
+
+    /// Whether a resource that a scope in a frame could take speaks of what the frame is about, by the links that the scope
+    /// makes: one of several patients has the stays and results that are said of that patient.
+    pub(super) fn speaks_of(&mut self, frame: usize, scope: &'r Scope, entry: &'r Entry, node: Node<'r>) -> bool {
+        let own = SlotRef { up: 0, slot: entry.slot };
+        for link in scope.links.iter().filter(|link| link.anchor == own && link.to.up > 0) {
+            let Some(path) = path_of(scope, entry, link) else { continue };
+            let said: Vec<FhirId> =
+                along(node, &path).into_iter().filter_map(|r| self.target(Side::New, r)).map(|n| n.id()).collect();
+            let mut meant = Vec::new();
+            for to in std::iter::once(&link.to).chain(&link.outer) {
+                let above = self.above(frame, to.up.saturating_sub(1));
+                meant.extend(self.node(Side::New, above, to.slot).map(|n| n.id()));
+            }
+            if !said.is_empty() && !meant.is_empty() && !said.iter().any(|id| meant.contains(id)) {
+                return false;
+            }
+        }
+        true
     }
 
     /// The resources of a type that are not spoken for.
@@ -303,8 +318,35 @@ impl<'r> Put<'r> {
             .collect()
     }
 
+    /// The resources in the wanted Bundle that other lines than a scope's own lead to: they are those lines'.
+    pub(super) fn led_to_by_others(&self, scope: usize, entry: &Entry) -> FxHashSet<FhirId> {
+        let (others, own) = leading(self.plan, scope, entry.resource.as_ref());
+        if others.is_empty() {
+            return FxHashSet::default();
+        }
+        let (mut theirs, mut ours) = (FxHashSet::default(), FxHashSet::default());
+        for resource in self.new.root().named("entry").filter_map(|e| e.first("resource")) {
+            let mut open = vec![resource];
+            while let Some(node) = open.pop() {
+                let element = (resource.type_name(), node.symbol());
+                let found = match (others.contains(&element), own.contains(&element)) {
+                    (true, _) => &mut theirs,
+                    (false, true) => &mut ours,
+                    (false, false) => {
+                        open.extend(node.children());
+                        continue;
+                    }
+                };
+                found.extend(self.target(Side::New, node).map(|to| to.id()));
+            }
+        }
+        theirs.retain(|id| !ours.contains(id));
+        theirs
+    }
+
     pub(super) fn by_type(&mut self, entry: &'r Entry) -> Option<Node<'r>> {
-        self.unknown(entry.resource.as_ref()).into_iter().next()
+        let led = self.led_to_by_others(0, entry);
+        self.unknown(entry.resource.as_ref()).into_iter().find(|node| !led.contains(&node.id()))
     }
 
     /// The free resources of a type that the document does not know: another occurrence's are its own.
@@ -313,6 +355,80 @@ impl<'r> Put<'r> {
         let url = |node: &Node<'r>| node.parent().and_then(|e| e.text_at("fullUrl")).unwrap_or_default();
         self.resources(resource).into_iter().filter(|node| !known.contains(url(node))).collect()
     }
+}
+
+type Path<'p> = Vec<(Symbol, Symbol, &'p SlotSelect)>;
+
+/// The way from an entry to the reference that a link of its scope makes.
+fn path_of<'p>(scope: &'p Scope, entry: &Entry, link: &Link) -> Option<Path<'p>> {
+    let mut path = Vec::new();
+    let mut slot = link.slot;
+    while slot != entry.slot {
+        match &scope.slots.get(usize::from(slot))?.at {
+            SlotAt::Child { parent, written, logical, select, .. } if parent.up == 0 => {
+                path.push((written.symbol, *logical, select));
+                slot = parent.slot;
+            }
+            SlotAt::Alias(to) if to.up == 0 => slot = to.slot,
+            _ => return None,
+        }
+    }
+    path.reverse();
+    Some(path)
+}
+
+/// What a path leads to from a resource.
+fn along<'d>(from: Node<'d>, path: &Path<'_>) -> Vec<Node<'d>> {
+    path.iter().fold(vec![from], |here, (written, logical, select)| {
+        here.into_iter().flat_map(|node| choose(node, *written, *logical, select)).collect()
+    })
+}
+
+/// An element that refers: of which resource, by which name.
+type Leading<'p> = (&'p str, Symbol);
+
+/// The elements by which only other scopes than this one lead to resources of a type, and those by which only it does.
+fn leading<'p>(plan: &'p Plan, own: usize, resource: &str) -> (Vec<Leading<'p>>, Vec<Leading<'p>>) {
+    let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+    for (id, scope) in plan.scopes.iter().enumerate() {
+        let by_reference = scope.entries.iter().filter(|e| e.resource.as_ref() == resource).filter_map(|e| e.reference);
+        theirs.extend(by_reference.filter(|_| id != own).filter_map(|slot| element(plan, id, slot)));
+        for link in &scope.links {
+            let target = above(plan, id, link.to.up);
+            let entry = plan.scopes.get(target).and_then(|to| to.entries.iter().find(|e| e.slot == link.to.slot));
+            if entry.is_some_and(|entry| entry.resource.as_ref() == resource) {
+                let found = if target == own { &mut ours } else { &mut theirs };
+                found.extend(element(plan, id, link.slot));
+            }
+        }
+    }
+    let both: Vec<Leading<'p>> = theirs.iter().filter(|one| ours.contains(one)).copied().collect();
+    theirs.retain(|one| !both.contains(one));
+    ours.retain(|one| !both.contains(one));
+    (theirs, ours)
+}
+
+/// The resource that a slot is in, and its name there.
+fn element(plan: &Plan, scope: usize, slot: u16) -> Option<(&str, Symbol)> {
+    let (mut scope, mut slot, mut name) = (scope, slot, None);
+    loop {
+        let of = plan.scopes.get(scope)?;
+        let up = match &of.slots.get(usize::from(slot))?.at {
+            SlotAt::Entry(index) => return Some((of.entries.get(usize::from(*index))?.resource.as_ref(), name?)),
+            SlotAt::Nowhere => return None,
+            SlotAt::Alias(to) => *to,
+            SlotAt::Child { parent, written, .. } => {
+                name.get_or_insert(written.symbol);
+                *parent
+            }
+        };
+        scope = above(plan, scope, up.up);
+        slot = up.slot;
+    }
+}
+
+fn above(plan: &Plan, scope: usize, up: u8) -> usize {
+    (0..up).fold(scope, |id, _| plan.scopes.get(id).and_then(|s| s.parent).map_or(0, |parent| parent as usize))
 }
 
 /// Whether a scope has a line that takes roles into the list, or by the reference, that a slot of it is.

@@ -129,14 +129,16 @@ pub(crate) struct Put<'r> {
     /// Lines that have left their place to another, by the frame they stand in.
     given_way: FxHashSet<(usize, ScopeId)>,
     changes: Vec<(Place, Vec<Step>, Change)>,
-    made: FxHashMap<(Place, SegmentName), Place>,
     /// What this run makes stands in.
     within: FxHashMap<Place, Place>,
     /// Elements that this run makes since none was as a line selects it, by where they stand and the selection.
     elements: FxHashMap<(Place, Vec<Step>, String), Place>,
+    made: FxHashMap<(Place, usize, SegmentName), Place>,
+    /// Groups that this run opens; they are numbered on from those that are there.
+    opened: Vec<native::Opened>,
     /// The segments as they stand now.
     sequence: Vec<(Place, SegmentName)>,
-    numbered: FxHashMap<(Place, u32), usize>,
+    numbered: FxHashMap<(Place, usize, u32), usize>,
     /// Guards of parts that are being made, of which a line inside may choose the value.
     open_guards: Vec<(Spot, Vec<Condition>, usize)>,
     /// Old and new elements of lines that fill a list by place.
@@ -175,6 +177,7 @@ impl<'r> Put<'r> {
             made: FxHashMap::default(),
             elements: FxHashMap::default(),
             within: FxHashMap::default(),
+            opened: Vec::new(),
             sequence: Vec::new(),
             numbered: FxHashMap::default(),
             open_guards: Vec::new(),
@@ -281,12 +284,22 @@ impl<'r> Put<'r> {
         let Some(scope) = self.scope_of(frame) else { return };
         let before = self.changes.len();
         for stmt in &scope.body {
-            if self.source.version != (0, 0, 0) && !stmt.holds(self.source.version) {
+            let version = self.source.version;
+            if version != (0, 0, 0)
+                && !stmt.holds(version)
+                && !(stmt.holds_where_there(version) && self.had(frame, stmt))
+            {
                 continue;
             }
             self.statement(frame, stmt);
         }
         self.bounds(frame, scope, before);
+    }
+
+    /// Whether the forward run found something for a statement in this place.
+    fn had(&self, frame: usize, stmt: &Stmt) -> bool {
+        let was = self.frames.get(frame).and_then(|f| f.was);
+        matches!((was, stmt.kind), (Some(was), StmtKind::Scope(id)) if self.inner.contains_key(&(was, id)))
     }
 
     fn statement(&mut self, frame: usize, stmt: &Stmt) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::native::hl7v2::schema::{Group, GroupTree, group};
+use crate::native::hl7v2::schema::{Group, GroupTree, NoPlace, group};
 use crate::native::xml::QName;
 use crate::native::{Anchor, EditError, Format, Insert, NodeId, Place, Scalar, SegmentName, Step};
 
@@ -50,7 +50,7 @@ impl<'r> Put<'r> {
                         group: found.group,
                     });
                 }
-                let key = (from.at, *segment);
+                let key = (from.at, if from.is_group() { from.group } else { 0 }, *segment);
                 if let Some(at) = self.made.get(&key) {
                     return Ok(Spot { at: *at, steps: Vec::new(), node: None, group: from.group });
                 }
@@ -82,6 +82,7 @@ impl<'r> Put<'r> {
                 Ok(below(from, Step::Attribute(name.name.clone()), there))
             }
             NativeName::Row => Ok(from),
+            NativeName::Group(name) => Ok(self.group(from, name, select)),
         }
     }
 
@@ -181,12 +182,20 @@ impl<'r> Put<'r> {
         }
         let names: Vec<&str> = self.sequence.iter().map(|(_, name)| name.as_str()).collect();
         let groups = group(structure, &names);
-        let own = self.sequence.iter().position(|(at, _)| *at == from.at);
-        let within = own.and_then(|index| groups.places().get(index)).map_or(0, |place| place.group);
+        let opening = self.opening(from).filter(|_| self.within(&groups, from).is_none()).and_then(|opened| {
+            let within = self.within(&groups, &opened.within)?;
+            groups.insertion_of_group(within, &opened.name)
+        });
+        let within = self.within(&groups, from).unwrap_or(0);
         // A segment that only another group of the structure takes stands at the end of the one it is asked for in.
-        let after = match groups.insertion_point(within, name.as_str()) {
-            Ok(insertion) => insertion.after,
-            Err(_) => match inside(&groups, within, name.as_str()) {
+        let point = groups.insertion_point(within, name.as_str()).or_else(|error| match error {
+            NoPlace::NotInStructure => groups.insertion_point_without(within, name.as_str()),
+            error => Err(error),
+        });
+        let after = match (opening, point) {
+            (Some(after), _) => Some(after),
+            (None, Ok(insertion)) => insertion.after,
+            (None, Err(_)) => match inside(&groups, within, name.as_str()) {
                 Some(after) => Some(after),
                 None => groups.group(within).and_then(|g| g.segments.end.checked_sub(1)),
             },
@@ -196,6 +205,9 @@ impl<'r> Put<'r> {
         };
         let place = self.edit.insert(Anchor::After(anchor), Insert::Segment(name))?;
         self.sequence.insert(index + 1, (place, name));
+        if let Some(opened) = self.opened_mut(from) {
+            opened.first.get_or_insert(place);
+        }
         Ok(place)
     }
 
@@ -225,6 +237,74 @@ impl<'r> Put<'r> {
 
     fn stands_in(&self, at: Place, holder: Place) -> bool {
         std::iter::successors(Some(at), |at| self.within.get(at).copied()).any(|at| at == holder)
+    }
+
+    /// A group on the way to a segment: the first that is there, else one that comes with the segment.
+    fn group(&mut self, from: Spot, name: &str, select: &NativeSelect) -> Spot {
+        let step = NativeStep { name: NativeName::Group(name.into()), select: select.clone() };
+        let path = NativePath { from_document: false, steps: vec![step] };
+        if let Some(found) = self.base(&from).and_then(|base| self.source.select(base, &path).into_iter().next()) {
+            return super::spot_of(found);
+        }
+        let there = self.source.groups().map_or(0, |groups| groups.groups().len());
+        let same = |opened: &Opened| opened.on_the_way && opened.within == from && opened.name.as_ref() == name;
+        let opened = self.opened.iter().position(same);
+        match opened {
+            Some(number) => {
+                Spot { at: Place::Node(NodeId::ROOT), steps: Vec::new(), node: None, group: there + number }
+            }
+            None => self.open_group(from, name, true),
+        }
+    }
+
+    /// A new group, which begins with the first segment that is put into it. One that is on the way to a segment may have
+    /// come meanwhile.
+    pub(super) fn open_group(&mut self, within: Spot, name: &str, on_the_way: bool) -> Spot {
+        let number = self.source.groups().map_or(0, |groups| groups.groups().len()) + self.opened.len();
+        self.opened.push(Opened { within, name: name.into(), first: None, on_the_way });
+        Spot { at: Place::Node(NodeId::ROOT), steps: Vec::new(), node: None, group: number }
+    }
+
+    fn opened_mut(&mut self, spot: &Spot) -> Option<&mut Opened> {
+        let there = self.source.groups().map_or(0, |groups| groups.groups().len());
+        let number = spot.group.checked_sub(there).filter(|_| spot.is_group())?;
+        self.opened.get_mut(number)
+    }
+
+    fn opened(&self, spot: &Spot) -> Option<&Opened> {
+        let there = self.source.groups().map_or(0, |groups| groups.groups().len());
+        let number = spot.group.checked_sub(there).filter(|_| spot.is_group())?;
+        self.opened.get(number)
+    }
+
+    /// A new group that nothing is in yet.
+    fn opening(&self, spot: &Spot) -> Option<&Opened> {
+        self.opened(spot).filter(|opened| opened.first.is_none())
+    }
+
+    /// The group that a spot is, or is in, as the segments stand now.
+    fn within(&self, groups: &GroupTree<'_>, spot: &Spot) -> Option<usize> {
+        let position = |place: Place| self.sequence.iter().position(|(at, _)| *at == place);
+        if !spot.is_group() {
+            let own = position(spot.at);
+            return Some(own.and_then(|index| groups.places().get(index)).map_or(0, |place| place.group));
+        }
+        if let Some(opened) = self.opened(spot) {
+            let Some(first) = opened.first else {
+                let within = self.within(groups, &opened.within).filter(|_| opened.on_the_way)?;
+                let inside = |id: usize| {
+                    std::iter::successors(Some(id), |id| groups.group(*id).and_then(|of| of.parent))
+                        .any(|id| id == within)
+                };
+                return groups.named(&opened.name).map(|(id, _)| id).find(|id| inside(*id));
+            };
+            return groups.around(position(first)?, &opened.name);
+        }
+        let were = self.source.groups()?;
+        let was = were.group(spot.group)?;
+        let name = were.structure().node(was.node)?.name;
+        let mut left = was.segments.clone().filter_map(|index| position(Place::Node(self.source.segment_at(index)?)));
+        groups.around(left.next()?, name)
     }
 
     /// Writes what makes conditions hold where they do not.
@@ -294,6 +374,24 @@ impl<'r> Put<'r> {
             expected: error.to_string(),
             fault: error.fault(),
         });
+    }
+}
+
+/// A group that a run opens.
+pub(super) struct Opened {
+    /// Where it is to stand.
+    within: Spot,
+    name: Box<str>,
+    /// Its first segment, once there is one.
+    first: Option<Place>,
+    /// Whether it is only on the way to a segment, which any group of the name will do for.
+    on_the_way: bool,
+}
+
+impl Spot {
+    /// Whether it is a group rather than a part of one.
+    pub(super) fn is_group(&self) -> bool {
+        self.group != 0 && self.at == Place::Node(NodeId::ROOT)
     }
 }
 

@@ -12,6 +12,7 @@ use super::super::super::plan::{
 use super::super::super::syntax::Test;
 use super::super::align::{Pair, align};
 use super::super::fold::{choose, choose_first};
+use super::super::source::Base;
 use super::super::verify::is_same_text;
 use super::fhir::resolve;
 use super::{Change, Put, Side, Spot, spot_of};
@@ -99,7 +100,7 @@ impl<'r> Put<'r> {
     /// The resources in the wanted Bundle that a scope's entry could be.
     pub(super) fn entries(&mut self, frame: usize, scope: &'r Scope, entry: &'r Entry) -> Vec<Node<'r>> {
         let Some(reference) = entry.reference else {
-            return self.free_entries(scope, entry);
+            return self.free_entries(frame, scope, entry);
         };
         let references: Vec<Node<'r>> = match scope.slots.get(usize::from(reference)).map(|s| &s.at) {
             Some(SlotAt::Child { parent, written, logical, select, .. }) => {
@@ -154,7 +155,7 @@ impl<'r> Put<'r> {
     }
 
     /// Resources that nothing refers to by this map: those of the forward run, and new ones of the type.
-    pub(super) fn free_entries(&mut self, scope: &'r Scope, entry: &'r Entry) -> Vec<Node<'r>> {
+    pub(super) fn free_entries(&mut self, frame: usize, scope: &'r Scope, entry: &'r Entry) -> Vec<Node<'r>> {
         let id = self.plan.scopes.iter().position(|s| std::ptr::eq(s, scope));
         let own: Vec<&str> = self
             .run
@@ -166,11 +167,15 @@ impl<'r> Put<'r> {
             .map(|e| e.full_url.as_str())
             .collect();
         let known: FxHashSet<&str> = self.run.entries.iter().map(|e| e.full_url.as_str()).collect();
-        self.resources(entry.resource.as_ref())
+        let led = id.map(|id| self.led_to_by_others(id, entry)).unwrap_or_default();
+        let mut wanted = self.resources(entry.resource.as_ref());
+        wanted.retain(|node| self.speaks_of(frame, scope, entry, *node));
+        wanted
             .into_iter()
             .filter(|node| {
                 let url = node.parent().and_then(|e| e.text_at("fullUrl")).unwrap_or_default();
-                (own.contains(&url) || !known.contains(url)) && self.consts_hold(scope, entry, *node)
+                let free = !known.contains(url) && !led.contains(&node.id());
+                (own.contains(&url) || free) && self.consts_hold(scope, entry, *node)
             })
             .collect()
     }
@@ -363,7 +368,7 @@ impl<'r> Put<'r> {
         let tree = self.source.tree;
         let _ = scope;
         match tree.kind(node) {
-            Kind::Segment => {
+            Kind::Segment | Kind::Document => {
                 if self.sequence.is_empty() {
                     self.sequence = self.source.sequence();
                 }
@@ -381,6 +386,9 @@ impl<'r> Put<'r> {
 
     /// The segments that go with one: its group, when it begins one that can repeat.
     pub(super) fn group_of(&self, node: NodeId, group: usize) -> Vec<NodeId> {
+        if node == NodeId::ROOT {
+            return self.source.parts(Base { node, group });
+        }
         let Some(groups) = self.source.groups() else { return vec![node] };
         let Some(index) = self.source.segment_index(node) else { return vec![node] };
         match groups.group(group) {
@@ -462,6 +470,7 @@ impl<'r> Put<'r> {
                 let at = self.insert_segment(&holder, *name)?;
                 Spot { at, steps: Vec::new(), node: None, group: holder.group }
             }
+            NativeName::Group(name) => self.open_group(holder, name, false),
             NativeName::Field(n) => self.grow_field(&holder, *n)?,
             NativeName::Member(name) if last.select.many() => {
                 let mut steps = holder.steps.clone();
@@ -533,7 +542,7 @@ impl<'r> Put<'r> {
         let before = self
             .base(outer)
             .map_or(0, |base| scope.native.first().map_or(0, |path| self.source.select(base, path).len()));
-        let grown = self.numbered.entry((outer.at, scope.line)).or_insert(0);
+        let grown = self.numbered.entry((outer.at, outer.group, scope.line)).or_insert(0);
         *grown += 1;
         let number = before + *grown;
         let at = self.locate(spot, path)?;

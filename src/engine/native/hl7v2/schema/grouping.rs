@@ -428,13 +428,25 @@ impl<'s> GroupTree<'s> {
     /// Where a new segment of this name goes in a group occurrence, by the order of the structure: after the last of
     /// its kind, else after what comes before it. It may be a segment of the group itself or one that begins a group
     /// in it.
-    pub fn insertion_point(&self, id: GroupId, name: &str) -> Result<Insertion, NoPlace> {
+    pub fn insertion_point(&self, group: GroupId, name: &str) -> Result<Insertion, NoPlace> {
+        self.insertion(group, name, Manner::Strict)
+    }
+
+    /// Where a new segment of this name goes although what a group requires before it is not there.
+    ///
+    /// # Errors
+    /// As [`GroupTree::insertion_point`].
+    pub fn insertion_point_without(&self, group: GroupId, name: &str) -> Result<Insertion, NoPlace> {
+        self.insertion(group, name, Manner::Lenient(&|_| Presence::Absent))
+    }
+
+    fn insertion(&self, id: GroupId, name: &str, manner: Manner<'_>) -> Result<Insertion, NoPlace> {
         let search = Search::new(self.structure, name);
         let group = self.groups.get(id).ok_or(NoPlace::NoSuchGroup)?;
         let all: Vec<Vec<NodeIndex>> = self
             .structure
             .children(group.node)
-            .filter_map(|child| search.enter(child, Manner::Strict).map(|(_, path)| path))
+            .filter_map(|child| search.enter(child, manner).map(|(_, path)| path))
             .collect();
         // A segment of the group itself comes before one that begins a group in it, and that before one that would
         // begin a group by leaving out what is optional before it.
@@ -461,6 +473,29 @@ impl<'s> GroupTree<'s> {
         };
         let (node, opens) = path.split_last().ok_or(NoPlace::NotInStructure)?;
         Ok(Insertion { after: self.end_before(group, first(path)).checked_sub(1), node: *node, opens: opens.to_vec() })
+    }
+
+    /// The segment after which a new occurrence of a group of this name begins, within a group occurrence.
+    #[must_use]
+    pub fn insertion_of_group(&self, group: GroupId, name: &str) -> Option<usize> {
+        let mut group = self.groups.get(group)?;
+        let end = self.structure.node(group.node)?.end;
+        let is = |node: &NodeIndex| self.structure.node(*node).is_some_and(|of| of.is_group() && of.name == name);
+        let target = (group.node + 1..end).find(is)?;
+        loop {
+            // The group on the way to it; where that is not there, it comes with it.
+            let on = self.structure.children(group.node).find(|child| {
+                *child <= target && self.structure.node(*child).is_some_and(|of| target < of.end.max(*child + 1))
+            })?;
+            let there = group.children.iter().rev().find_map(|child| match child {
+                Child::Group(id) => self.groups.get(*id).filter(|of| on != target && of.node == on),
+                Child::Segment(_) => None,
+            });
+            match there {
+                Some(inner) => group = inner,
+                None => return self.end_before(group, on).checked_sub(1),
+            }
+        }
     }
 
     /// One past the last segment of what stands in a group up to and with a node of it; unexpected segments that
