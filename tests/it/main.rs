@@ -51,6 +51,7 @@ mod v2_grouping;
 mod v2_maps;
 mod v2_rules;
 mod v2_schema;
+mod v2_tables;
 mod validate_command;
 mod validation;
 mod validation_agreement;

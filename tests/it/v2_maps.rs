@@ -21,9 +21,8 @@ fn parse(bytes: &[u8]) -> Tree {
 /// The header, software and payment, which the maps leave to the original.
 const ASIDE: [&str; 8] = ["MSH", "SFT", "AUT", "IN1", "IN2", "IN3", "GT1", "ACC"];
 
-/// How much of a message must be conveyed. The sample of OMG tells of earlier orders and their results as well (PRIOR_RESULT),
-/// which stay in the original.
-const CARE: [(&str, f64); 5] = [("ref", 0.9), ("orm", 0.9), ("omg", 0.6), ("oml", 0.9), ("ppr", 0.9)];
+/// How much of a message must be conveyed.
+const CARE: [(&str, f64); 6] = [("ref", 0.9), ("orm", 0.9), ("omg", 0.9), ("oml", 0.9), ("ppr", 0.9), ("oru", 0.9)];
 
 /// Profiles that R4 holds observations with the code of a vital sign to.
 const VITAL: [&str; 2] = ["StructureDefinition/vitalsigns", "StructureDefinition/heartrate"];
