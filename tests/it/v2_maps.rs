@@ -22,7 +22,7 @@ fn parse(bytes: &[u8]) -> Tree {
 const ASIDE: [&str; 8] = ["MSH", "SFT", "AUT", "IN1", "IN2", "IN3", "GT1", "ACC"];
 
 /// How much of a message must be conveyed.
-const CARE: [(&str, f64); 6] = [("ref", 0.9), ("orm", 0.9), ("omg", 0.9), ("oml", 0.9), ("ppr", 0.9), ("oru", 0.9)];
+const CARE: [(&str, f64); 6] = [("ref", 0.9), ("orm", 0.9), ("omg", 0.9), ("oml", 0.9), ("ppr", 0.9), ("oru", 0.85)];
 
 /// Profiles that R4 holds observations with the code of a vital sign to.
 const VITAL: [&str; 2] = ["StructureDefinition/vitalsigns", "StructureDefinition/heartrate"];
