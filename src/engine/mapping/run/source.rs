@@ -115,6 +115,12 @@ impl<'t> Source<'t> {
         self.v2.as_ref()?.nodes.binary_search(&node).ok()
     }
 
+    /// Whether the structure has a segment in its place.
+    pub(crate) fn expects(&self, node: NodeId) -> bool {
+        let place = self.segment_index(node).and_then(|index| self.groups()?.places().get(index));
+        place.is_some_and(|place| place.node.is_some())
+    }
+
     /// The segment at a place among the segments.
     pub(crate) fn segment_at(&self, index: usize) -> Option<NodeId> {
         self.v2.as_ref()?.nodes.get(index).copied()

@@ -200,7 +200,10 @@ impl<'r> Get<'r> {
         let present = self.source.present(of.base.node);
         for stmt in &scope.body {
             let version = self.source.version;
-            if version != (0, 0, 0) && !stmt.holds(version) && !stmt.holds_where_there(version) {
+            if version != (0, 0, 0)
+                && !stmt.holds(version)
+                && !(stmt.holds_where_there(version) && self.is_early(of.base, stmt))
+            {
                 continue;
             }
             let state = if present.has(stmt) { self.statement(frame, &present, stmt) } else { State::Empty };
@@ -209,6 +212,14 @@ impl<'r> Get<'r> {
                 self.fold.push(FoldState { frame, of, state });
             }
         }
+    }
+
+    /// Whether what a statement takes is nothing that the message's own version has in its place.
+    fn is_early(&self, base: Base, stmt: &Stmt) -> bool {
+        let StmtKind::Scope(id) = stmt.kind else { return false };
+        let paths = self.plan.scope(id).map(|scope| scope.native.as_slice()).unwrap_or_default();
+        let mut places = paths.iter().flat_map(|path| self.source.select(base, path));
+        places.all(|place| !self.source.expects(place.node))
     }
 
     fn statement(&mut self, frame: usize, present: &Present, stmt: &Stmt) -> State {
