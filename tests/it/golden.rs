@@ -87,7 +87,6 @@ impl Case {
                 let dialect = Dialect { separator: ';', charset: self.context.charset, ..Dialect::default() };
                 Syntax::Delimited(dialect)
             }
-            "xml" => Syntax::Xml,
             "hl7" => Syntax::Hl7V2(native::hl7v2::Options { charset: self.context.charset }),
             other => panic!("no syntax for {other}"),
         }
