@@ -160,7 +160,10 @@ fn native_documents_are_judged_by_their_own_rules() {
     ] {
         assert!(ran.out.contains(line), "{line} in {}", ran.out);
     }
-    assert_eq!(silta(&at, &["validate", "cda.xml"], "").code, 0);
+    let ran = silta(&at, &["validate", "cda.xml"], "");
+    assert_eq!(ran.code, 1);
+    let missing = "cda.xml:1:1 /ClinicalDocument[1]: error: expected recordTarget in it [cda-missing]";
+    assert!(ran.out.contains(missing), "{}", ran.out);
     let ran = silta(&at, &["validate", "cut.xml"], "");
     assert_eq!(ran.code, 1);
     assert!(ran.out.starts_with("cut.xml:2:"), "{}", ran.out);
