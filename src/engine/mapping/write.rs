@@ -170,9 +170,9 @@ impl Map {
         for one in found {
             let expected = match one.kind {
                 Kind::Missing => "content that the native format carries",
-                Kind::Other => "a value that the native format carries",
                 // A new document says what the map says by itself.
-                Kind::Added if manner == Manner::New => continue,
+                Kind::Added | Kind::Known if manner == Manner::New => continue,
+                Kind::Other | Kind::Known => "a value that the native format carries",
                 Kind::Excused => {
                     if !report.lost.iter().any(|l| one.path.starts_with(&l.path)) {
                         report.lost.push(Lost {

@@ -27,7 +27,9 @@ fn collect(node: Node<'_>, path: &str, all: &mut Says) {
         };
         *all.entry((path.to_owned(), text)).or_insert(0) += 1;
     }
-    for child in node.children() {
+    // That something is not known is no content.
+    let absent = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
+    for child in node.children().filter(|child| child.text_at("url") != Some(absent)) {
         collect(child, &format!("{path}.{}", child.name()), all);
     }
 }

@@ -104,6 +104,15 @@ pub(crate) fn own_place(
         format == Format::Hl7V2
             && !case.report.items.iter().any(|i| part(format, &i.path) == segment && !i.to.is_empty())
     };
+    // OBX-2 is the type of what stands in OBX-5, and changes with it: a code of a table of one's own (IS) cannot be two.
+    let after = leaves(written);
+    let is_type_of_changed = |path: &str| {
+        let segment = part(format, path);
+        let values = |of: &[(String, Option<String>)]| -> Vec<Option<String>> {
+            of.iter().filter(|(p, _)| p.starts_with(&format!("{segment}-5["))).map(|(_, text)| text.clone()).collect()
+        };
+        path.starts_with("OBX[") && path.starts_with(&format!("{segment}-2[")) && values(&before) != values(&after)
+    };
     let counts = |path: &str| format == Format::Hl7V2 && datatype(version(case.tree), path) == Some("SI");
     for ((path, text), count) in &was {
         if is.get(&(path.clone(), text.clone())).copied().unwrap_or(0) >= *count || counts(path) {
@@ -112,6 +121,7 @@ pub(crate) fn own_place(
         let mut places = before.iter().filter(|(p, t)| t == text && place(p) == *path).map(|(p, _)| p);
         let allowed = places.any(|p| {
             near(p)
+                || is_type_of_changed(p)
                 || report.lost.iter().any(|lost| p.starts_with(lost.path.as_str()))
                 || (sort == Sort::Remove && empty_segment(p))
                 // A null keeps a place in a list beside another, and goes with what that list held.

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Other,
     /// Another value, as the line that wrote it says: a stand-in, or what follows from another element.
     Excused,
+    /// A value, where it was wanted that there is none known.
+    Known,
 }
 
 /// A comparison of a wanted Bundle with one that was read.
@@ -153,6 +155,10 @@ impl<'d> Compare<'d, '_> {
             if !same {
                 self.note(a, Kind::Other);
             }
+            return;
+        }
+        if is_absent(a) && !is_absent(b) {
+            self.note(a, Kind::Known);
             return;
         }
         if a.text() != b.text() && !primitives(a, b) {
