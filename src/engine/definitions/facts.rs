@@ -1,7 +1,7 @@
 //! Terminology and search parameters of a model, read in place.
 
 use super::format::{Section, u32_at};
-use super::model::Model;
+use super::model::{Element, Model, Strength};
 use super::tables::{
     CodeSystemRecord, ConceptRecord, FilterRecord, IncludeRecord, ListedRecord, NONE, SearchRecord, StructureRecord,
     ValueSetRecord,
@@ -312,5 +312,30 @@ impl Model {
     pub fn strings(&self) -> impl Iterator<Item = &str> {
         let count = u32_at(self.section(Section::Strings), 0).unwrap_or(0);
         (0..count).map(|id| self.string(id))
+    }
+}
+
+impl Element<'_> {
+    /// The codes of its required binding, where they can be listed and are few enough for a table to name each.
+    pub(crate) fn required_codes(&self) -> Option<Vec<String>> {
+        let (strength, url) = self.binding()?;
+        if strength != Strength::Required {
+            return None;
+        }
+        let model = self.model();
+        let set = model.value_set(url.split('|').next().unwrap_or(url))?;
+        let mut codes = Vec::new();
+        for include in set.includes() {
+            if include.is_exclude() || include.filters().next().is_some() || include.value_sets().next().is_some() {
+                return None;
+            }
+            if include.listed() > 0 {
+                codes.extend(include.concepts().map(|(code, _)| code.to_owned()));
+            } else {
+                let system = model.code_system(include.system())?;
+                codes.extend(system.concepts().map(|concept| concept.code.to_owned()));
+            }
+        }
+        (codes.len() <= 64).then_some(codes)
     }
 }

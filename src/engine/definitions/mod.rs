@@ -7,6 +7,7 @@ mod facts;
 pub(crate) mod format;
 mod format_version;
 mod model;
+mod names;
 pub(crate) mod tables;
 
 pub use facts::{CodeSystem, Concept, Include, SearchParameter, SearchType, ValueSet};

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use rustc_hash::FxHashMap;
 
 use super::format::{Container, FormatError, Section, u32_at};
+use super::names::NameTable;
 use super::tables::{ChoiceRecord, ConstraintRecord, ElementRecord, NO_TYPE, NONE, TypeRecord, UNBOUNDED, flag};
 
 /// An element name as written (`valueQuantity`, `status`). [`Symbol::UNKNOWN`] stands for every name the model lacks.
@@ -85,49 +86,6 @@ pub struct Resolved {
     pub type_id: TypeId,
 }
 
-/// Open addressing from name bytes to symbol.
-struct NameTable {
-    slots: Vec<Named>,
-    mask: usize,
-}
-
-/// A name by its first and last eight bytes and its length, which is all there is to know of one of up to sixteen bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Ends {
-    first: u64,
-    last: u64,
-    length: usize,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Named {
-    ends: Ends,
-    symbol: u16,
-}
-
-impl Ends {
-    #[inline]
-    fn of(name: &[u8]) -> Self {
-        let (first, last) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-            _ => match (name.first_chunk::<4>(), name.last_chunk::<4>()) {
-                (Some(first), Some(last)) => {
-                    (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last)))
-                }
-                _ => (name.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)), 0),
-            },
-        };
-        Self { first, last, length: name.len() }
-    }
-
-    #[inline]
-    fn hash(self) -> usize {
-        let mixed = (self.first ^ self.last.rotate_left(29)).wrapping_add(self.length as u64);
-        let wide = mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        usize::try_from(wide >> 32).unwrap_or(0)
-    }
-}
-
 /// Open addressing from (type, symbol) to (element, type).
 struct ChildTable {
     slots: Vec<(u32, u32, u16)>,
@@ -191,7 +149,7 @@ impl Model {
             elements,
             choices,
             symbols: Vec::new(),
-            by_name: NameTable { slots: Vec::new(), mask: 0 },
+            by_name: NameTable::default(),
             children: ChildTable { slots: Vec::new(), mask: 0 },
             required: FxHashMap::default(),
             names: FxHashMap::default(),
@@ -211,7 +169,7 @@ impl Model {
             elements: Vec::new(),
             choices: Vec::new(),
             symbols: Vec::new(),
-            by_name: NameTable { slots: vec![Named::default()], mask: 0 },
+            by_name: NameTable::default(),
             children: ChildTable { slots: vec![(NONE, NONE, NO_TYPE)], mask: 0 },
             required: FxHashMap::default(),
             names: FxHashMap::default(),
@@ -220,20 +178,7 @@ impl Model {
     }
 
     fn index(&mut self) -> Result<(), FormatError> {
-        let size = (self.symbols.len() * 2).next_power_of_two().max(16);
-        let mut slots = vec![Named::default(); size];
-        for (index, name) in self.symbols.iter().enumerate() {
-            let symbol = u16::try_from(index + 1).map_err(|_| FormatError::Damaged)?;
-            let ends = Ends::of(name.as_bytes());
-            let mut at = ends.hash() & (size - 1);
-            while slots.get(at).is_some_and(|held| held.symbol != 0) {
-                at = (at + 1) & (size - 1);
-            }
-            if let Some(slot) = slots.get_mut(at) {
-                *slot = Named { ends, symbol };
-            }
-        }
-        self.by_name = NameTable { slots, mask: size - 1 };
+        self.by_name = NameTable::of(&self.symbols).ok_or(FormatError::Damaged)?;
 
         let size = (self.choices.len() * 2).next_power_of_two().max(16);
         let mut slots = vec![(NONE, NONE, NO_TYPE); size];
@@ -301,16 +246,7 @@ impl Model {
     }
 
     pub(crate) fn symbol_of(&self, name: &[u8]) -> Symbol {
-        let ends = Ends::of(name);
-        let mut at = ends.hash() & self.by_name.mask;
-        while let Some(held) = self.by_name.slots.get(at).filter(|held| held.symbol != 0) {
-            let symbol = Symbol(held.symbol);
-            if held.ends == ends && (name.len() <= 16 || self.name(symbol).as_bytes() == name) {
-                return symbol;
-            }
-            at = (at + 1) & self.by_name.mask;
-        }
-        Symbol::UNKNOWN
+        Symbol(self.by_name.find(name, &self.symbols))
     }
 
     /// The name of a symbol; empty for [`Symbol::UNKNOWN`].
@@ -509,6 +445,10 @@ pub struct Element<'m> {
 }
 
 impl<'m> Element<'m> {
+    pub(super) fn model(&self) -> &'m Model {
+        self.model
+    }
+
     /// Its number.
     #[must_use]
     pub fn id(&self) -> ElementId {

@@ -5,7 +5,7 @@ use super::super::schema::Place;
 use super::super::syntax::{FormatName, LensCall, Span, Table};
 use super::Compiler;
 use super::fhir::nearest;
-use crate::definitions::{Kind, Strength, TypeId};
+use crate::definitions::{Kind, TypeId};
 use crate::native::xml::schema::Simple;
 
 /// What carries a rule.
@@ -175,26 +175,10 @@ impl Compiler<'_> {
     /// The codes of a required binding, where they can be listed.
     pub(super) fn required_codes(&self, parent: TypeId, written: &str) -> Option<Vec<String>> {
         let found = self.model.child(parent, self.model.symbol(written))?;
-        let (strength, url) = self.model.element(found.element).binding()?;
-        if strength != Strength::Required || self.model.type_name(found.type_id) != "code" {
+        if self.model.type_name(found.type_id) != "code" {
             return None;
         }
-        let url = url.split('|').next().unwrap_or(url);
-        let set = self.model.value_set(url)?;
-        let mut codes = Vec::new();
-        for include in set.includes() {
-            if include.is_exclude() || include.filters().next().is_some() || include.value_sets().next().is_some() {
-                return None;
-            }
-            if include.listed() > 0 {
-                codes.extend(include.concepts().map(|(code, _)| code.to_owned()));
-            } else {
-                let system = self.model.code_system(include.system())?;
-                codes.extend(system.concepts().map(|concept| concept.code.to_owned()));
-            }
-        }
-        // A list that long is not written out in a table.
-        (codes.len() <= 64).then_some(codes)
+        self.model.element(found.element).required_codes()
     }
 
     fn precision(&self, to: TypeId) -> Precision {

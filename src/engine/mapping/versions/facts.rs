@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock, RwLock};
 
 use rustc_hash::FxHashMap;
 
-use crate::definitions::{Model, Strength, TypeId};
+use crate::definitions::Model;
 
 /// A FHIR version that maps relate to R4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -175,7 +175,7 @@ impl Facts {
             }
             Source::Model(model) => {
                 let id = model.type_named(name)?;
-                let elements = model.elements(id).map(|e| ElementFacts::of(model, name, id, e)).collect();
+                let elements = model.elements(id).map(|e| ElementFacts::of(model, name, e)).collect();
                 let is_resource = model.kind(id) == crate::definitions::Kind::Resource && !model.is_abstract(id);
                 Some(TypeFacts { name: name.to_owned(), elements, is_resource })
             }
@@ -244,7 +244,7 @@ impl ElementFacts {
         })
     }
 
-    fn of(model: &Model, holder: &str, owner: TypeId, element: crate::definitions::Element<'_>) -> Self {
+    fn of(model: &Model, holder: &str, element: crate::definitions::Element<'_>) -> Self {
         let mut types: Vec<String> = Vec::new();
         let mut targets: Vec<String> = Vec::new();
         for choice in element.types() {
@@ -264,32 +264,14 @@ impl ElementFacts {
             is_required: element.min() > 0,
             is_list: element.is_array(),
             is_modifier: element.is_modifier(),
-            codes: required_codes(model, owner, element).unwrap_or_default(),
+            codes: element
+                .types()
+                .next()
+                .filter(|t| model.type_name(t.type_id()) == "code")
+                .and_then(|_| element.required_codes())
+                .unwrap_or_default(),
             types,
             targets,
         }
     }
-}
-
-/// The codes of a required binding, where they can be listed.
-fn required_codes(model: &Model, _: TypeId, element: crate::definitions::Element<'_>) -> Option<Vec<String>> {
-    let (strength, url) = element.binding()?;
-    let code = element.types().next().is_some_and(|t| model.type_name(t.type_id()) == "code");
-    if strength != Strength::Required || !code {
-        return None;
-    }
-    let set = model.value_set(url.split('|').next().unwrap_or(url))?;
-    let mut codes = Vec::new();
-    for include in set.includes() {
-        if include.is_exclude() || include.filters().next().is_some() || include.value_sets().next().is_some() {
-            return None;
-        }
-        if include.listed() > 0 {
-            codes.extend(include.concepts().map(|(code, _)| code.to_owned()));
-        } else {
-            let system = model.code_system(include.system())?;
-            codes.extend(system.concepts().map(|concept| concept.code.to_owned()));
-        }
-    }
-    (codes.len() <= 64).then_some(codes)
 }

@@ -1,6 +1,9 @@
 //! Changes to an XML document: the elements on the way to a change are taken apart and joined again; an element that
 //! stands on a line of its own is inserted and removed with the white space before it.
 
+mod names;
+mod order;
+
 use rustc_hash::FxHashMap;
 
 use super::super::charset::Charset;
@@ -8,8 +11,7 @@ use super::super::edit::{Anchor, NewId, Place, address};
 use super::super::error::EditError;
 use super::super::path::{Name, Step};
 use super::super::tree::{Kind, NodeId, Tree};
-use super::element::{Attribute, Element, is_blank_line};
-use super::schema::{Content as Holds, MemberKind, TypeIndex, xsi_type};
+use super::element::{Attribute, Element};
 use super::{Found, XSI, XmlSchema, local_name, text};
 
 /// A piece of content under change.
@@ -286,198 +288,6 @@ impl<'t> Sheet<'t> {
         Ok(Target::Element(slot))
     }
 
-    /// The white space of a text that puts what follows on a line of its own.
-    fn line_break(&self, slot: u32) -> Option<Vec<u8>> {
-        let raw = match &self.slots.get(slot as usize)?.content {
-            Content::Untouched(node) if self.tree.kind(*node) == Kind::Text => self.tree.raw(*node),
-            Content::Text(raw) => raw,
-            _ => return None,
-        };
-        is_blank_line(raw).then(|| raw.to_vec())
-    }
-
-    /// A new element after the last of its name; else where the schema has it, or at the end.
-    fn append(&mut self, parent: u32, name: &Name) -> Result<u32, EditError> {
-        let children = self.element(parent)?.children.clone();
-        if let Some(same) = children.iter().rfind(|child| self.is_element_named(**child, name)) {
-            return self.insert_child(parent, Some(*same), false, name);
-        }
-        let Some(earlier) = self.earlier(parent, name) else { return self.insert_child(parent, None, false, name) };
-        let elements: Vec<u32> = children.into_iter().filter(|child| self.is_element(*child)).collect();
-        let after = elements.iter().rfind(|child| earlier.iter().any(|name| self.is_element_named(**child, name)));
-        match (after, elements.first()) {
-            (Some(after), _) => self.insert_child(parent, Some(*after), false, name),
-            (None, Some(first)) => self.insert_child(parent, Some(*first), true, name),
-            (None, None) => self.insert_child(parent, None, false, name),
-        }
-    }
-
-    /// The elements that the schema has before one.
-    fn earlier(&self, parent: u32, name: &Name) -> Option<Vec<Name>> {
-        let schema = self.schema?;
-        let of = schema.of(self.type_of(parent)?)?;
-        let at = of.position(false, name)?;
-        let before = of.members.get(..at).unwrap_or_default();
-        Some(before.iter().filter(|m| m.kind == MemberKind::Element).map(|m| m.name.name.clone()).collect())
-    }
-
-    /// The type of an element by the schema.
-    fn type_of(&self, slot: u32) -> Option<TypeIndex> {
-        let schema = self.schema?;
-        let mut way = vec![slot];
-        while let Some(parent) = self.slots.get(*way.last()? as usize)?.parent {
-            way.push(parent);
-        }
-        let top = way.pop()?;
-        let mut at = self.is_element_named(top, &schema.root).then(|| schema.root_type())?;
-        while let Some(next) = way.pop() {
-            let member = schema.of(at)?.member(false, &self.name_of(next)?)?;
-            let Holds::Complex(inner) = member.of else { return None };
-            at = inner;
-        }
-        Some(at)
-    }
-
-    fn name_of(&self, slot: u32) -> Option<Name> {
-        let of_node = |node: NodeId| {
-            let local = local_name(self.tree, node)?;
-            Some(self.tree.namespace(node).map_or_else(|| Name::local(&local), |uri| Name::new(uri, &local)))
-        };
-        match &self.slots.get(slot as usize)?.content {
-            Content::Untouched(node) => of_node(*node),
-            Content::Element(element) => element.new_name.clone().or_else(|| of_node(element.node?)),
-            Content::Text(_) => None,
-        }
-    }
-
-    /// Takes out an element that a change has left without anything, and those around it that are left so by that.
-    fn prune(&mut self, slot: u32) -> Result<(), EditError> {
-        let mut at = slot;
-        loop {
-            let Some(parent) = self.slot(at)?.parent else { return Ok(()) };
-            let optional = self.schema.is_some_and(|schema| {
-                let name = self.name_of(at);
-                let member = self.type_of(parent).and_then(|of| schema.of(of)?.member(false, &name?));
-                member.is_some_and(|m| !m.required || m.many)
-            });
-            if self.slot(at)?.removed {
-                return Ok(());
-            }
-            let tree = self.tree;
-            let element = self.element(at)?;
-            let bare = element.attributes.iter().all(|a| a.node.is_some_and(|n| is_type(tree, n)));
-            let children = element.children.clone();
-            let blank = children.into_iter().all(|child| match &self.slots.get(child as usize).map(|s| &s.content) {
-                Some(Content::Untouched(node)) => {
-                    self.tree.kind(*node) == Kind::Text && self.tree.leaf(*node).is_none()
-                }
-                Some(Content::Text(raw)) => raw.iter().all(u8::is_ascii_whitespace),
-                _ => false,
-            });
-            if !(optional && bare && blank) {
-                return Ok(());
-            }
-            self.take_away(at)?;
-            at = parent;
-        }
-    }
-
-    /// Inserts an element beside a child, or as the last, with the white space that its neighbours have.
-    fn insert_child(&mut self, parent: u32, beside: Option<u32>, before: bool, name: &Name) -> Result<u32, EditError> {
-        let (qualified, declaration) = self.qualify(parent, name, true)?;
-        let element = Element::new(name.clone(), qualified, declaration);
-        let children = self.element(parent)?.children.clone();
-        let position = beside.and_then(|beside| children.iter().position(|child| *child == beside));
-        let (index, lead) = match position {
-            Some(index) => {
-                let lead = index.checked_sub(1).and_then(|n| children.get(n)).and_then(|child| self.line_break(*child));
-                (if before { index } else { index + 1 }, lead)
-            }
-            None => {
-                let first_is_element = children.get(1).is_some_and(|child| self.is_element(*child));
-                let lead = children.first().filter(|_| first_is_element).and_then(|child| self.line_break(*child));
-                let closing = children.last().is_some_and(|child| self.line_break(*child).is_some());
-                (if closing && lead.is_some() { children.len() - 1 } else { children.len() }, lead)
-            }
-        };
-        let slot = self.push(parent, Content::Element(element));
-        let space = lead.map(|lead| self.push(parent, Content::Text(lead)));
-        let children = &mut self.element(parent)?.children;
-        let mut index = index.min(children.len());
-        if before && position.is_some() {
-            children.insert(index, slot);
-            if let Some(space) = space {
-                children.insert(index + 1, space);
-            }
-        } else {
-            if let Some(space) = space {
-                children.insert(index, space);
-                index += 1;
-            }
-            children.insert(index, slot);
-        }
-        Ok(slot)
-    }
-
-    /// The name as written in the scope of a slot, and a namespace declaration that it needs.
-    fn qualify(&mut self, scope: u32, name: &Name, element: bool) -> Result<(String, Option<String>), EditError> {
-        let uri = name.namespace.as_deref().unwrap_or_default();
-        let local = &name.local;
-        if !self.can_be_written(name) {
-            return Err(EditError::Value { path: local.to_string(), reason: "a name that the document can write" });
-        }
-        if uri == super::XML {
-            return Ok((format!("xml:{local}"), None));
-        }
-        let bindings = self.bindings(scope)?;
-        if uri.is_empty() {
-            let default = bindings.iter().any(|(prefix, uri)| prefix.is_empty() && !uri.is_empty());
-            return Ok((local.to_string(), (element && default).then(|| "xmlns=\"\"".to_owned())));
-        }
-        let bound = bindings.iter().find(|(prefix, bound)| bound == uri && (element || !prefix.is_empty()));
-        if let Some((prefix, _)) = bound {
-            let qualified = if prefix.is_empty() { local.to_string() } else { format!("{prefix}:{local}") };
-            return Ok((qualified, None));
-        }
-        let mut value = Vec::new();
-        text::encode(uri, Some(b'"'), self.found.charset, &mut value);
-        let value = String::from_utf8_lossy(&value).into_owned();
-        if element {
-            return Ok((local.to_string(), Some(format!("xmlns=\"{value}\""))));
-        }
-        let well_known = (uri == XSI).then(|| "xsi".to_owned()).into_iter();
-        let free = |prefix: &String| !bindings.iter().any(|(bound, _)| bound == prefix);
-        let prefix = well_known.chain((1..).map(|n| format!("ns{n}"))).find(free).unwrap_or_default();
-        Ok((format!("{prefix}:{local}"), Some(format!("xmlns:{prefix}=\"{value}\""))))
-    }
-
-    /// Names have no escapes, so in a smaller character set only ASCII ones are written.
-    fn can_be_written(&self, name: &Name) -> bool {
-        let all = name.local.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
-        let starts = name.local.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_');
-        let uri = name.namespace.as_deref().unwrap_or_default();
-        let ascii = self.found.charset == Charset::Utf8 || (name.local.is_ascii() && uri.is_ascii());
-        all && starts && ascii && text::unwritable(uri).is_none()
-    }
-
-    /// The prefixes in scope at a slot with their URIs, each once.
-    fn bindings(&mut self, scope: u32) -> Result<Vec<(String, String)>, EditError> {
-        let mut bindings: Vec<(String, String)> = Vec::new();
-        let mut at = Some(scope);
-        while let Some(slot) = at {
-            let charset = self.found.charset;
-            for attribute in &self.element(slot)?.attributes {
-                if let Some((prefix, uri)) = attribute.declaration(charset)
-                    && !bindings.iter().any(|(known, _)| *known == prefix)
-                {
-                    bindings.push((prefix, uri));
-                }
-            }
-            at = self.slot(slot)?.parent;
-        }
-        Ok(bindings)
-    }
-
     pub(crate) fn set(&mut self, at: Place, steps: &[Step], value: &str) -> Result<(), EditError> {
         if text::unwritable(value).is_some() {
             let path = self.path(at, steps);
@@ -550,42 +360,6 @@ impl<'t> Sheet<'t> {
         let piece = self.push(slot, Content::Text(bytes));
         self.element(slot)?.children.push(piece);
         Ok(())
-    }
-
-    /// The prefix that names of the schema's namespace have at a slot; none where they have none.
-    fn prefix_of_schema(&mut self, slot: u32) -> Result<Option<String>, EditError> {
-        let Some(schema) = self.schema else { return Ok(None) };
-        let wanted = schema.root.namespace.as_deref().unwrap_or_default();
-        let bindings = self.bindings(slot)?;
-        if wanted.is_empty() || bindings.iter().any(|(p, uri)| p.is_empty() && uri == wanted) {
-            return Ok(None);
-        }
-        Ok(bindings.into_iter().find(|(_, uri)| uri == wanted).map(|(prefix, _)| prefix))
-    }
-
-    /// The name of a type for `xsi:type`, with the prefix that the namespace of the schema has there.
-    fn type_value(&mut self, target: &Target<'_>, value: &str) -> Result<Option<String>, EditError> {
-        if self.schema.is_none() || value.contains(':') {
-            return Ok(None);
-        }
-        let slot = match target {
-            Target::NoAttribute(slot, name) if **name == xsi_type() => *slot,
-            Target::Attribute(slot, index) => {
-                let tree = self.tree;
-                let attribute = self.element(*slot)?.attributes.get(*index);
-                let named = attribute.is_some_and(|a| match (&a.new_name, a.node) {
-                    (Some(name), _) => *name == xsi_type(),
-                    (None, Some(node)) => !super::is_declaration(tree, node) && is_type(tree, node),
-                    (None, None) => false,
-                });
-                if !named {
-                    return Ok(None);
-                }
-                *slot
-            }
-            _ => return Ok(None),
-        };
-        Ok(self.prefix_of_schema(slot)?.map(|prefix| format!("{prefix}:{value}")))
     }
 
     fn add_text(&mut self, slot: u32, value: &str) -> Result<(), EditError> {
@@ -755,10 +529,4 @@ impl<'t> Sheet<'t> {
         }
         out.extend_from_slice(bytes(span.end, self.tree.bytes.len()));
     }
-}
-
-/// Whether an attribute says nothing but of which type its element is, or declares a namespace.
-fn is_type(tree: &Tree, attribute: NodeId) -> bool {
-    super::is_declaration(tree, attribute)
-        || tree.xml_name(&xsi_type()).is_some_and(|name| tree.is_named(attribute, Kind::Attribute, name))
 }
