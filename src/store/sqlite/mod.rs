@@ -25,7 +25,7 @@ use super::error::StoreError;
 #[derive(Debug)]
 pub(super) struct Files {
     folder: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Files {
@@ -40,7 +40,7 @@ impl Files {
         }
         // SQLite gives the files beside the database the mode of the database itself.
         private_file(&folder.join("silta.db"))?;
-        Ok(Self { folder: folder.to_owned(), _lock: lock })
+        Ok(Self { folder: folder.to_owned(), lock })
     }
 
     pub(super) fn key(&self) -> PathBuf {
@@ -53,6 +53,13 @@ impl Files {
 
     pub(super) fn database(&self) -> PathBuf {
         self.folder.join("silta.db")
+    }
+}
+
+impl Drop for Files {
+    /// Gives the lock back at once: closing the file would not, while a program that is just being started has a copy of it.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
     }
 }
 

@@ -146,11 +146,13 @@ struct Open<'n> {
     times: u16,
     /// The segment with which this occurrence began.
     began: &'n str,
+    /// How often each node directly in it was filled.
+    filled: Vec<(NodeIndex, u16)>,
 }
 
 impl<'n> Open<'n> {
-    const fn new(group: GroupId, began: &'n str) -> Self {
-        Self { group, at: None, times: 0, began }
+    fn new(group: GroupId, began: &'n str) -> Self {
+        Self { group, at: None, times: 0, began, filled: Vec::new() }
     }
 }
 
@@ -254,9 +256,8 @@ impl<'n> Grouper<'_, 'n> {
             let group = self.tree.groups.get(open.group)?;
             let at = open.at?;
             let has_room = |first: NodeIndex| {
-                let there = self.tree.count(open.group, first);
                 let max = self.tree.structure.node(first).and_then(|node| node.max);
-                max.is_none_or(|max| there < usize::from(max))
+                max.is_none_or(|max| open.times_of(first) < max)
             };
             self.tree
                 .structure
@@ -318,11 +319,10 @@ impl<'n> Grouper<'_, 'n> {
         let id = self.tree.groups.len();
         let outer = self.open.last()?;
         let is_back = outer.at.is_some_and(|at| at > node);
-        let before = if is_back { self.tree.count(outer.group, node) } else { 0 };
         let outer = self.open.last_mut()?;
         outer.advance(node);
         if is_back {
-            outer.times = u16::try_from(before).map_or(u16::MAX, |before| before.saturating_add(1));
+            outer.times = outer.times_of(node);
         }
         self.tree.groups.push(Group {
             node,
@@ -342,6 +342,14 @@ impl Open<'_> {
     fn advance(&mut self, node: NodeIndex) {
         self.times = if self.at == Some(node) { self.times.saturating_add(1) } else { 1 };
         self.at = Some(node);
+        match self.filled.iter_mut().find(|(of, _)| *of == node) {
+            Some((_, times)) => *times = times.saturating_add(1),
+            None => self.filled.push((node, 1)),
+        }
+    }
+
+    fn times_of(&self, node: NodeIndex) -> u16 {
+        self.filled.iter().find(|(of, _)| *of == node).map_or(0, |(_, times)| *times)
     }
 }
 
