@@ -39,9 +39,9 @@ impl Compiler<'_> {
                     self.constant(line, &one.path, &one.value, &[], true);
                 }
             }
-            Kind::Event(codes, all) => {
-                for one in all {
-                    self.constant(line, &one.path, &one.value, codes, false);
+            Kind::Event { codes, says, default } => {
+                for one in says {
+                    self.constant(line, &one.path, &one.value, codes, *default);
                 }
             }
             Kind::Link(all) => {

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::LazyLock;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::native::hl7v2::schema::{GroupId, GroupTree, NodeIndex, Schema, Version as V2, group};
+use crate::native::hl7v2::schema::{GroupId, GroupTree, NodeIndex, Schema, Version as V2, group_by};
 use crate::native::xml::schema::xsi_type;
 use crate::native::{Format, Kind, Name, NodeId, Place, SegmentName, Tree, Value};
 
@@ -95,7 +95,7 @@ impl<'t> Source<'t> {
         let nodes: Vec<NodeId> = tree.segments().collect();
         let names: Vec<Option<SegmentName>> = nodes.iter().map(|n| tree.segment_name(*n)).collect();
         let texts: Vec<&str> = names.iter().map(|n| n.as_ref().map_or("", SegmentName::as_str)).collect();
-        let segments = structure.map(|structure| group(structure, &texts));
+        let segments = structure.map(|structure| group_by(structure, &texts, &|at| order_control(tree, &nodes, at)));
         let v2_segments = segments.map(|groups| Segments { nodes, names, groups, depths: RefCell::default() });
         Self { tree, top: NodeId::ROOT, v2: v2_segments, version: version(v2), event }
     }
@@ -119,6 +119,22 @@ impl<'t> Source<'t> {
     pub(crate) fn expects(&self, node: NodeId) -> bool {
         let place = self.segment_index(node).and_then(|index| self.groups()?.places().get(index));
         place.is_some_and(|place| place.node.is_some())
+    }
+
+    /// The patients for whom the structure has no place, unless they are those that have one.
+    pub(crate) fn strangers(&self) -> Vec<NodeId> {
+        let Some(v2) = &self.v2 else { return Vec::new() };
+        let patients = v2.names.iter().zip(&v2.nodes).zip(v2.groups.places());
+        let patients = patients.filter(|((name, _), _)| name.is_some_and(|name| name.as_str() == "PID"));
+        let (placed, not): (Vec<_>, Vec<_>) = patients.partition(|(_, place)| place.node.is_some());
+        if placed.is_empty() {
+            return Vec::new();
+        }
+        let who =
+            |node: NodeId| self.tree.field(node, 3).map(|field| self.tree.raw(field)).filter(|raw| !raw.is_empty());
+        let known: FxHashSet<&[u8]> = placed.iter().filter_map(|((_, node), _)| who(**node)).collect();
+        let nodes = not.into_iter().map(|((_, node), _)| *node);
+        nodes.filter(|node| who(*node).is_none_or(|who| !known.contains(who))).collect()
     }
 
     /// The segment at a place among the segments.
@@ -445,4 +461,9 @@ impl<'t> Source<'t> {
     pub(crate) fn select_any(&self, base: Base, condition: &Condition) -> Vec<Base> {
         self.select(base, condition.looks())
     }
+}
+
+/// The order control code, ORC-1, of a segment.
+pub(crate) fn order_control<'t>(tree: &'t Tree, nodes: &[NodeId], at: usize) -> Option<Cow<'t, str>> {
+    tree.text(tree.component(tree.field(*nodes.get(at)?, 1)?, 1))
 }

@@ -211,8 +211,15 @@ pub enum Kind {
     Default(Vec<Assignment>),
     /// `link a.b = entry`
     Link(Vec<(FhirPath, Span, String)>),
-    /// `event I12 I13 <=> a.b = "x"`
-    Event(Vec<String>, Vec<Assignment>),
+    /// `event I12 I13 <=> a.b = "x"`; `default event …`: only where nothing else says it.
+    Event {
+        /// The trigger events, MSH-9.2.
+        codes: Vec<String>,
+        /// What they say.
+        says: Vec<Assignment>,
+        /// Whether only where nothing else says it.
+        default: bool,
+    },
     /// `NATIVE <=> FHIR lens …`
     Rule(Box<Rule>),
     /// `each NATIVE key … <=> FHIR: Type use block`

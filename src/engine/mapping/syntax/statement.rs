@@ -35,18 +35,16 @@ fn kind(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Kind> {
         return assignments(cursor).map(Kind::Const);
     }
     if cursor.eat_word("default") {
+        if cursor.eat_word("event") {
+            return event(cursor, true);
+        }
         return assignments(cursor).map(Kind::Default);
     }
     if cursor.eat_word("link") {
         return links(cursor);
     }
     if cursor.eat_word("event") {
-        let mut codes = Vec::new();
-        while !cursor.at("<=>") {
-            codes.push(cursor.expect_word("a trigger event")?);
-        }
-        cursor.expect("<=>", "`event I12 I13 <=> referral.status = \"active\"`")?;
-        return Ok(Kind::Event(codes, assignments(cursor)?));
+        return event(cursor, false);
     }
     if cursor.eat_word("each") {
         return each(cursor, format);
@@ -83,6 +81,15 @@ fn kind(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Kind> {
         return fate(cursor, Vec::new());
     }
     rule(cursor, format)
+}
+
+fn event(cursor: &mut Cursor<'_>, default: bool) -> Read<Kind> {
+    let mut codes = Vec::new();
+    while !cursor.at("<=>") {
+        codes.push(cursor.expect_word("a trigger event")?);
+    }
+    cursor.expect("<=>", "`event I12 I13 <=> referral.status = \"active\"`")?;
+    Ok(Kind::Event { codes, says: assignments(cursor)?, default })
 }
 
 fn fate(cursor: &mut Cursor<'_>, what: Vec<super::NativePath>) -> Read<Kind> {

@@ -6,7 +6,7 @@ mod values;
 use std::collections::HashMap;
 
 use super::{Config, Level, Report, Rule};
-use crate::native::hl7v2::schema::{Declared, GroupTree, Missing, Schema, SegmentDef, Structure, Version, group};
+use crate::native::hl7v2::schema::{Declared, GroupTree, Missing, Schema, SegmentDef, Structure, Version, group_by};
 use crate::native::{Format, NodeId, SegmentName, Tree};
 
 /// Judges a message by the tables of its version. A document of another format gives an empty report.
@@ -86,7 +86,11 @@ impl Checker<'_> {
             return;
         }
         let texts: Vec<&str> = names.iter().map(SegmentName::as_str).collect();
-        let grouped = group(structure, &texts);
+        let control = |at: usize| {
+            let field = self.tree.field(*segments.get(at)?, 1)?;
+            self.tree.text(self.tree.component(field, 1))
+        };
+        let grouped = group_by(structure, &texts, &control);
         for missing in grouped.missing() {
             let Some(name) = structure.leading_segment(missing.node) else { continue };
             let before = texts.iter().take(missing.before).filter(|text| **text == name).count();

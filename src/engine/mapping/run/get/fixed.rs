@@ -110,9 +110,9 @@ impl<'r> Get<'r> {
             Constant::Now => self.draft.set(at, &self.cx.now.to_string()),
         }
         let state = match (one.default, one.events.is_empty()) {
-            (true, _) => State::Empty,
+            (true, true) => State::Empty,
             (false, true) => State::Fixed,
-            (false, false) => State::Valued,
+            (_, false) => State::Valued,
         };
         self.fold.push(FoldState { frame, of: Said::Slot(one.slot), state });
     }

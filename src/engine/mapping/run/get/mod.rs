@@ -16,7 +16,9 @@ use crate::fhir::draft::{At, Draft};
 use crate::native::{Kind, NodeId, Tree, Value};
 
 use super::super::context::Context;
-use super::super::plan::{Condition, NativePath, NativeSelect, Plan, RuleId, Scope, ScopeId, SlotAt, Stmt, StmtKind};
+use super::super::plan::{
+    Condition, Link, NativePath, NativeSelect, Plan, RuleId, Scope, ScopeId, SlotAt, Stmt, StmtKind,
+};
 use super::super::syntax::{Direction, Otherwise, Test};
 use super::super::trace::{By, Disposition, Record, Trace};
 use super::source::{Base, Present, Source};
@@ -97,6 +99,8 @@ pub(crate) struct Get<'r> {
     reasons: Vec<(u32, String)>,
     entries: Vec<Entry>,
     urls: FxHashSet<String>,
+    /// How often an entry of a name came with the same key.
+    copies: FxHashMap<(String, String), u32>,
     /// How many resources each entry of a scope has made.
     ordinals: FxHashMap<(ScopeId, u16), usize>,
     document_key: Option<String>,
@@ -127,6 +131,7 @@ impl<'r> Get<'r> {
             reasons: Vec::new(),
             entries: Vec::new(),
             urls: FxHashSet::default(),
+            copies: FxHashMap::default(),
             ordinals: FxHashMap::default(),
             document_key: None,
             defaults: Vec::new(),
@@ -162,6 +167,7 @@ impl<'r> Get<'r> {
             self.implied(self.source.root(), scope);
             self.ordinal_leaf(self.source.root(), scope, 1);
         }
+        self.strangers();
         self.scope(frame);
         self.apply_defaults();
         self.fixed();
@@ -174,6 +180,15 @@ impl<'r> Get<'r> {
         let dropped = self.fates();
         let trace = Trace { records: self.records, reasons: self.reasons, dropped, draft: self.draft };
         Ok(Run { frames: self.frames, slots: self.slots, entries: self.entries, trace, fold: self.fold })
+    }
+
+    /// A patient for whom the structure has no place refuses the message: what follows would be read as another's.
+    fn strangers(&mut self) {
+        for node in self.source.strangers() {
+            let path = self.source.tree.path(node).to_string();
+            let line = self.plan.scope(0).map_or(0, |scope| scope.line);
+            self.refuse(path, line, "no patient beside the one that a message of this type speaks of", Fault::BadValue);
+        }
     }
 
     fn frame(&mut self, scope: ScopeId, parent: usize, base: Base) -> usize {
@@ -294,7 +309,7 @@ impl<'r> Get<'r> {
                 self.scope(inner);
                 // What a part of the document says of others, it says as a resource of its own.
                 let carried = self.records.iter().skip(before).any(|r| r.disposition <= Disposition::Approximated);
-                if carried && matches!(scope.slots.first().map(|s| &s.at), Some(SlotAt::Entry(_))) {
+                if carried && (is_resource(scope) || self.refers_to_own(inner, scope)) {
                     self.ensure(inner, 0);
                 }
             }
@@ -308,6 +323,12 @@ impl<'r> Get<'r> {
             }
         }
         state
+    }
+
+    /// Whether a repetition refers to a resource of its own that there is: then it is there for that.
+    fn refers_to_own(&self, inner: usize, scope: &Scope) -> bool {
+        let own = |link: &&Link| link.anchor.up == 0 && link.anchor.slot == 0 && link.to.up == 0;
+        scope.links.iter().filter(own).any(|link| self.peek(inner, link.to.slot).is_some())
     }
 
     /// A leaf that counts repetitions is carried by their order, where it counts right.
@@ -437,4 +458,9 @@ impl<'r> Get<'r> {
 /// The leaves that an element's own text is, comments and elements between them or not.
 fn own_text(tree: &Tree, element: NodeId) -> impl Iterator<Item = u32> + '_ {
     tree.children(element).filter(|child| tree.kind(*child) == Kind::Text).filter_map(|child| tree.leaf(child))
+}
+
+/// Whether a scope stands for a resource.
+fn is_resource(scope: &Scope) -> bool {
+    matches!(scope.slots.first().map(|s| &s.at), Some(SlotAt::Entry(_)))
 }

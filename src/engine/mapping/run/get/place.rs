@@ -154,9 +154,9 @@ impl<'r> Get<'r> {
         {
             url = text.into_owned();
         }
-        let mut copy = 1_u32;
         while !self.urls.insert(url.clone()) {
-            copy += 1;
+            let copy = self.copies.entry((entry.name.to_string(), shown.clone())).or_insert(1);
+            *copy += 1;
             url = identity::url(&self.cx.provider, self.map, &entry.name, &format!("{shown}#{copy}"));
         }
         let root = self.draft.root();

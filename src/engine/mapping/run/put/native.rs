@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::native::hl7v2::schema::{Group, GroupTree, NoPlace, group};
+use crate::native::hl7v2::schema::{Group, GroupTree, NoPlace, group_by};
 use crate::native::xml::QName;
 use crate::native::{Anchor, EditError, Format, Insert, NodeId, Place, Scalar, SegmentName, Step};
 
 use super::super::super::plan::{Condition, NativeName, NativePath, NativeSelect, NativeStep};
 use super::super::super::syntax::Test;
 use super::super::Refusal;
-use super::super::source::Base;
+use super::super::source::{Base, order_control};
 use super::{Change, Put, Spot, spot_of};
 
 impl<'r> Put<'r> {
@@ -181,7 +181,11 @@ impl<'r> Put<'r> {
             self.sequence = self.source.sequence();
         }
         let names: Vec<&str> = self.sequence.iter().map(|(_, name)| name.as_str()).collect();
-        let groups = group(structure, &names);
+        let tree = self.source.tree;
+        let groups = group_by(structure, &names, &|at| match self.sequence.get(at)? {
+            (Place::Node(node), _) => order_control(tree, &[*node], 0),
+            (Place::New(_), _) => None,
+        });
         let opening = self.opening(from).filter(|_| self.within(&groups, from).is_none()).and_then(|opened| {
             let within = self.within(&groups, &opened.within)?;
             groups.insertion_of_group(within, &opened.name)

@@ -3,10 +3,11 @@
 //! Real messages miss segments, swap them and add their own. Grouping never refuses: it is greedy, looks at each
 //! segment once, gives every segment a place, and says which ones the structure does not expect and what it misses.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::search::{Manner, Presence, Search};
+use super::search::{EARLIER, Manner, Presence, Search, Wanted};
 use super::{NodeIndex, NodeKind, Structure};
 
 /// The segments of a message, grouped.
@@ -113,6 +114,20 @@ pub enum NoPlace {
 /// 6. where it stands, as unexpected.
 #[must_use]
 pub fn group<'s, N: AsRef<str>>(structure: &'s Structure, names: &[N]) -> GroupTree<'s> {
+    group_by(structure, names, &|_| None)
+}
+
+/// Groups the segments of a message, given their names and, by its place, the order control code (ORC-1) of an order
+/// segment. Where a structure has results of earlier orders, names alone cannot tell these from the next order: PR says
+/// that it is one of them, what asks something of a filler (NW, CA, …) that it is none; and a patient who comes before
+/// an order that is none is not the patient of earlier results.
+#[must_use]
+pub fn group_by<'s, 'c, N: AsRef<str>>(
+    structure: &'s Structure,
+    names: &[N],
+    control: &dyn Fn(usize) -> Option<Cow<'c, str>>,
+) -> GroupTree<'s> {
+    let earlier = earlier(structure, names, control);
     let mut first = HashMap::with_capacity(16);
     for (index, name) in names.iter().enumerate() {
         first.entry(name.as_ref()).or_insert(index);
@@ -132,9 +147,40 @@ pub fn group<'s, N: AsRef<str>>(structure: &'s Structure, names: &[N]) -> GroupT
             Some(at) if *at > index => Presence::Awaited,
             Some(_) => Presence::Seen,
         };
-        grouper.place(index, name, &presence);
+        grouper.place(index, Wanted { name, earlier: earlier.get(index).copied().flatten() }, &presence);
     }
     grouper.tree
+}
+
+/// Order control codes (table 0119) by which a placer asks something of a filler: of no results.
+const ASKED: [&str; 9] = ["NW", "CA", "DC", "HD", "RL", "RP", "XO", "RO", "SS"];
+
+/// Whether segments are known to be, or not to be, of results of earlier orders.
+fn earlier<'c, N: AsRef<str>>(
+    structure: &Structure,
+    names: &[N],
+    control: &dyn Fn(usize) -> Option<Cow<'c, str>>,
+) -> Vec<Option<bool>> {
+    if structure.group(EARLIER).is_none() {
+        return Vec::new();
+    }
+    let mut known = vec![None; names.len()];
+    let mut next = None;
+    for (index, (name, known)) in names.iter().zip(&mut known).enumerate().rev() {
+        match name.as_ref() {
+            "ORC" => {
+                next = match control(index).as_deref() {
+                    Some("PR") => Some(true),
+                    Some(code) if ASKED.contains(&code) => Some(false),
+                    _ => None,
+                };
+                *known = next;
+            }
+            "PID" => *known = next.take().filter(|earlier| !earlier),
+            _ => {}
+        }
+    }
+    known
 }
 
 /// A group occurrence that is being filled.
@@ -171,13 +217,13 @@ struct Grouper<'s, 'n> {
 }
 
 impl<'n> Grouper<'_, 'n> {
-    fn place(&mut self, index: usize, name: &'n str, presence: &dyn Fn(&str) -> Presence) {
-        let target = self.same_again(name).or_else(|| self.find(name, presence));
-        let late = if target.is_none() { self.late(name) } else { None };
+    fn place(&mut self, index: usize, wanted: Wanted<'n>, presence: &dyn Fn(&str) -> Presence) {
+        let target = self.same_again(wanted).or_else(|| self.find(wanted, presence));
+        let late = if target.is_none() { self.late(wanted) } else { None };
         let is_late = late.is_some();
         let node = match late {
-            Some(late) => self.come_late(late, name, index),
-            None => target.and_then(|target| self.move_to(target, name, index)),
+            Some(late) => self.come_late(late, wanted.name, index),
+            None => target.and_then(|target| self.move_to(target, wanted.name, index)),
         };
         let Some(innermost) = self.open.last().map(|open| open.group) else {
             return;
@@ -193,23 +239,24 @@ impl<'n> Grouper<'_, 'n> {
         self.tree.places.push(Place { group: innermost, node, late: is_late && node.is_some() });
     }
 
-    fn same_again(&self, name: &str) -> Option<Target> {
+    fn same_again(&self, wanted: Wanted<'_>) -> Option<Target> {
         let open = self.open.last()?;
         let at = open.at?;
         let node = self.tree.structure.node(at)?;
-        let again = Search::new(self.tree.structure, name).is(at) && node.max.is_none_or(|max| open.times < max);
+        let again = Search::new(self.tree.structure, wanted).is(at) && node.max.is_none_or(|max| open.times < max);
         again.then(|| Target { keep: self.open.len(), anew: false, path: vec![at] })
     }
 
     /// A new occurrence of a group that began with this segment, the innermost such group; and how many required
     /// nodes of the occurrences that this ends are left out.
-    fn begun_again(&self, name: &str) -> Option<(u32, Target)> {
-        let search = Search::new(self.tree.structure, name);
+    fn begun_again(&self, wanted: Wanted<'_>) -> Option<(u32, Target)> {
+        let search = Search::new(self.tree.structure, wanted);
         let mut left_out = 0;
         for (level, open) in self.open.iter().enumerate().skip(1).rev() {
             let node = self.tree.groups.get(open.group)?.node;
             left_out += search.rest(node, open.at);
-            if open.began == name
+            if open.began == wanted.name
+                && (wanted.earlier != Some(true) || search.is_earlier(node))
                 && self.may_begin_anew(level)
                 && let Some((_, path)) = search.anew(node, Manner::Lenient(&|_| Presence::Absent))
             {
@@ -230,12 +277,12 @@ impl<'n> Grouper<'_, 'n> {
         self.tree.structure.node(group.node).is_some_and(|node| node.max.is_none_or(|max| outer.times < max))
     }
 
-    fn find(&self, name: &str, presence: &dyn Fn(&str) -> Presence) -> Option<Target> {
-        let again = self.begun_again(name);
+    fn find(&self, wanted: Wanted<'_>, presence: &dyn Fn(&str) -> Presence) -> Option<Target> {
+        let again = self.begun_again(wanted);
         if let Some((0, target)) = again {
             return Some(target);
         }
-        self.search(name, Manner::Strict, None).or_else(|| self.search(name, Manner::Lenient(presence), again))
+        self.search(wanted, Manner::Strict, None).or_else(|| self.search(wanted, Manner::Lenient(presence), again))
     }
 
     /// Moves to a place that was gone past; what follows in the group goes on from where it was.
@@ -250,8 +297,8 @@ impl<'n> Grouper<'_, 'n> {
     }
 
     /// A place that was gone past, in the innermost group that has one with room and needs nothing before it.
-    fn late(&self, name: &str) -> Option<Target> {
-        let search = Search::new(self.tree.structure, name);
+    fn late(&self, wanted: Wanted<'_>) -> Option<Target> {
+        let search = Search::new(self.tree.structure, wanted);
         self.open.iter().enumerate().rev().find_map(|(level, open)| {
             let group = self.tree.groups.get(open.group)?;
             let at = open.at?;
@@ -270,8 +317,8 @@ impl<'n> Grouper<'_, 'n> {
     }
 
     /// Looks for a place from the innermost group outwards; the one that leaves out the fewest required nodes.
-    fn search(&self, name: &str, manner: Manner<'_>, mut best: Option<(u32, Target)>) -> Option<Target> {
-        let search = Search::new(self.tree.structure, name);
+    fn search(&self, wanted: Wanted<'_>, manner: Manner<'_>, mut best: Option<(u32, Target)>) -> Option<Target> {
+        let search = Search::new(self.tree.structure, wanted);
         let strict = matches!(manner, Manner::Strict);
         let mut left_out = 0;
         for (level, open) in self.open.iter().enumerate().rev() {
@@ -449,7 +496,7 @@ impl<'s> GroupTree<'s> {
     }
 
     fn insertion(&self, id: GroupId, name: &str, manner: Manner<'_>) -> Result<Insertion, NoPlace> {
-        let search = Search::new(self.structure, name);
+        let search = Search::new(self.structure, Wanted { name, earlier: None });
         let group = self.groups.get(id).ok_or(NoPlace::NoSuchGroup)?;
         let all: Vec<Vec<NodeIndex>> = self
             .structure

@@ -21,7 +21,7 @@ use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
 
-pub use grouping::{Child, Group, GroupId, GroupTree, Insertion, Missing, NoPlace, Place, group};
+pub use grouping::{Child, Group, GroupId, GroupTree, Insertion, Missing, NoPlace, Place, group, group_by};
 pub use leaves::{Leaf, LeafPath};
 pub use structure::{NodeIndex, NodeKind, Structure, StructureNode};
 pub use version::{Declared, Version};

@@ -2,10 +2,21 @@
 
 use super::{NodeIndex, NodeKind, Structure};
 
+/// The group of results of earlier orders.
+pub(super) const EARLIER: &str = "PRIOR_RESULT";
+
+/// A segment that a place is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'n> {
+    pub(super) name: &'n str,
+    /// Whether it is, or is not, of results of earlier orders, where that is known.
+    pub(super) earlier: Option<bool>,
+}
+
 /// The search for a segment of one name.
 pub(super) struct Search<'s> {
     structure: &'s Structure,
-    name: &'s str,
+    wanted: Wanted<'s>,
     /// Whether the structure names the segment: if so, a place for any segment is not for it.
     named: bool,
 }
@@ -44,8 +55,14 @@ pub(super) struct Ahead {
 }
 
 impl<'s> Search<'s> {
-    pub(super) fn new(structure: &'s Structure, name: &'s str) -> Self {
-        Self { structure, name, named: structure.names(name) }
+    pub(super) fn new(structure: &'s Structure, wanted: Wanted<'s>) -> Self {
+        Self { structure, wanted, named: structure.names(wanted.name) }
+    }
+
+    /// Whether a node is in the group of results of earlier orders.
+    pub(super) fn is_earlier(&self, at: NodeIndex) -> bool {
+        std::iter::successors(Some(at), |at| self.structure.node(*at)?.parent)
+            .any(|at| self.structure.node(at).is_some_and(|node| node.is_group() && node.name == EARLIER))
     }
 
     /// Whether a node is a place for the segment.
@@ -54,11 +71,14 @@ impl<'s> Search<'s> {
             return false;
         };
         match node.kind {
-            NodeKind::Segment => node.name == self.name,
+            NodeKind::Segment => {
+                node.name == self.wanted.name
+                    && self.wanted.earlier.is_none_or(|earlier| self.is_earlier(at) == earlier)
+            }
             NodeKind::AnySegment => {
                 // "OBR or another order detail segment" means HL7's own; a place of its own takes a site's too.
                 let among_others = node.parent.is_some_and(|parent| self.is_choice(parent));
-                !(self.named || among_others && self.name.starts_with('Z'))
+                !(self.named || among_others && self.wanted.name.starts_with('Z'))
             }
             NodeKind::Group | NodeKind::Choice => false,
         }
