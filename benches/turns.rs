@@ -14,7 +14,7 @@ pub(crate) fn shortest(runs: u32, mut work: [&mut dyn FnMut(); 3]) -> [Duration;
 }
 
 #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-fn timed(work: &mut dyn FnMut()) -> Duration {
+pub(crate) fn timed(work: &mut dyn FnMut()) -> Duration {
     let start = Instant::now();
     work();
     start.elapsed()

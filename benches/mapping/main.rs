@@ -3,9 +3,14 @@
 //! `cargo run --release -p silta-bench-mapping FILE…`: for each document the time from its bytes to the written Bundle
 //! with its trace, from an edited Bundle's text and the original to the changed document, from the Bundle's text to a
 //! `Value`; and the same with every OBX (or the last segment, row or item) ten times. One thread; each figure is the
-//! shortest of its runs, and the pieces of work take turns so that all meet the same noise.
+//! shortest of its runs, and the pieces of work take turns so that all meet the same noise. Then the most memory that a
+//! translation held beyond the document itself.
+//!
+//! `… --growth 2000 FILE…`: every part that can repeat is there so many times, and ten times as often; printed is what then
+//! takes more than eleven times as long: to FHIR, back unchanged and edited, inserted, removed, and as a new document.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot go on has failed")]
 
+mod growth;
 #[path = "../turns.rs"]
 mod turns;
 
@@ -21,7 +26,11 @@ use silta_engine::fhir::edit::Edit;
 use silta_engine::mapping::{Context, Loss, Map, Maps};
 use silta_engine::native::{Charset, Limits};
 
+use peak_alloc::PeakAlloc;
 use turns::shortest;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
 
 /// The Bundle with its first changeable text changed.
 fn edited(map: &Arc<Map>, bytes: &[u8], cx: &Context) -> Option<String> {
@@ -68,14 +77,21 @@ fn measure(name: &str, map: &Arc<Map>, bytes: &[u8], cx: &Context) -> Option<Dur
     let runs = u32::try_from((40_000_000 / json.len().max(1)).clamp(20, 2_000)).unwrap_or(20);
     let [forward, backward, plain] = shortest(runs, [&mut forward, &mut backward, &mut plain]);
     let times = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
+    let before = MEMORY.current_usage();
+    MEMORY.reset_peak_usage();
+    let translated = syntax.parse(bytes.to_vec(), &Limits::default()).unwrap();
+    let translation = map.get(&translated, cx).unwrap();
+    let memory = MEMORY.peak_usage().saturating_sub(before);
+    black_box((translation, translated));
     println!(
-        "{name} ({}): {} bytes, {} leaves, Bundle of {} bytes; to FHIR {forward:?} = {:.2} x serde_json's {plain:?}; back {backward:?} = {:.2} x to FHIR",
+        "{name} ({}): {} bytes, {} leaves, Bundle of {} bytes; to FHIR {forward:?} = {:.2} x serde_json's {plain:?}; back {backward:?} = {:.2} x to FHIR; at most {memory} bytes of memory = {:.1} x the document",
         map.name(),
         bytes.len(),
         tree.leaf_count(),
         json.len(),
         times(forward, plain),
         times(backward, forward),
+        memory as f64 / bytes.len() as f64,
     );
     Some(forward)
 }
@@ -98,9 +114,15 @@ fn tenfold(bytes: &[u8]) -> Vec<u8> {
 
 fn main() {
     let maps = Maps::embedded(Model::r4());
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if(|first| first == "--growth").is_some() {
+        let base = arguments.next().and_then(|n| n.parse().ok()).unwrap();
+        arguments.for_each(|file| growth::measure(&maps, &file, base, 11.0));
+        return;
+    }
     let mut cx = Context::new("bench", Timestamp::UNIX_EPOCH, b"bench");
     cx.loss = Loss::Warn;
-    for file in std::env::args().skip(1) {
+    for file in arguments {
         let bytes = std::fs::read(&file).unwrap();
         let name = file.rsplit('/').next().unwrap_or(&file);
         let map = match maps.recognise(bytes.clone(), Charset::Utf8, &Limits::default()) {
