@@ -11,6 +11,7 @@ use crate::fault::Fault;
 
 use super::bind::{self, Bound, NO_TYPE};
 use super::json::{self, Slot, Slots, flag, offset};
+use super::path::Lines;
 use super::{emit, xml_read, xml_write};
 
 pub use super::json::Shape;
@@ -157,7 +158,9 @@ pub struct Document {
     pub(super) bound: Bound,
     pub(super) xml: Option<XmlSource>,
     pub(super) parents: OnceLock<Vec<u32>>,
-    pub(super) lines: OnceLock<Vec<u32>>,
+    /// The place of every item of an array in it; made where somebody asks in a long one.
+    pub(super) ordinals: OnceLock<Vec<u32>>,
+    pub(super) lines: OnceLock<Lines>,
     index: OnceLock<BundleIndex>,
 }
 
@@ -238,6 +241,7 @@ impl Document {
             bound,
             xml,
             parents: OnceLock::new(),
+            ordinals: OnceLock::new(),
             lines: OnceLock::new(),
             index: OnceLock::new(),
         }
@@ -366,6 +370,26 @@ impl Document {
             parents
         });
         parents.get(index as usize).copied().filter(|parent| *parent != u32::MAX)
+    }
+
+    /// The place of an item in its array, from a table of all.
+    pub(super) fn ordinal_of(&self, index: u32) -> u32 {
+        let ordinals = self.ordinals.get_or_init(|| {
+            let mut ordinals = vec![0; self.slots.slots.len()];
+            for (slot, place) in self.slots.slots.iter().zip(0_u32..).filter(|(slot, _)| slot.shape == Shape::Array) {
+                let mut at = place + 1;
+                let mut ordinal = 0;
+                while at < slot.next {
+                    if let Some(to) = ordinals.get_mut(at as usize) {
+                        *to = ordinal;
+                    }
+                    ordinal += 1;
+                    at = self.slots.slots.get(at as usize).map_or(slot.next, |item| item.next.max(at + 1));
+                }
+            }
+            ordinals
+        });
+        ordinals.get(index as usize).copied().unwrap_or(0)
     }
 }
 

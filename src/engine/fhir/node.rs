@@ -35,6 +35,8 @@ impl PartialEq for Node<'_> {
 
 impl<'d> Node<'d> {
     pub(super) const NOTHING: u32 = u32::MAX;
+    /// How many items of an array are counted before the table of all is made.
+    const COUNTED: usize = 64;
 
     pub(super) fn new(document: &'d Document, slot: u32, twin: u32) -> Self {
         Self { document, slot, twin }
@@ -243,6 +245,9 @@ impl<'d> Node<'d> {
         let mut at = array + 1;
         let mut index = 0;
         while at < here {
+            if index == Self::COUNTED {
+                return self.document.ordinal_of(here) as usize;
+            }
             let Some(slot) = self.document.slot(at) else { break };
             at = slot.next;
             index += 1;

@@ -33,17 +33,53 @@ impl Position {
                 (xml.text.as_str(), place.map_or(0, |(_, place)| *place))
             }
         };
-        let lines = document.lines.get_or_init(|| line_starts(text));
-        let line = lines.partition_point(|start| *start <= at);
-        let start = line.checked_sub(1).and_then(|line| lines.get(line)).copied().unwrap_or(0);
-        let column = text.get(start as usize..at as usize).map_or(0, |before| before.chars().count());
-        Self { line: offset(line), column: offset(column + 1) }
+        document.lines.get_or_init(|| Lines::of(text)).position(text, at)
     }
 }
 
-fn line_starts(text: &str) -> Vec<u32> {
-    let newlines = text.bytes().zip(1_u32..).filter(|(byte, _)| *byte == b'\n').map(|(_, after)| after);
-    std::iter::once(0).chain(newlines).collect()
+/// Where the lines of a text begin, and how many characters stand before every [`Lines::EVERY`] bytes: a document of
+/// one line and many findings is counted once.
+#[derive(Debug)]
+pub(super) struct Lines {
+    starts: Vec<u32>,
+    characters: Vec<u32>,
+}
+
+impl Lines {
+    const EVERY: usize = 1024;
+
+    fn of(text: &str) -> Self {
+        let newlines = text.bytes().zip(1_u32..).filter(|(byte, _)| *byte == b'\n').map(|(_, after)| after);
+        let starts = std::iter::once(0).chain(newlines).collect();
+        let mut characters = Vec::with_capacity(text.len() / Self::EVERY + 1);
+        let mut before = 0;
+        for part in text.as_bytes().chunks(Self::EVERY) {
+            characters.push(offset(before));
+            before += characters_in(part);
+        }
+        Self { starts, characters }
+    }
+
+    fn position(&self, text: &str, at: u32) -> Position {
+        let line = self.starts.partition_point(|start| *start <= at);
+        let start = line.checked_sub(1).and_then(|line| self.starts.get(line)).copied().unwrap_or(0);
+        let column = self.before(text, at).saturating_sub(self.before(text, start));
+        Position { line: offset(line), column: column.saturating_add(1) }
+    }
+
+    /// How many characters stand before a place.
+    fn before(&self, text: &str, at: u32) -> u32 {
+        let at = (at as usize).min(text.len());
+        let mark = at / Self::EVERY;
+        let counted = self.characters.get(mark).copied().unwrap_or(0);
+        let rest = text.as_bytes().get(mark * Self::EVERY..at).unwrap_or_default();
+        counted.saturating_add(offset(characters_in(rest)))
+    }
+}
+
+/// How many characters begin in a piece of UTF-8.
+fn characters_in(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
 /// A path that can be displayed: indexes from 0 on repeating elements only, choices as `value.ofType(Quantity)`.

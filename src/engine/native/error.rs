@@ -24,22 +24,30 @@ impl Position {
     /// The position of a byte offset in a text.
     #[must_use]
     pub fn of(bytes: &[u8], offset: usize) -> Self {
-        let before = bytes.get(..offset).unwrap_or(bytes);
-        let mut line = 1;
-        let mut start = 0;
+        let offset = offset.min(bytes.len());
+        // A line that would begin behind the place does not count.
+        Self::on(&Self::lines(bytes.get(..=offset).unwrap_or(bytes)), offset)
+    }
+
+    /// The offsets at which lines begin.
+    pub(super) fn lines(bytes: &[u8]) -> Vec<usize> {
+        let mut starts = vec![0];
         let mut at = 0;
-        while let Some(found) = memchr::memchr2(b'\r', b'\n', before.get(at..).unwrap_or_default()) {
+        while let Some(found) = memchr::memchr2(b'\r', b'\n', bytes.get(at..).unwrap_or_default()) {
             let end = at + found;
-            let pair = before.get(end) == Some(&b'\r') && bytes.get(end + 1) == Some(&b'\n');
+            let pair = bytes.get(end) == Some(&b'\r') && bytes.get(end + 1) == Some(&b'\n');
             at = end + if pair { 2 } else { 1 };
-            if at > before.len() {
-                break;
-            }
-            line += 1;
-            start = at;
+            starts.push(at);
         }
-        let column = u32::try_from(before.len().saturating_sub(start)).unwrap_or(u32::MAX).saturating_add(1);
-        Self { offset: before.len(), line, column }
+        starts
+    }
+
+    /// The position of a byte offset, given where lines begin.
+    pub(super) fn on(lines: &[usize], offset: usize) -> Self {
+        let line = lines.partition_point(|start| *start <= offset);
+        let start = line.checked_sub(1).and_then(|line| lines.get(line)).copied().unwrap_or(0);
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Self { offset, line: number(line), column: number(offset.saturating_sub(start)).saturating_add(1) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
+use std::sync::OnceLock;
 
 use super::charset::Charset;
 use super::error::{Position, Problem, RowFault};
@@ -169,6 +170,8 @@ pub struct Tree {
     pub(crate) leaves: Vec<u32>,
     pub(crate) syntax: Syntax,
     pub(crate) dialect: Dialect,
+    /// Where lines begin; counted when somebody asks for a position.
+    lines: OnceLock<Vec<usize>>,
 }
 
 impl Tree {
@@ -289,7 +292,8 @@ impl Tree {
     /// Line and column of the node's first byte; counted when asked.
     #[must_use]
     pub fn position(&self, node: NodeId) -> Position {
-        Position::of(&self.bytes, self.record(node).start as usize)
+        let lines = self.lines.get_or_init(|| Position::lines(&self.bytes));
+        Position::on(lines, self.record(node).start as usize)
     }
 
     /// The children as they are recorded, in document order.
@@ -499,6 +503,6 @@ impl Builder {
     }
 
     pub(crate) fn finish(self, bytes: Vec<u8>, syntax: Syntax, dialect: Dialect) -> Tree {
-        Tree { bytes, nodes: self.nodes, leaves: self.leaves, syntax, dialect }
+        Tree { bytes, nodes: self.nodes, leaves: self.leaves, syntax, dialect, lines: OnceLock::new() }
     }
 }
