@@ -348,6 +348,7 @@ pub(crate) fn equal(of_a: &Document, of_b: &Document, a: Node<'_>, b: Node<'_>) 
     theirs.is_empty()
 }
 
-fn counts(of: Node<'_>, child: Node<'_>) -> bool {
+/// Whether a child is content: what a resource is called by is not.
+pub(crate) fn counts(of: Node<'_>, child: Node<'_>) -> bool {
     !matches!(child.name(), "id" | "meta" | "text") || !of.is_resource()
 }
