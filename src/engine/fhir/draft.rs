@@ -16,6 +16,8 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use crate::definitions::{Kind, Model, Symbol, TypeId};
 use crate::fault::Fault;
 
@@ -178,6 +180,23 @@ impl Draft {
             Some(here)
         })
         .filter(|child| self.part(*child).is_some_and(|part| !part.removed))
+    }
+
+    /// Where each element stands among those of its name in what holds it, from 0.
+    pub(crate) fn places_in_lists(&self) -> FxHashMap<At, usize> {
+        let mut places = FxHashMap::default();
+        let mut open = vec![self.root()];
+        let mut counts: FxHashMap<Symbol, usize> = FxHashMap::default();
+        while let Some(holder) = open.pop() {
+            counts.clear();
+            for child in self.children(holder) {
+                let count = counts.entry(self.symbol(child)).or_insert(0);
+                places.insert(child, *count);
+                *count += 1;
+                open.push(child);
+            }
+        }
+        places
     }
 
     /// The name a place is written by; empty for the root.

@@ -1,5 +1,7 @@
 //! What became of each leaf: the trace of a translation, and the report that is read from it.
 
+use std::sync::OnceLock;
+
 use serde::Serialize;
 
 use crate::definitions::Model;
@@ -51,6 +53,8 @@ pub(crate) struct Trace {
     /// Leaves that a `drop` line leaves out, with the line.
     pub(crate) dropped: Vec<(u32, u32)>,
     pub(crate) draft: Draft,
+    /// The best record of each leaf, once asked for.
+    best: OnceLock<Vec<Option<Disposition>>>,
 }
 
 /// A leaf in a report.
@@ -128,9 +132,13 @@ fn share(part: u32, all: u32) -> f64 {
 }
 
 impl Trace {
-    /// What became of a leaf: its best record.
-    fn of(&self, leaf: u32) -> Option<Disposition> {
-        self.records.iter().filter(|r| r.leaf == leaf).map(|r| r.disposition).min()
+    pub(crate) fn new(
+        records: Vec<Record>,
+        reasons: Vec<(u32, String)>,
+        dropped: Vec<(u32, u32)>,
+        draft: Draft,
+    ) -> Self {
+        Self { records, reasons, dropped, draft, best: OnceLock::new() }
     }
 
     /// The totals, without the items.
@@ -202,7 +210,27 @@ impl Trace {
 
     /// Whether a rule gave this leaf to FHIR.
     pub(crate) fn conveys(&self, leaf: u32) -> bool {
-        self.of(leaf).is_some_and(|d| d <= Disposition::Approximated)
+        self.best(leaf).is_some_and(|d| d <= Disposition::Approximated)
+    }
+
+    /// Whether a line speaks of a leaf.
+    pub(crate) fn speaks_of(&self, leaf: u32) -> bool {
+        self.best(leaf).is_some()
+    }
+
+    /// What became of a leaf, found out of all at once when the first is asked for.
+    fn best(&self, leaf: u32) -> Option<Disposition> {
+        let all = self.best.get_or_init(|| {
+            let leaves = self.records.iter().map(|record| record.leaf as usize + 1).max().unwrap_or(0);
+            let mut best: Vec<Option<Disposition>> = vec![None; leaves];
+            for record in &self.records {
+                if let Some(slot) = best.get_mut(record.leaf as usize) {
+                    *slot = Some(slot.map_or(record.disposition, |was| was.min(record.disposition)));
+                }
+            }
+            best
+        });
+        all.get(leaf as usize).copied().flatten()
     }
 }
 

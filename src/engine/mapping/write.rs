@@ -167,6 +167,7 @@ impl Map {
     /// What differs is refused or told, as the context says.
     fn judge(&self, found: Vec<Difference>, cx: &Context, manner: Manner, report: &mut Report) -> Result<(), Refusals> {
         let mut refusals = Vec::new();
+        let mut told: FxHashSet<String> = report.lost.iter().map(|lost| lost.path.clone()).collect();
         for one in found {
             let expected = match one.kind {
                 Kind::Missing => "content that the native format carries",
@@ -174,7 +175,9 @@ impl Map {
                 Kind::Added | Kind::Known if manner == Manner::New => continue,
                 Kind::Other | Kind::Known => "a value that the native format carries",
                 Kind::Excused => {
-                    if !report.lost.iter().any(|l| one.path.starts_with(&l.path)) {
+                    let begins = one.path.match_indices(['.', '[']).filter_map(|(at, _)| one.path.get(..at));
+                    if !begins.chain([one.path.as_str()]).any(|path| told.contains(path)) {
+                        told.insert(one.path.clone());
                         report.lost.push(Lost {
                             path: one.path,
                             disposition: Disposition::Approximated,

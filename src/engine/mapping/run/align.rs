@@ -81,7 +81,7 @@ impl Pairing {
         for at in without {
             let Some(node) = new.get(at).copied() else { continue };
             let Some(candidates) = key(node).and_then(|key| there.get_mut(&key)) else { continue };
-            if let Some(found) = candidates.iter().position(|(_, other)| same(node, *other))
+            if let Some(found) = candidates.iter().take(COMMON).position(|(_, other)| same(node, *other))
                 && let Some((found, _)) = candidates.remove(found)
             {
                 self.take(at, found);
@@ -148,7 +148,7 @@ const COMMON: usize = 64;
 
 /// What is alike in nodes that [`equal`] takes for the same: the texts in them in any order, but for those that can
 /// say the same in other words.
-fn gist(node: Node<'_>) -> u64 {
+pub(crate) fn gist(node: Node<'_>) -> u64 {
     let mut sum = 0_u64;
     for child in node.children().filter(|child| counts(node, *child)) {
         let mut hash = FxHasher::default();
@@ -176,12 +176,17 @@ pub(crate) fn in_order(
     if old.len() == new.len() {
         return (0..old.len()).map(Some).collect();
     }
+    let mut places: FxHashMap<u64, Vec<usize>> = FxHashMap::default();
+    for (at, other) in new.iter().enumerate() {
+        places.entry(gist(*other)).or_default().push(at);
+    }
     let mut from = 0;
     old.iter()
         .map(|one| {
-            let same = |other: &Node<'_>| equal(old_document, new_document, *one, *other);
-            let found = new.iter().enumerate().skip(from).find(|(_, other)| same(other));
-            let at = found.map(|(at, _)| at)?;
+            let all = places.get(&gist(*one))?;
+            let left = all.get(all.partition_point(|at| *at < from)..).unwrap_or_default();
+            let same = |at: &usize| new.get(*at).is_some_and(|o| equal(old_document, new_document, *one, *o));
+            let at = left.iter().take(COMMON).copied().find(same)?;
             from = at + 1;
             Some(at)
         })

@@ -70,8 +70,38 @@ struct Segments {
     nodes: Vec<NodeId>,
     names: Vec<Option<SegmentName>>,
     groups: GroupTree<'static>,
+    /// The places of the segments of a name, and the groups of a name, in order.
+    by_name: FxHashMap<SegmentName, Vec<usize>>,
+    groups_by_name: FxHashMap<&'static str, Vec<GroupId>>,
     /// How deep segments stand below groups, as far as it was asked.
     depths: RefCell<FxHashMap<(NodeIndex, SegmentName), Option<u8>>>,
+}
+
+impl Segments {
+    fn new(nodes: Vec<NodeId>, names: Vec<Option<SegmentName>>, groups: GroupTree<'static>) -> Self {
+        let mut by_name: FxHashMap<SegmentName, Vec<usize>> = FxHashMap::default();
+        for (index, name) in names.iter().enumerate() {
+            if let Some(name) = name {
+                by_name.entry(*name).or_default().push(index);
+            }
+        }
+        let structure = groups.structure();
+        let mut groups_by_name: FxHashMap<&'static str, Vec<GroupId>> = FxHashMap::default();
+        for (id, group) in groups.groups().iter().enumerate() {
+            if let Some(node) = structure.node(group.node) {
+                groups_by_name.entry(node.name).or_default().push(id);
+            }
+        }
+        Self { nodes, names, groups, by_name, groups_by_name, depths: RefCell::default() }
+    }
+
+    /// The places of the segments of a name in a range.
+    fn named(&self, name: SegmentName, range: &std::ops::Range<usize>) -> &[usize] {
+        let all = self.by_name.get(&name).map(Vec::as_slice).unwrap_or_default();
+        let from = all.partition_point(|index| *index < range.start);
+        let to = all.partition_point(|index| *index < range.end);
+        all.get(from..to).unwrap_or_default()
+    }
 }
 
 impl<'t> Source<'t> {
@@ -96,7 +126,7 @@ impl<'t> Source<'t> {
         let names: Vec<Option<SegmentName>> = nodes.iter().map(|n| tree.segment_name(*n)).collect();
         let texts: Vec<&str> = names.iter().map(|n| n.as_ref().map_or("", SegmentName::as_str)).collect();
         let segments = structure.map(|structure| group_by(structure, &texts, &|at| order_control(tree, &nodes, at)));
-        let v2_segments = segments.map(|groups| Segments { nodes, names, groups, depths: RefCell::default() });
+        let v2_segments = segments.map(|groups| Segments::new(nodes, names, groups));
         Self { tree, top: NodeId::ROOT, v2: v2_segments, version: version(v2), event }
     }
 
@@ -162,6 +192,17 @@ impl<'t> Source<'t> {
             found.push(base);
             true
         });
+    }
+
+    /// The first place that a path leads to, with its group.
+    pub(crate) fn first_base(&self, base: Base, path: &NativePath) -> Option<Base> {
+        let start = if path.from_document { self.root() } else { base };
+        let mut found = None;
+        self.walk(start, &path.steps, &mut |base| {
+            found = Some(base);
+            false
+        });
+        found
     }
 
     /// The first place that a path leads to.
@@ -319,10 +360,8 @@ impl<'t> Source<'t> {
             return true;
         }
         let depth = self.depth(v2, within.node, name);
-        let all = within.segments.clone().filter_map(|index| {
-            if v2.names.get(index).copied().flatten() != Some(name) {
-                return None;
-            }
+        let all = v2.named(name, &within.segments).iter().filter_map(|index| {
+            let index = *index;
             let place = v2.groups.places().get(index)?;
             let right = match (place.node, depth) {
                 // What the structure does not expect is taken where it stands.
@@ -338,8 +377,12 @@ impl<'t> Source<'t> {
     /// The groups of a name within the one that a scope stands in.
     fn groups_in(&self, base: Base, name: &str, select: &NativeSelect, on: &mut dyn FnMut(Base) -> bool) -> bool {
         let Some(v2) = &self.v2 else { return true };
-        let all = v2.groups.named(name).map(|(group, _)| group);
-        let within = all.filter(|group| *group != base.group && self.levels(v2, *group, base.group).is_some());
+        let all = v2.groups_by_name.get(name).map(Vec::as_slice).unwrap_or_default();
+        let begins = |group: &GroupId| v2.groups.group(*group).map_or(0, |g| g.segments.start);
+        let range = v2.groups.group(base.group).map_or(0..0, |g| g.segments.clone());
+        let from = all.partition_point(|group| begins(group) < range.start);
+        let here = all.get(from..).unwrap_or_default().iter().copied().take_while(|group| begins(group) < range.end);
+        let within = here.filter(|group| *group != base.group && self.levels(v2, *group, base.group).is_some());
         self.choose(within.map(|group| Base { node: NodeId::ROOT, group }), select, on)
     }
 

@@ -1,5 +1,7 @@
 //! What is written is read again, and compared with what was wanted: PutGet is checked on every write.
 
+use std::collections::VecDeque;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::definitions::Symbol;
@@ -7,7 +9,11 @@ use crate::fhir::document::{Document, Node, NodeId};
 
 use super::super::lens::same_moment;
 use super::ABSENT;
+use super::align::gist;
 use super::put::resolve;
+
+/// How many candidates of the same likeness are compared one by one.
+const CLOSE: usize = 32;
 
 /// A place where two Bundles differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,17 +86,17 @@ pub(crate) fn differences(
         }
     }
     compare.work();
+    let mut free: Option<Free<'_>> = None;
     for id in &ours {
         if compare.pairs.contains_key(id) {
             continue;
         }
         // Nothing leads to it: the one that says the same, else the next of its type.
         let node = wanted.node(*id);
-        let fits = |o: &NodeId| !compare.paired.contains(o) && got.node(*o).type_name() == node.type_name();
-        let free: Vec<NodeId> = theirs.iter().copied().filter(fits).collect();
-        let alike = free.iter().copied().find(|o| equal(wanted, got, node, got.node(*o)));
+        let free = free.get_or_insert_with(|| Free::of(got, &theirs));
+        let alike = free.alike(node, &compare.paired, |o| equal(wanted, got, node, got.node(o)));
         let named = by_url(node).filter(|o| !compare.paired.contains(o));
-        match alike.or(named).or_else(|| free.first().copied()) {
+        match alike.or(named).or_else(|| free.next(node, &compare.paired)) {
             Some(other) => {
                 compare.pair(*id, other);
                 compare.work();
@@ -105,6 +111,45 @@ pub(crate) fn differences(
         }
     }
     compare.found
+}
+
+/// Resources that may still be another's pair.
+struct Free<'d> {
+    /// By type and by what they say.
+    saying: FxHashMap<(&'d str, u64), VecDeque<NodeId>>,
+    /// By type, in order.
+    of_type: FxHashMap<&'d str, VecDeque<NodeId>>,
+}
+
+impl<'d> Free<'d> {
+    fn of(document: &'d Document, all: &[NodeId]) -> Self {
+        let (mut saying, mut of_type) =
+            (FxHashMap::<_, VecDeque<NodeId>>::default(), FxHashMap::<_, VecDeque<NodeId>>::default());
+        for id in all {
+            let node = document.node(*id);
+            saying.entry((node.type_name(), gist(node))).or_default().push_back(*id);
+            of_type.entry(node.type_name()).or_default().push_back(*id);
+        }
+        Self { saying, of_type }
+    }
+
+    /// The first that says the same.
+    fn alike(&mut self, node: Node<'d>, paired: &FxHashSet<NodeId>, same: impl Fn(NodeId) -> bool) -> Option<NodeId> {
+        let all = self.saying.get_mut(&(node.type_name(), gist(node)))?;
+        while all.front().is_some_and(|first| paired.contains(first)) {
+            all.pop_front();
+        }
+        all.iter().copied().take(CLOSE).find(|o| !paired.contains(o) && same(*o))
+    }
+
+    /// The first of a type.
+    fn next(&mut self, node: Node<'d>, paired: &FxHashSet<NodeId>) -> Option<NodeId> {
+        let all = self.of_type.get_mut(node.type_name())?;
+        while all.front().is_some_and(|first| paired.contains(first)) {
+            all.pop_front();
+        }
+        all.front().copied()
+    }
 }
 
 fn resources(document: &Document) -> Vec<NodeId> {
@@ -188,20 +233,45 @@ impl<'d> Compare<'d, '_> {
 
     fn lists(&mut self, ours: &[Node<'d>], theirs: &[Node<'d>]) {
         // The order of a list is not carried where several lines fill it: what is the same is taken out first.
-        let mut left: Vec<Node<'d>> = theirs.to_vec();
+        let mut used = vec![false; theirs.len()];
+        let mut first = 0;
+        let mut saying: Option<FxHashMap<u64, VecDeque<usize>>> = None;
         let mut open = Vec::new();
         for (at, a) in ours.iter().enumerate() {
-            let in_place =
-                left.iter().position(|b| theirs.get(at).is_some_and(|t| t.id() == b.id()) && self.same(*a, *b));
-            match in_place.or_else(|| left.iter().position(|b| self.same(*a, *b))) {
-                Some(found) => {
-                    let b = left.remove(found);
+            let is = |o: usize, used: &[bool]| {
+                used.get(o) == Some(&false) && theirs.get(o).is_some_and(|b| self.same(*a, *b))
+            };
+            while used.get(first) == Some(&true) {
+                first += 1;
+            }
+            let found = if is(at, &used) {
+                Some(at)
+            } else if theirs.len() <= CLOSE || self.exempt.contains(&a.id()) {
+                (first..theirs.len()).find(|o| is(*o, &used))
+            } else {
+                let saying = saying.get_or_insert_with(|| {
+                    let mut saying: FxHashMap<u64, VecDeque<usize>> = FxHashMap::default();
+                    for (o, b) in theirs.iter().enumerate() {
+                        saying.entry(gist(*b)).or_default().push_back(o);
+                    }
+                    saying
+                });
+                saying.get_mut(&gist(*a)).and_then(|all| {
+                    while all.front().is_some_and(|o| used.get(*o) == Some(&true)) {
+                        all.pop_front();
+                    }
+                    all.iter().copied().take(CLOSE).find(|o| is(*o, &used))
+                })
+            };
+            match found.and_then(|o| Some((used.get_mut(o)?, *theirs.get(o)?))) {
+                Some((used, b)) => {
+                    *used = true;
                     self.excuse(*a, b);
                 }
                 None => open.push(*a),
             }
         }
-        let mut left = left.into_iter();
+        let mut left = theirs.iter().zip(used).filter(|(_, used)| !used).map(|(b, _)| *b);
         for a in open {
             match left.next() {
                 Some(b) => self.nodes(a, b),
@@ -335,17 +405,23 @@ pub(crate) fn equal(of_a: &Document, of_b: &Document, a: Node<'_>, b: Node<'_>) 
             return false;
         }
     }
-    let mut theirs: Vec<Node<'_>> = b.children().filter(|c| counts(b, *c)).collect();
-    for child in a.children().filter(|c| counts(a, *c)) {
-        let Some(at) = theirs
-            .iter()
-            .position(|c| c.symbol() == child.symbol() && c.name() == child.name() && equal(of_a, of_b, child, *c))
-        else {
+    both(a, b).into_iter().all(|Both { ours, theirs, .. }| {
+        if ours.len() != theirs.len() {
             return false;
-        };
-        theirs.remove(at);
-    }
-    theirs.is_empty()
+        }
+        let mut used = vec![false; theirs.len()];
+        let mut first = 0;
+        ours.iter().all(|child| {
+            while used.get(first) == Some(&true) {
+                first += 1;
+            }
+            let free = |o: &usize| used.get(*o) == Some(&false);
+            let same =
+                |o: &usize| theirs.get(*o).is_some_and(|c| c.name() == child.name() && equal(of_a, of_b, *child, *c));
+            let found = (first..theirs.len()).filter(free).find(same);
+            found.and_then(|o| used.get_mut(o)).map(|used| *used = true).is_some()
+        })
+    })
 }
 
 /// Whether a child is content: what a resource is called by is not.

@@ -1,5 +1,8 @@
 //! What comes after the lines: what the map says by itself, references, verbs, and what is left out.
 
+use rustc_hash::FxHashMap;
+
+use crate::fhir::draft::At;
 use crate::native::NodeId;
 
 use super::super::super::plan::{Const, Constant, Said, SlotAt};
@@ -119,17 +122,16 @@ impl<'r> Get<'r> {
 
     pub(super) fn links(&mut self) {
         let plan = self.plan;
+        let urls: FxHashMap<At, String> = self.entries.iter().map(|e| (e.at, e.full_url.clone())).collect();
         for frame in 0..self.frames.len() {
             let Some(scope) = plan.scope(self.of(frame).scope) else { continue };
             for link in &scope.links {
                 let anchored = self.peek(self.above(frame, link.anchor.up), link.anchor.slot).is_some();
                 let mut named = std::iter::once(&link.to).chain(&link.outer).filter(|_| anchored);
                 let Some(target) = named.find_map(|to| self.peek(self.above(frame, to.up), to.slot)) else { continue };
-                let Some(url) = self.entries.iter().find(|e| e.at == target).map(|e| e.full_url.clone()) else {
-                    continue;
-                };
+                let Some(url) = urls.get(&target) else { continue };
                 let at = self.ensure(frame, link.slot);
-                self.draft.set_path(at, "reference", &url);
+                self.draft.set_path(at, "reference", url);
                 self.fold.push(FoldState { frame, of: Said::Slot(link.slot), state: State::Valued });
             }
         }
@@ -138,6 +140,10 @@ impl<'r> Get<'r> {
     /// What action codes say is done to the resources of their scope.
     pub(super) fn verbs(&mut self) {
         let plan = self.plan;
+        let mut of_frames: FxHashMap<usize, Vec<usize>> = FxHashMap::default();
+        for (at, entry) in self.entries.iter().enumerate() {
+            of_frames.entry(entry.frame).or_default().push(at);
+        }
         for frame in 0..self.frames.len() {
             let Some((line, path)) = plan.scope(self.of(frame).scope).and_then(|s| s.verb.as_ref()) else { continue };
             let Some(node) = self.source.first(self.of(frame).base, path) else { continue };
@@ -148,8 +154,10 @@ impl<'r> Get<'r> {
                 continue;
             };
             self.record(node, root, By::Line(*line), Disposition::Mapped);
-            for entry in self.entries.iter_mut().filter(|e| e.frame == frame) {
-                entry.verb = verb;
+            for at in of_frames.get(&frame).into_iter().flatten() {
+                if let Some(entry) = self.entries.get_mut(*at) {
+                    entry.verb = verb;
+                }
             }
         }
     }

@@ -6,7 +6,7 @@ mod place;
 mod rule;
 mod whole;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -42,6 +42,8 @@ pub(crate) struct Run {
     pub(crate) entries: Vec<Entry>,
     pub(crate) trace: Trace,
     pub(crate) fold: Vec<FoldState>,
+    /// Where each element stands in its list, once asked for.
+    in_lists: OnceLock<FxHashMap<At, usize>>,
 }
 
 impl Run {
@@ -64,9 +66,10 @@ impl Run {
         }
         let SlotAt::Child { parent, written, .. } = at_slot else { return None };
         let above = (0..parent.up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, |f| f.parent));
-        let holder = self.place(plan, above, parent.slot)?;
+        self.place(plan, above, parent.slot)?;
         let draft = &self.trace.draft;
-        draft.children(holder).filter(|c| draft.symbol(*c) == written.symbol).position(|c| c == at)
+        let places = self.in_lists.get_or_init(|| draft.places_in_lists());
+        places.get(&at).copied().filter(|_| draft.symbol(at) == written.symbol)
     }
 
     /// The place of a slot; aliases are looked through.
@@ -178,8 +181,9 @@ impl<'r> Get<'r> {
             return Err(Refusals { items: self.refusals });
         }
         let dropped = self.fates();
-        let trace = Trace { records: self.records, reasons: self.reasons, dropped, draft: self.draft };
-        Ok(Run { frames: self.frames, slots: self.slots, entries: self.entries, trace, fold: self.fold })
+        let trace = Trace::new(self.records, self.reasons, dropped, self.draft);
+        let (frames, slots, entries, fold) = (self.frames, self.slots, self.entries, self.fold);
+        Ok(Run { frames, slots, entries, trace, fold, in_lists: OnceLock::new() })
     }
 
     /// A patient for whom the structure has no place refuses the message: what follows would be read as another's.

@@ -96,12 +96,8 @@ impl<'r> Get<'r> {
                 nth.unwrap_or_else(|| self.draft.push_of(parent, written))
             }
             SlotSelect::With(marks, each) => {
-                let there = self
-                    .draft
-                    .children(parent)
-                    .filter(|c| self.draft.symbol(*c) == written)
-                    .find(|at| marks.iter().all(|mark| super::super::fold::draft_says(&self.draft, *at, mark)));
-                let at = match there.filter(|_| !each) {
+                let there = if *each { None } else { self.marked(parent, written, marks) };
+                let at = match there {
                     Some(at) => return at,
                     None if list => self.draft.push_of(parent, written),
                     None => self.draft.child_of(parent, written),
@@ -112,6 +108,13 @@ impl<'r> Get<'r> {
                 at
             }
         }
+    }
+
+    /// The first element of a list of which marks hold.
+    fn marked(&self, parent: At, written: Symbol, marks: &[Mark]) -> Option<At> {
+        let draft = &self.draft;
+        let mut all = draft.children(parent).filter(|c| draft.symbol(*c) == written);
+        all.find(|at| marks.iter().all(|mark| super::super::fold::draft_says(draft, *at, mark)))
     }
 
     pub(super) fn set_mark(&mut self, at: At, mark: &Mark) {

@@ -1,6 +1,6 @@
 //! FHIR places in the two Bundles: what a slot stands for, and which resource is which entry.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::definitions::Symbol;
 use crate::fhir::document::{Document, Node, NodeId as FhirId};
@@ -208,8 +208,7 @@ impl<'r> Put<'r> {
 
     /// The fullUrl that the forward run gave an entry of a frame.
     pub(super) fn url_of(&self, was: usize, slot: u16) -> Option<&'r str> {
-        let entry = self.run.entries.iter().find(|e| e.frame == was && e.slot == slot)?;
-        Some(entry.full_url.as_str())
+        self.entry_at.get(&(was, slot)).copied()
     }
 
     pub(super) fn entry(&mut self, side: Side, frame: usize, scope: &'r Scope, entry: &'r Entry) -> Option<Node<'r>> {
@@ -282,11 +281,18 @@ impl<'r> Put<'r> {
         let above = self.above(frame, link.to.up);
         let target = self.node(Side::New, above, link.to.slot)?;
         let path = path_of(scope, entry, link)?;
-        let free: Vec<Node<'r>> = self.unknown(entry.resource.as_ref());
-        free.into_iter().find(|candidate| {
-            let references = along(*candidate, &path);
-            references.into_iter().any(|r| self.target(Side::New, r).is_some_and(|n| n.id() == target.id()))
-        })
+        let key = (std::ptr::from_ref(scope).addr(), entry.slot, link.slot);
+        if !self.referring.contains_key(&key) {
+            let mut referring: FxHashMap<FhirId, Vec<Node<'r>>> = FxHashMap::default();
+            for candidate in self.of_type.get(entry.resource.as_ref()).into_iter().flatten() {
+                for to in along(*candidate, &path).into_iter().filter_map(|r| self.target(Side::New, r)) {
+                    referring.entry(to.id()).or_default().push(*candidate);
+                }
+            }
+            self.referring.insert(key, referring);
+        }
+        let mut all = self.referring.get(&key)?.get(&target.id())?.iter().copied();
+        all.find(|node| !self.taken.contains(&node.id()) && self.is_unknown(*node))
     }
 
     /// Whether a resource that a scope in a frame could take speaks of what the frame is about, by the links that the scope
@@ -311,11 +317,8 @@ impl<'r> Put<'r> {
 
     /// The resources of a type that are not spoken for.
     pub(super) fn resources(&self, resource: &str) -> Vec<Node<'r>> {
-        let entries = self.new.root().children().filter(|c| c.name() == "entry");
-        entries
-            .filter_map(|e| e.first("resource"))
-            .filter(|r| r.type_name() == resource && !self.taken.contains(&r.id()))
-            .collect()
+        let all = self.of_type.get(resource).into_iter().flatten();
+        all.filter(|r| !self.taken.contains(&r.id())).copied().collect()
     }
 
     /// The resources in the wanted Bundle that other lines than a scope's own lead to: they are those lines'.
@@ -351,9 +354,14 @@ impl<'r> Put<'r> {
 
     /// The free resources of a type that the document does not know: another occurrence's are its own.
     pub(super) fn unknown(&self, resource: &str) -> Vec<Node<'r>> {
-        let known: FxHashSet<&str> = self.run.entries.iter().map(|e| e.full_url.as_str()).collect();
-        let url = |node: &Node<'r>| node.parent().and_then(|e| e.text_at("fullUrl")).unwrap_or_default();
-        self.resources(resource).into_iter().filter(|node| !known.contains(url(node))).collect()
+        let mut all = self.resources(resource);
+        all.retain(|node| self.is_unknown(*node));
+        all
+    }
+
+    /// Whether the document does not know a resource of the wanted Bundle.
+    fn is_unknown(&self, node: Node<'r>) -> bool {
+        !self.known.contains_key(node.parent().and_then(|e| e.text_at("fullUrl")).unwrap_or_default())
     }
 }
 

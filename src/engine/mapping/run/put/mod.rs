@@ -9,7 +9,10 @@ mod native;
 mod rival;
 mod rule;
 mod scope;
+mod sequence;
 mod whole;
+
+use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -26,6 +29,7 @@ use super::fold::choose_first;
 use super::get::Run;
 use super::source::{Base, Source};
 pub(crate) use fhir::resolve;
+use sequence::Sequence;
 
 /// A native place: a node that is there, or one that this run makes, and steps below it that may not be there yet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -129,6 +133,24 @@ pub(crate) struct Put<'r> {
     /// Lines that have left their place to another, by the frame they stand in.
     given_way: FxHashSet<(usize, ScopeId)>,
     changes: Vec<(Place, Vec<Step>, Change)>,
+    /// Where in that list the change of a place is.
+    change_at: FxHashMap<(Place, Vec<Step>), usize>,
+    /// The nodes that change, and these with all that they stand in.
+    changed: FxHashSet<NodeId>,
+    around_changed: FxHashSet<NodeId>,
+    /// The fullUrls of the forward run by frame and slot, and the other way round.
+    entry_at: FxHashMap<(usize, u16), &'r str>,
+    known: FxHashMap<&'r str, (usize, u16)>,
+    /// The fullUrls of a scope's entries that the wanted Bundle does not have.
+    gone: FxHashMap<(ScopeId, u16), Vec<&'r str>>,
+    /// The resources of a type in the wanted Bundle.
+    of_type: FxHashMap<&'r str, Vec<Node<'r>>>,
+    /// The resources that other lines than a scope's own lead to.
+    led_to: FxHashMap<usize, Rc<FxHashSet<FhirId>>>,
+    /// By the entry and link of a scope: the resources of the wanted Bundle that refer to one by it.
+    referring: FxHashMap<(usize, u16, u16), FxHashMap<FhirId, Vec<Node<'r>>>>,
+    /// How many repetitions a scope has in the document.
+    counted: FxHashMap<(Place, usize, u32), usize>,
     /// What this run makes stands in.
     within: FxHashMap<Place, Place>,
     /// Elements that this run makes since none was as a line selects it, by where they stand and the selection.
@@ -137,7 +159,7 @@ pub(crate) struct Put<'r> {
     /// Groups that this run opens; they are numbered on from those that are there.
     opened: Vec<native::Opened>,
     /// The segments as they stand now.
-    sequence: Vec<(Place, SegmentName)>,
+    sequence: Sequence,
     numbered: FxHashMap<(Place, usize, u32), usize>,
     /// Guards of parts that are being made, of which a line inside may choose the value.
     open_guards: Vec<(Spot, Vec<Condition>, usize)>,
@@ -154,6 +176,16 @@ impl<'r> Put<'r> {
         let mut inner: FxHashMap<(usize, ScopeId), Vec<usize>> = FxHashMap::default();
         for (index, frame) in run.frames.iter().enumerate().skip(1) {
             inner.entry((frame.parent, frame.scope)).or_default().push(index);
+        }
+        let mut gone: FxHashMap<(ScopeId, u16), Vec<&str>> = FxHashMap::default();
+        for entry in run.entries.iter().filter(|entry| new.bundle().by_url(&entry.full_url).is_none()) {
+            let scope = run.frames.get(entry.frame).map_or(0, |frame| frame.scope);
+            gone.entry((scope, entry.slot)).or_default().push(&entry.full_url);
+        }
+        let mut of_type: FxHashMap<&str, Vec<Node<'r>>> = FxHashMap::default();
+        let entries = new.root().children().filter(|c| c.name() == "entry");
+        for resource in entries.filter_map(|e| e.first("resource")) {
+            of_type.entry(resource.type_name()).or_default().push(resource);
         }
         Self {
             plan,
@@ -174,11 +206,21 @@ impl<'r> Put<'r> {
             taken: FxHashSet::default(),
             given_way: FxHashSet::default(),
             changes: Vec::new(),
+            change_at: FxHashMap::default(),
+            changed: FxHashSet::default(),
+            around_changed: FxHashSet::default(),
+            entry_at: run.entries.iter().rev().map(|e| ((e.frame, e.slot), e.full_url.as_str())).collect(),
+            known: run.entries.iter().map(|e| (e.full_url.as_str(), (e.frame, e.slot))).collect(),
+            gone,
+            of_type,
+            led_to: FxHashMap::default(),
+            referring: FxHashMap::default(),
+            counted: FxHashMap::default(),
             made: FxHashMap::default(),
             elements: FxHashMap::default(),
             within: FxHashMap::default(),
             opened: Vec::new(),
-            sequence: Vec::new(),
+            sequence: Sequence::default(),
             numbered: FxHashMap::default(),
             open_guards: Vec::new(),
             lists: FxHashMap::default(),
@@ -362,11 +404,8 @@ impl<'r> Put<'r> {
         let Some(path) = path else { return false };
         let Some(spot) = self.frames.get(frame).map(|f| f.spot.clone()) else { return false };
         let Some(node) = self.first(&spot, path) else { return !self.changes.is_empty() };
-        let tree = self.source.tree;
-        self.changes.iter().any(|(at, _, _)| match at {
-            Place::Node(changed) => tree.is_within(*changed, node) || tree.is_within(node, *changed),
-            Place::New(_) => false,
-        })
+        let mut above = std::iter::successors(Some(node), |node| self.source.tree.parent(*node));
+        self.around_changed.contains(&node) || above.any(|node| self.changed.contains(&node))
     }
 }
 

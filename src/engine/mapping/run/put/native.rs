@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use crate::native::hl7v2::schema::{Group, GroupTree, NoPlace, group_by};
 use crate::native::xml::QName;
 use crate::native::{Anchor, EditError, Format, Insert, NodeId, Place, Scalar, SegmentName, Step};
@@ -10,6 +12,7 @@ use super::super::super::plan::{Condition, NativeName, NativePath, NativeSelect,
 use super::super::super::syntax::Test;
 use super::super::Refusal;
 use super::super::source::{Base, order_control};
+use super::sequence::{Sequence, Window};
 use super::{Change, Put, Spot, spot_of};
 
 impl<'r> Put<'r> {
@@ -41,7 +44,7 @@ impl<'r> Put<'r> {
                     steps: vec![NativeStep { name: name.clone(), select: select.clone() }],
                 };
                 if let Some(base) = self.base(&from)
-                    && let Some(found) = self.source.select(base, &path).into_iter().next()
+                    && let Some(found) = self.source.first_base(base, &path)
                 {
                     return Ok(Spot {
                         at: Place::Node(found.node),
@@ -92,7 +95,7 @@ impl<'r> Put<'r> {
         let step = NativeStep { name: NativeName::Element(Arc::clone(name)), select: select.clone() };
         let shown = format!("{:?}", step.select);
         let path = NativePath { from_document: false, steps: vec![step] };
-        if let Some(found) = self.base(&from).and_then(|base| self.source.select(base, &path).into_iter().next()) {
+        if let Some(found) = self.base(&from).and_then(|base| self.source.first_base(base, &path)) {
             return Ok(spot_of(found));
         }
         let mut steps = from.steps.clone();
@@ -137,7 +140,7 @@ impl<'r> Put<'r> {
             from_document: false,
             steps: vec![NativeStep { name: NativeName::Field(number), select: select.clone() }],
         };
-        let found = self.base(&from).and_then(|base| self.source.select(base, &path).into_iter().next());
+        let found = self.base(&from).and_then(|base| self.source.first_base(base, &path));
         if let Some(found) = found {
             return Ok(Spot {
                 at: Place::Node(found.node),
@@ -174,45 +177,95 @@ impl<'r> Put<'r> {
 
     /// A new segment where the structure has its place.
     pub(super) fn insert_segment(&mut self, from: &Spot, name: SegmentName) -> Result<Place, EditError> {
-        let Some(structure) = self.source.groups().map(GroupTree::structure) else {
+        if self.source.groups().is_none() {
+            return self.edit.insert(Anchor::Last(Place::Node(NodeId::ROOT), &[]), Insert::Segment(name));
+        }
+        self.segments();
+        let opening = self.opening(from).map(|opened| (opened.within.clone(), opened.name.clone(), opened.on_the_way));
+        let asked = match &opening {
+            Some((within, group, false)) => (within.at, within.group_only(), Some(group.clone()), None),
+            _ => (from.at, from.group_only(), None, Some(name)),
+        };
+        let center = if opening.is_none() { self.stands_for(from) } else { None };
+        let behind = self
+            .sequence
+            .behind_the_last(&asked)
+            .or_else(|| self.point(&self.sequence.around(center?), from, name))
+            .or_else(|| self.point(&self.sequence.all(), from, name));
+        let Some((behind, anchor)) = behind.and_then(|behind| Some((behind, self.sequence.place(behind)?))) else {
             return self.edit.insert(Anchor::Last(Place::Node(NodeId::ROOT), &[]), Insert::Segment(name));
         };
-        if self.sequence.is_empty() {
-            self.sequence = self.source.sequence();
+        let place = self.edit.insert(Anchor::After(anchor), Insert::Segment(name))?;
+        let owner = self.stands_for(from);
+        let index = self.sequence.insert(behind, place, name, owner);
+        self.sequence.note(asked, index);
+        if let Some(opened) = self.opened_mut(from) {
+            opened.first.get_or_insert(place);
         }
-        let names: Vec<&str> = self.sequence.iter().map(|(_, name)| name.as_str()).collect();
+        Ok(place)
+    }
+
+    /// The segments as they stand now.
+    pub(super) fn segments(&mut self) -> &mut Sequence {
+        if self.sequence.is_empty() {
+            self.sequence = Sequence::new(self.source.sequence());
+        }
+        &mut self.sequence
+    }
+
+    /// The segment by which a spot is known among the segments.
+    fn stands_for(&self, spot: &Spot) -> Option<usize> {
+        if !spot.is_group() {
+            return self.sequence.index(spot.at);
+        }
+        if let Some(opened) = self.opened(spot) {
+            return opened.first.map_or_else(|| self.stands_for(&opened.within), |first| self.sequence.index(first));
+        }
+        let was = self.source.groups()?.group(spot.group)?;
+        was.segments.clone().find_map(|index| self.sequence.index(Place::Node(self.source.segment_at(index)?)))
+    }
+
+    /// The segment behind which a new one goes, as far as a part of the segments tells.
+    fn point(&self, window: &Window, from: &Spot, name: SegmentName) -> Option<usize> {
+        let structure = self.source.groups().map(GroupTree::structure)?;
         let tree = self.source.tree;
-        let groups = group_by(structure, &names, &|at| match self.sequence.get(at)? {
-            (Place::Node(node), _) => order_control(tree, &[*node], 0),
-            (Place::New(_), _) => None,
+        let names: Vec<SegmentName> = window.items.iter().filter_map(|at| self.sequence.name(*at)).collect();
+        let texts: Vec<&str> = names.iter().map(SegmentName::as_str).collect();
+        let groups = group_by(structure, &texts, &|at| match self.sequence.place(*window.items.get(at)?)? {
+            Place::Node(node) => order_control(tree, &[node], 0),
+            Place::New(_) => None,
         });
-        let opening = self.opening(from).filter(|_| self.within(&groups, from).is_none()).and_then(|opened| {
-            let within = self.within(&groups, &opened.within)?;
-            groups.insertion_of_group(within, &opened.name)
+        let places: FxHashMap<usize, usize> = window.items.iter().enumerate().map(|(at, item)| (*item, at)).collect();
+        let position = |place: Place| places.get(&self.sequence.index(place)?).copied();
+        let within = self.within(&groups, &position, from);
+        let opening = self.opening(from).filter(|_| within.is_none()).and_then(|opened| {
+            groups.insertion_of_group(self.within(&groups, &position, &opened.within)?, &opened.name)
         });
-        let within = self.within(&groups, from).unwrap_or(0);
+        let whole = window.context == 0 && window.to_end;
+        if within.is_none() && !whole {
+            return None;
+        }
+        let within = within.unwrap_or(0);
         // A segment that only another group of the structure takes stands at the end of the one it is asked for in.
         let point = groups.insertion_point(within, name.as_str()).or_else(|error| match error {
             NoPlace::NotInStructure => groups.insertion_point_without(within, name.as_str()),
             error => Err(error),
         });
-        let after = match (opening, point) {
-            (Some(after), _) => Some(after),
+        let behind = match (opening, point) {
+            (Some(behind), _) => Some(behind),
             (None, Ok(insertion)) => insertion.after,
             (None, Err(_)) => match inside(&groups, within, name.as_str()) {
-                Some(after) => Some(after),
+                Some(behind) => Some(behind),
                 None => groups.group(within).and_then(|g| g.segments.end.checked_sub(1)),
             },
+        }?;
+        let (found, next) = (*window.items.get(behind)?, window.items.get(behind + 1));
+        // What stands at an edge may be told by what is beyond it.
+        let right = match next {
+            Some(next) => behind >= window.context || self.sequence.is_before(found, *next),
+            None => window.to_end,
         };
-        let Some((index, anchor)) = after.and_then(|index| Some((index, self.sequence.get(index)?.0))) else {
-            return self.edit.insert(Anchor::Last(Place::Node(NodeId::ROOT), &[]), Insert::Segment(name));
-        };
-        let place = self.edit.insert(Anchor::After(anchor), Insert::Segment(name))?;
-        self.sequence.insert(index + 1, (place, name));
-        if let Some(opened) = self.opened_mut(from) {
-            opened.first.get_or_insert(place);
-        }
-        Ok(place)
+        (whole || right).then_some(found)
     }
 
     /// Whether conditions hold of a place; of one that this run makes, by what it has written there so far.
@@ -247,7 +300,7 @@ impl<'r> Put<'r> {
     fn group(&mut self, from: Spot, name: &str, select: &NativeSelect) -> Spot {
         let step = NativeStep { name: NativeName::Group(name.into()), select: select.clone() };
         let path = NativePath { from_document: false, steps: vec![step] };
-        if let Some(found) = self.base(&from).and_then(|base| self.source.select(base, &path).into_iter().next()) {
+        if let Some(found) = self.base(&from).and_then(|base| self.source.first_base(base, &path)) {
             return super::spot_of(found);
         }
         let there = self.source.groups().map_or(0, |groups| groups.groups().len());
@@ -286,16 +339,15 @@ impl<'r> Put<'r> {
         self.opened(spot).filter(|opened| opened.first.is_none())
     }
 
-    /// The group that a spot is, or is in, as the segments stand now.
-    fn within(&self, groups: &GroupTree<'_>, spot: &Spot) -> Option<usize> {
-        let position = |place: Place| self.sequence.iter().position(|(at, _)| *at == place);
+    /// The group that a spot is, or is in, as segments are grouped.
+    fn within(&self, groups: &GroupTree<'_>, position: &dyn Fn(Place) -> Option<usize>, spot: &Spot) -> Option<usize> {
         if !spot.is_group() {
             let own = position(spot.at);
             return Some(own.and_then(|index| groups.places().get(index)).map_or(0, |place| place.group));
         }
         if let Some(opened) = self.opened(spot) {
             let Some(first) = opened.first else {
-                let within = self.within(groups, &opened.within).filter(|_| opened.on_the_way)?;
+                let within = self.within(groups, position, &opened.within).filter(|_| opened.on_the_way)?;
                 let inside = |id: usize| {
                     std::iter::successors(Some(id), |id| groups.group(*id).and_then(|of| of.parent))
                         .any(|id| id == within)
@@ -335,16 +387,35 @@ impl<'r> Put<'r> {
     }
 
     pub(super) fn change(&mut self, spot: Spot, change: Change) {
-        let same = self.changes.iter_mut().find(|(at, steps, _)| *at == spot.at && *steps == spot.steps);
-        match same {
+        if let Place::Node(node) = spot.at
+            && self.changed.insert(node)
+        {
+            let above = std::iter::successors(Some(node), |node| self.source.tree.parent(*node));
+            for node in above {
+                if !self.around_changed.insert(node) {
+                    break;
+                }
+            }
+        }
+        let key = (spot.at, spot.steps);
+        match self.change_at.get(&key).and_then(|at| self.changes.get_mut(*at)) {
             // A value from one line outweighs another line's having none.
             Some((_, _, known)) => {
                 if matches!(change, Change::Set(_)) || !matches!(known, Change::Set(_)) {
                     *known = change;
                 }
             }
-            None => self.changes.push((spot.at, spot.steps, change)),
+            None => {
+                self.changes.push((key.0, key.1.clone(), change));
+                self.change_at.insert(key, self.changes.len() - 1);
+            }
         }
+    }
+
+    /// What this run has set at a place so far.
+    pub(super) fn change_of(&self, at: Place, steps: &[Step]) -> Option<&Change> {
+        let at = self.change_at.get(&(at, steps.to_vec()))?;
+        self.changes.get(*at).map(|(_, _, change)| change)
     }
 
     /// Makes the changes: what goes first, then what comes.
@@ -393,6 +464,11 @@ pub(super) struct Opened {
 }
 
 impl Spot {
+    /// The number of the group, where it is one.
+    fn group_only(&self) -> usize {
+        if self.is_group() { self.group } else { 0 }
+    }
+
     /// Whether it is a group rather than a part of one.
     pub(super) fn is_group(&self) -> bool {
         self.group != 0 && self.at == Place::Node(NodeId::ROOT)

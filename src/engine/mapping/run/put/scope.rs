@@ -1,8 +1,10 @@
 //! Scopes backward: what is in both documents is walked, what is gone is taken out, what is new is made.
 
+use std::rc::Rc;
+
 use rustc_hash::FxHashSet;
 
-use crate::fhir::document::Node;
+use crate::fhir::document::{Node, NodeId as FhirId};
 use crate::native::{Anchor, EditError, Insert, Kind, NodeId, Place, Step};
 
 use super::super::super::plan::{
@@ -16,6 +18,9 @@ use super::super::source::Base;
 use super::super::verify::is_same_text;
 use super::fhir::resolve;
 use super::{Change, Put, Side, Spot, spot_of};
+
+/// How many resources of other occurrences are looked at for one that comes.
+const MOST_OTHERS: usize = 256;
 
 impl<'r> Put<'r> {
     pub(super) fn scope(&mut self, frame: usize, id: ScopeId, scope: &'r Scope) -> Result<(), EditError> {
@@ -38,8 +43,8 @@ impl<'r> Put<'r> {
             .filter(|old| self.run.frames.get(*old).is_some_and(|f| self.run.made(f, 0).is_some()))
             .collect();
         if scope.each {
-            let (mine, theirs) = self.olds(frame, id, scope, &made);
             new.retain(|node| !self.taken.contains(&node.id()));
+            let (mine, theirs) = self.olds(frame, id, scope, &made, &mut new);
             return self.repeated(frame, id, &made, &mine, &theirs, &new);
         }
         let old = self.places(Side::Old, frame, scope, &made);
@@ -48,25 +53,53 @@ impl<'r> Put<'r> {
 
     /// The old repetitions of a scope that repeats: those of this occurrence of what it stands in, and all others in
     /// the same list.
-    fn olds(&mut self, frame: usize, id: ScopeId, scope: &'r Scope, made: &[usize]) -> (Vec<Node<'r>>, Vec<Node<'r>>) {
+    fn olds(
+        &mut self,
+        frame: usize,
+        id: ScopeId,
+        scope: &'r Scope,
+        made: &[usize],
+        new: &mut Vec<Node<'r>>,
+    ) -> (Vec<Node<'r>>, Vec<Node<'r>>) {
         if let Some(SlotAt::Entry(index)) = scope.slots.first().map(|s| &s.at) {
             let Some(entry) = scope.entries.get(usize::from(*index)) else { return (Vec::new(), Vec::new()) };
-            let of = |was: usize| resolve(self.old, self.url_of(was, entry.slot)?);
-            let mine: Vec<Node<'r>> = made.iter().filter_map(|was| of(*was)).collect();
-            let others = self.run.frames.iter().enumerate().filter(|(was, f)| f.scope == id && !made.contains(was));
-            let theirs = others.filter_map(|(was, _)| of(was)).collect();
-            return (mine, theirs);
+            let mine: Vec<Node<'r>> =
+                made.iter().filter_map(|was| resolve(self.old, self.url_of(*was, entry.slot)?)).collect();
+            return (mine, self.others(id, entry.slot, made, new));
         }
         let all = self.places(Side::Old, frame, scope, made);
+        let of_all: FxHashSet<FhirId> = all.iter().map(|node| node.id()).collect();
+        let holder = all.first().and_then(|node| Some((node.parent()?, node.symbol())));
+        let list: Vec<Node<'r>> = holder
+            .map(|(holder, symbol)| holder.children().filter(|child| child.symbol() == symbol).collect())
+            .unwrap_or_default();
         let mine: Vec<Node<'r>> = made
             .iter()
-            .filter_map(|was| {
-                let at = self.run.place_in_list(self.plan, *was, 0)?;
-                all.iter().find(|node| node.index() == at).copied()
-            })
+            .filter_map(|was| list.get(self.run.place_in_list(self.plan, *was, 0)?).copied())
+            .filter(|node| of_all.contains(&node.id()))
             .collect();
-        let theirs = all.into_iter().filter(|node| !mine.iter().any(|m| m.id() == node.id())).collect();
+        let ids: FxHashSet<FhirId> = mine.iter().map(|node| node.id()).collect();
+        let theirs = all.into_iter().filter(|node| !ids.contains(&node.id())).collect();
         (mine, theirs)
+    }
+
+    /// The resources that other occurrences of a scope had and that the wanted Bundle does not know by their names: what is
+    /// new here may be one of them. What is known by the name of one of the others is theirs.
+    fn others(&self, id: ScopeId, slot: u16, made: &[usize], new: &mut Vec<Node<'r>>) -> Vec<Node<'r>> {
+        let own: FxHashSet<&str> = made.iter().filter_map(|was| self.url_of(*was, slot)).collect();
+        let url = |node: &Node<'r>| node.parent().and_then(|e| e.text_at("fullUrl")).unwrap_or_default();
+        new.retain(|node| own.contains(url(node)) || !self.is_of(id, slot, url(node)));
+        if new.iter().all(|node| own.contains(url(node))) {
+            return Vec::new();
+        }
+        let gone = self.gone.get(&(id, slot)).into_iter().flatten().filter(|url| !own.contains(*url));
+        gone.take(MOST_OTHERS).filter_map(|url| resolve(self.old, url)).collect()
+    }
+
+    /// Whether a fullUrl is that of an entry of a scope.
+    fn is_of(&self, id: ScopeId, slot: u16, url: &str) -> bool {
+        let entry = self.known.get(url).and_then(|(frame, of)| Some((self.run.frames.get(*frame)?, *of)));
+        entry.is_some_and(|(frame, of)| frame.scope == id && of == slot)
     }
 
     /// The FHIR places of a scope in one of the Bundles.
@@ -157,25 +190,26 @@ impl<'r> Put<'r> {
     /// Resources that nothing refers to by this map: those of the forward run, and new ones of the type.
     pub(super) fn free_entries(&mut self, frame: usize, scope: &'r Scope, entry: &'r Entry) -> Vec<Node<'r>> {
         let id = self.plan.scopes.iter().position(|s| std::ptr::eq(s, scope));
-        let own: Vec<&str> = self
-            .run
-            .entries
-            .iter()
-            .filter(|e| {
-                self.run.frames.get(e.frame).is_some_and(|f| Some(f.scope as usize) == id) && e.slot == entry.slot
-            })
-            .map(|e| e.full_url.as_str())
-            .collect();
-        let known: FxHashSet<&str> = self.run.entries.iter().map(|e| e.full_url.as_str()).collect();
-        let led = id.map(|id| self.led_to_by_others(id, entry)).unwrap_or_default();
+        let led = match id.and_then(|id| self.led_to.get(&id)) {
+            Some(led) => Rc::clone(led),
+            None => {
+                let led = Rc::new(id.map(|id| self.led_to_by_others(id, entry)).unwrap_or_default());
+                if let Some(id) = id {
+                    self.led_to.insert(id, Rc::clone(&led));
+                }
+                led
+            }
+        };
+        let scope_id = id.and_then(|id| ScopeId::try_from(id).ok());
         let mut wanted = self.resources(entry.resource.as_ref());
         wanted.retain(|node| self.speaks_of(frame, scope, entry, *node));
         wanted
             .into_iter()
             .filter(|node| {
                 let url = node.parent().and_then(|e| e.text_at("fullUrl")).unwrap_or_default();
-                let free = !known.contains(url) && !led.contains(&node.id());
-                (own.contains(&url) || free) && self.consts_hold(scope, entry, *node)
+                let free = !self.known.contains_key(url) && !led.contains(&node.id());
+                (scope_id.is_some_and(|id| self.is_of(id, entry.slot, url)) || free)
+                    && self.consts_hold(scope, entry, *node)
             })
             .collect()
     }
@@ -318,7 +352,7 @@ impl<'r> Put<'r> {
                     continue;
                 }
                 let at = self.locate(&spot, &condition.path)?;
-                let chosen = self.changes.iter().any(|(place, steps, _)| *place == at.at && *steps == at.steps);
+                let chosen = self.change_of(at.at, &at.steps).is_some();
                 if !chosen {
                     self.make_true(&spot, std::slice::from_ref(&condition))?;
                 }
@@ -332,8 +366,8 @@ impl<'r> Put<'r> {
         for condition in conditions {
             let Test::In(values) = &condition.test else { continue };
             let spot = self.locate(outer, &condition.path)?;
-            let written = self.changes.iter().find(|(at, steps, _)| *at == spot.at && *steps == spot.steps);
-            if matches!(written, Some((_, _, Change::Set(text))) if !values.contains(text)) {
+            let written = self.change_of(spot.at, &spot.steps);
+            if matches!(written, Some(Change::Set(text)) if !values.contains(text)) {
                 return Ok(true);
             }
         }
@@ -356,8 +390,8 @@ impl<'r> Put<'r> {
         let Some(node) = spot.node else { return false };
         // An alias shares its place with other lines, which say themselves what goes.
         if matches!(scope.slots.first().map(|s| &s.at), Some(SlotAt::Alias(_))) {
-            let carried = self.run.trace.records.iter().filter(|r| self.source.tree.leaves(node).contains(&r.leaf));
-            return carried.clone().count() > 0 && scope.entries.is_empty();
+            let mut leaves = self.source.tree.leaves(node);
+            return scope.entries.is_empty() && leaves.any(|leaf| self.run.trace.speaks_of(leaf));
         }
         true
     }
@@ -369,12 +403,10 @@ impl<'r> Put<'r> {
         let _ = scope;
         match tree.kind(node) {
             Kind::Segment | Kind::Document => {
-                if self.sequence.is_empty() {
-                    self.sequence = self.source.sequence();
-                }
+                self.segments();
                 for segment in self.group_of(node, spot.group) {
                     self.edit.remove(segment)?;
-                    self.sequence.retain(|(at, _)| *at != Place::Node(segment));
+                    self.sequence.remove(Place::Node(segment));
                 }
                 Ok(())
             }
@@ -539,9 +571,16 @@ impl<'r> Put<'r> {
     /// The number of a new repetition.
     pub(super) fn number(&mut self, outer: &Spot, scope: &Scope, spot: &Spot) -> Result<(), EditError> {
         let Some((_, path)) = &scope.ordinal else { return Ok(()) };
-        let before = self
-            .base(outer)
-            .map_or(0, |base| scope.native.first().map_or(0, |path| self.source.select(base, path).len()));
+        let key = (outer.at, outer.group, scope.line);
+        let before = match self.counted.get(&key) {
+            Some(before) => *before,
+            None => {
+                let paths = self.base(outer).zip(scope.native.first());
+                let before = paths.map_or(0, |(base, path)| self.source.select(base, path).len());
+                self.counted.insert(key, before);
+                before
+            }
+        };
         let grown = self.numbered.entry((outer.at, outer.group, scope.line)).or_insert(0);
         *grown += 1;
         let number = before + *grown;
