@@ -231,16 +231,9 @@ const ELSEWHERE: [&str; 34] = [
     "US Realm Header for Patient Generated",
 ];
 
-/// What is wrong in the fragments themselves: what a code is called, an end before its beginning, a section with nothing in
-/// it, a vital sign that is not said to be one. That something is not so stands in a modifier, which no one may pass over
-/// and which is this gateway's own.
-const SENDERS: [&str; 5] = [
-    "the display of",
-    "start <= end",
-    "text.exists() or entry.exists()",
-    "category",
-    "cda/StructureDefinition/negationInd",
-];
+/// What is wrong in the fragments themselves: an end before its beginning, a section with nothing in it, a vital sign that
+/// is not said to be one.
+const SENDERS: [&str; 3] = ["start <= end", "text.exists() or entry.exists()", "category"];
 
 #[derive(Default)]
 struct Figures {
@@ -438,4 +431,96 @@ fn documents_written_to_the_templates_are_sound_and_what_is_missing_is_named() {
         "<signatureCode code=\"S\"/>\n    <time value=\"20250920170000+0300\"/>",
     );
     assert_eq!(named(&turned), ["cda-order it before signatureCode"]);
+}
+
+/// A document of a vendor, in the ways in which others would write the same one.
+fn written_otherwise(text: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let one_line: String = text.lines().map(str::trim_start).collect::<Vec<_>>().join(" ");
+    let latin = text.replace("encoding=\"UTF-8\"", "encoding=\"ISO-8859-1\"").replace("Patricia", "P\u{e4}ivi");
+    let latin: Vec<u8> = latin.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    vec![
+        ("as it is", text.as_bytes().to_vec()),
+        ("with a BOM", [b"\xef\xbb\xbf", text.as_bytes()].concat()),
+        ("with lines of Windows", text.replace('\n', "\r\n").into_bytes()),
+        ("in one line", one_line.into_bytes()),
+        ("with single quotes", text.replace(" code=\"active\"", " code='active'").into_bytes()),
+        ("with a comment in every entry", text.replace("<entry>", "<entry><!-- vendor -->").into_bytes()),
+        ("with text as CDATA", text.replace("<title>Care Plan<", "<title><![CDATA[Care Plan]]><").into_bytes()),
+        ("in ISO 8859-1", latin),
+    ]
+}
+
+#[test]
+fn a_vendors_document_is_read_in_whichever_way_it_is_written() {
+    let maps = Maps::embedded(Model::r4());
+    let validator = Validator::built_in();
+    let original = golden("ccda-care-plan/vendor/native.xml");
+    let mut first = None;
+    for (way, bytes) in written_otherwise(&original) {
+        let tree = Syntax::Xml.parse(bytes, &Limits::default()).unwrap_or_else(|e| panic!("{way}: {e}"));
+        let map = maps.find(&tree).unwrap();
+        let got = map.get(&tree, &context()).unwrap_or_else(|e| panic!("{way}: {e}"));
+        let report = got.report(&tree);
+        assert!(report.conveyed >= 0.9 && report.kept >= 0.99, "{way}: {} {}", report.conveyed, report.kept);
+        let written = map.put(got.document(), &tree, &context()).unwrap_or_else(|e| panic!("{way}: {e}"));
+        assert!(written.bytes == tree.bytes(), "{way}: it is not written back as it was");
+        let findings = validator.validate(got.document(), &[]);
+        let wrong: Vec<String> = findings
+            .iter()
+            .filter(|f| f.severity == Severity::Error)
+            .map(|f| format!("{}: {}", f.path(got.document()), f.text(got.document())))
+            .collect();
+        assert_eq!(wrong, Vec::<String>::new(), "{way}");
+        let resources = |name: &str| {
+            got.document()
+                .root()
+                .named("entry")
+                .filter_map(|e| e.first("resource"))
+                .filter(|r| r.type_name() == name)
+                .count()
+        };
+        let kinds =
+            ["CarePlan", "Goal", "ServiceRequest", "MedicationRequest", "DeviceRequest", "Procedure", "Encounter"];
+        let counts = kinds.map(resources);
+        assert!(counts.iter().all(|count| *count > 0), "{way}: {counts:?}");
+        assert_eq!(counts, *first.get_or_insert(counts), "{way}");
+    }
+}
+
+#[test]
+fn what_was_not_done_and_what_is_not_so_is_no_fact_of_the_patient() {
+    let maps = Maps::embedded(Model::r4());
+    let tree = parse(&golden("ccda-care-plan/vendor/native.xml")).unwrap();
+    let got = maps.find(&tree).unwrap().get(&tree, &context()).unwrap();
+    let of = |name: &str| -> Vec<String> {
+        let all = got.document().root().named("entry").filter_map(|e| e.first("resource"));
+        all.filter(|r| r.type_name() == name).map(|r| r.raw().to_owned()).collect()
+    };
+    let done = of("Procedure");
+    assert!(done.iter().all(|one| one.contains("\"status\":\"not-done\"")), "{done:?}");
+    let negated: Vec<String> = of("Observation").into_iter().filter(|one| one.contains("29308-4")).collect();
+    assert!(negated.len() == 1 && negated[0].contains("\"modifierExtension\""), "{negated:?}");
+    // What a relative had is the relative's.
+    let tree = parse(&golden("ccda-referral-note/family/native.xml")).unwrap();
+    let got = maps.find(&tree).unwrap().get(&tree, &context()).unwrap();
+    let all: Vec<_> = got.document().root().named("entry").filter_map(|e| e.first("resource")).collect();
+    let says = |name: &str| {
+        let of: Vec<_> = all.iter().filter(|r| r.raw().contains("22298006")).map(|r| r.type_name()).collect();
+        assert_eq!(of, [name]);
+    };
+    says("FamilyMemberHistory");
+    let referral = all.iter().find(|r| r.type_name() == "ServiceRequest").unwrap();
+    assert_eq!((referral.text_at("status"), referral.text_at("priority")), (Some("on-hold"), Some("urgent")));
+}
+
+#[test]
+fn a_clinical_document_of_another_type_is_refused_with_the_types_that_are_read() {
+    let maps = Maps::embedded(Model::r4());
+    for other in ["2.16.840.1.113883.10.20.22.1.2", "2.16.840.1.113883.10.20.22.1.8"] {
+        let text = golden("ccda-care-plan/vendor/native.xml").replace("2.16.840.1.113883.10.20.22.1.15", other);
+        let error = maps.find(&parse(&text).unwrap()).unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains("2.16.840.1.113883.10.20.22.1.14") && told.contains("20.22.1.15"), "{told}");
+        assert!(!told.contains("ADT^A01"), "{told}");
+    }
 }

@@ -3,7 +3,8 @@
 //! GetPut, byte for byte; PutGet, a refusal naming where; CreateGet; Rewrite; every leaf accounted for, and what is told
 //! to be carried is; an edit touches its own native place only; no leaf that is kept describes a value that is no more. A
 //! case is worth something when a change, an insertion and a removal in it were written, or the document has none to make.
-//! `SILTA_LAW_CASES` sets how many cases there are of each map; without it there are few, the same each time.
+//! `SILTA_LAW_CASES` sets how many cases there are of each map; without it there are few, the same each time. With
+//! `SILTA_LAW_FOLDER` the maps of a folder are taken (`profiles`: those of the program, without building it anew).
 
 #[path = "mapping_laws/documents.rs"]
 mod documents;
@@ -18,6 +19,7 @@ mod told;
 #[path = "mapping_laws/touched.rs"]
 mod touched;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -26,7 +28,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use silta_engine::definitions::Model;
-use silta_engine::mapping::{Context, Disposition, Loss, Map, Maps, Report, Translation};
+use silta_engine::mapping::{Context, Disposition, Holds, Loss, Map, Maps, Report, Translation};
 use silta_engine::native::{Edit, Format, Limits, Tree};
 
 use documents::Choices;
@@ -34,9 +36,6 @@ use edits::{Edited, Sort};
 
 /// What one translation, one way, may take: far more than any needs, far less than what does not end.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Lines of a map, those of blocks counted at each use, beyond which its laws are run only when asked for.
-const LARGE: usize = 15_000;
 
 #[expect(clippy::disallowed_methods, reason = "how long a run takes is what is judged")]
 fn now() -> Instant {
@@ -72,10 +71,28 @@ pub(crate) struct Case<'c> {
     pub(crate) cx: &'c Context,
 }
 
+/// A map, with what it says of itself: found out once for all its cases.
+struct Of<'m> {
+    map: &'m Arc<Map>,
+    vocabulary: BTreeMap<String, Holds>,
+    /// The lists that lines fill one by one: elsewhere nothing is to be put in.
+    lists: BTreeSet<String>,
+}
+
+impl<'m> Of<'m> {
+    fn new(map: &'m Arc<Map>) -> Self {
+        let lines = map.lines();
+        let all = lines.iter().flat_map(|line| line.fhir.match_indices("[]").map(|(at, _)| &line.fhir[..at]));
+        let lists = all.filter_map(|before| before.rsplit(['.', ']']).next()).map(str::to_owned).collect();
+        Self { map, vocabulary: map.vocabulary(), lists }
+    }
+}
+
 /// One case: a document, its laws, and edits of each sort.
-fn case(map: &Arc<Map>, bytes: &[u8], seed: u64, count: &mut Count) -> Result<(), String> {
+fn case(of: &Of<'_>, bytes: &[u8], seed: u64, count: &mut Count) -> Result<(), String> {
     let mut choices = Choices::new(bytes);
-    let (original, syntax) = documents::document(map, &mut choices);
+    let map = of.map;
+    let (original, syntax) = documents::document(map, &of.vocabulary, &mut choices);
     let shown = || lines(&original);
     let tree = syntax.parse(original.clone(), &Limits::default()).map_err(|e| format!("{e}\n{}", shown()))?;
     let cx = context();
@@ -107,18 +124,14 @@ fn case(map: &Arc<Map>, bytes: &[u8], seed: u64, count: &mut Count) -> Result<()
         count.empty += 1;
         return Ok(());
     }
-    // The lists that lines fill one by one: elsewhere nothing is to be put in.
-    let lines = map.lines();
-    let all = lines.iter().flat_map(|line| line.fhir.match_indices("[]").map(|(at, _)| &line.fhir[..at]));
-    let lists: Vec<&str> = all.filter_map(|before| before.rsplit(['.', ']']).next()).collect();
     let fills = |path: &str| {
         let last = path.rsplit('.').next().unwrap_or_default();
-        lists.contains(&last.split('[').next().unwrap_or_default())
+        of.lists.contains(last.split('[').next().unwrap_or_default())
     };
     let mut worthwhile = true;
     for sort in [Sort::Change, Sort::Insert, Sort::Remove, Sort::Reorder] {
         let (mut done, mut offered) = (false, false);
-        for _ in 0..60 {
+        for _ in 0..if of.vocabulary.len() > elements::LARGE { 20 } else { 60 } {
             let Some(edited) = edits::edit(got.document(), &nodes, sort, rows, &mut choices) else { continue };
             offered |= fills(&edited.path);
             let started = now();
@@ -211,7 +224,11 @@ impl Case<'_> {
 
     /// Rewrite: every line written gives a document that says the same; and again gives the same bytes.
     fn rewritten(&self) -> Result<(), String> {
-        let written = self.map.rewrite(self.got.document(), self.tree, self.cx).map_err(|e| e.to_string())?;
+        let written = self.map.rewrite(self.got.document(), self.tree, self.cx).map_err(|e| {
+            let lossy = Context { loss: Loss::Warn, ..self.cx.clone() };
+            let written = self.map.rewrite(self.got.document(), self.tree, &lossy).map(|w| w.bytes);
+            format!("{e}\nwrote\n{}", lines(&written.unwrap_or_default()))
+        })?;
         let (read, got) = self.read(&written.bytes)?;
         told::differing(self.got.document(), got.document(), &written.report)
             .map_err(|e| format!("{e}\nwrote\n{}", lines(&written.bytes)))?;
@@ -271,8 +288,10 @@ impl Case<'_> {
 /// The laws of a map; gives what there was to say of its cases.
 fn laws_of(map: &Arc<Map>) -> Result<String, String> {
     let asked: Option<u32> = std::env::var("SILTA_LAW_CASES").ok().and_then(|n| n.parse().ok());
+    let of = Of::new(map);
+    let usual = if of.vocabulary.len() > elements::LARGE { 5 } else { 16 };
     let config =
-        Config { cases: asked.unwrap_or(16), failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+        Config { cases: asked.unwrap_or(usual), failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     // The same cases each time, unless asked for more of them than usual.
     let mut runner = match asked {
         Some(_) => TestRunner::new(config),
@@ -281,7 +300,7 @@ fn laws_of(map: &Arc<Map>) -> Result<String, String> {
     let count = std::cell::RefCell::new(Count::default());
     let decisions = (proptest::collection::vec(any::<u8>(), 1500..4000), any::<u64>());
     let result = runner
-        .run(&decisions, |(bytes, seed)| case(map, &bytes, seed, &mut count.borrow_mut()).map_err(TestCaseError::fail));
+        .run(&decisions, |(bytes, seed)| case(&of, &bytes, seed, &mut count.borrow_mut()).map_err(TestCaseError::fail));
     match result {
         Err(TestError::Fail(reason, _)) => return Err(format!("{}: {reason}", map.name())),
         Err(TestError::Abort(reason)) => return Err(format!("{}: {reason}", map.name())),
@@ -311,9 +330,27 @@ fn the_laws_hold_for_a_map_of_ones_own_for_xml() {
     println!("{}", laws_of(map).unwrap_or_else(|broke| panic!("{broke}")));
 }
 
+/// The maps and schemas of a folder, by their paths below it.
+fn below(folder: &std::path::Path, name: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        let name = format!("{name}{}", entry.file_name().into_string().unwrap());
+        if path.is_dir() {
+            found.extend(below(&path, &format!("{name}/")));
+        } else if [".map", ".schema.json", ".xmlschema"].iter().any(|end| name.ends_with(end)) {
+            found.push((name, std::fs::read_to_string(path).unwrap()));
+        }
+    }
+    found
+}
+
 #[test]
 fn the_laws_hold_for_every_map() {
-    let maps: Vec<Arc<Map>> = Maps::embedded(Model::r4()).iter().cloned().collect();
+    let maps: Vec<Arc<Map>> = match std::env::var("SILTA_LAW_FOLDER") {
+        Ok(folder) => Maps::with(Model::r4(), &below(std::path::Path::new(&folder), "")).iter().cloned().collect(),
+        Err(_) => Maps::embedded(Model::r4()).iter().cloned().collect(),
+    };
     let only = std::env::var("SILTA_LAW_MAP").ok();
     let next = AtomicUsize::new(0);
     let broken: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -322,11 +359,6 @@ fn the_laws_hold_for_every_map() {
             scope.spawn(|| {
                 while let Some(map) = maps.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if only.as_ref().is_some_and(|only| !map.name().starts_with(only.as_str())) {
-                        continue;
-                    }
-                    // Of a map with tens of thousands of lines each case takes minutes: its laws are run where it is named.
-                    if only.is_none() && map.lines().len() > LARGE {
-                        println!("{}: too large to be run unasked (SILTA_LAW_MAP)", map.name());
                         continue;
                     }
                     match laws_of(map) {

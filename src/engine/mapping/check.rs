@@ -1,12 +1,13 @@
 //! What a map says of itself: coverage of the native schema, one-way rules, drops, and which line moves what.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::map::Map;
-use super::plan::{Entry, LineId, NativeName, Plan, ScopeId, SlotAt, SlotSelect, StmtKind};
+use super::plan::{Copies, Entry, LineId, NativeName, Plan, ScopeId, SlotAt, SlotSelect, StmtKind};
 use super::syntax::Direction;
 use super::versions;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What the checker found out about a sound map.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,56 +124,10 @@ impl Map {
     pub fn lines(&self) -> Vec<Explanation> {
         let plan = self.plan();
         let mut all = Vec::new();
-        for (id, scope) in (0_u32..).zip(&plan.scopes) {
-            for stmt in &scope.body {
-                if let StmtKind::Rule(rule) = stmt.kind
-                    && let Some(rule) = plan.rule(rule)
-                {
-                    for tuple in &rule.native {
-                        let native: Vec<String> =
-                            tuple.iter().map(|p| joined(&native_of(plan, id), &steps(&p.steps))).collect();
-                        let line = one(plan, rule.line, native.join(" + "), Some((id, rule.slot)), None);
-                        all.push(Explanation { direction: sign(rule.direction), ..line });
-                    }
-                    for (slot, _) in &rule.also {
-                        let native = rule.native.first().and_then(|t| t.first());
-                        let native = native.map(|p| joined(&native_of(plan, id), &steps(&p.steps)));
-                        let line = one(plan, rule.line, native.unwrap_or_default(), Some((id, *slot)), None);
-                        all.push(Explanation { direction: "=>", ..line });
-                    }
-                }
-            }
-            for stmt in &scope.body {
-                if let StmtKind::Whole(whole) = stmt.kind
-                    && let Some(whole) = plan.whole(whole)
-                {
-                    let native = joined(&native_of(plan, id), &steps(&whole.native.steps));
-                    let native = if native.is_empty() { "$".to_owned() } else { native };
-                    let mut open =
-                        vec![(whole.native_type.clone(), whole.r4_type.clone(), String::new(), String::new())];
-                    while let Some((from, to, below, element)) = open.pop() {
-                        for (name, path, line, inner) in versions::elements(plan, whole, &from, &to) {
-                            let line = one(plan, line, format!("{native}{below}.{name}"), Some((id, whole.slot)), None);
-                            let fhir = format!("{}{element}.{path}", line.fhir);
-                            let typed = format!("{}{element}.{path}", line.element);
-                            all.push(Explanation { direction: "<=>", fhir, element: typed, ..line });
-                            if let Some((from, to)) = inner {
-                                open.push((from, to, format!("{below}.{name}"), format!("{element}.{path}")));
-                            }
-                        }
-                    }
-                }
-            }
-            for fixed in &scope.consts {
-                all.push(one(plan, fixed.line, String::new(), Some((id, fixed.slot)), Some(Fixed::Value)));
-            }
-            for link in &scope.links {
-                all.push(one(plan, link.line, String::new(), Some((id, link.slot)), Some(Fixed::Link)));
-            }
-        }
+        each_occurrence(plan, &mut |way| lines_of(plan, way, &mut all));
         for fate in &plan.fates {
             let fixed = fate.drop.clone().map_or(Fixed::Kept, Fixed::Dropped);
-            let outer = native_of(plan, fate.scope);
+            let outer = native_of(plan, &way_of(plan, fate.scope));
             let mut natives: Vec<String> = fate.paths.iter().map(|p| joined(&outer, &steps(&p.steps))).collect();
             if natives.is_empty() {
                 natives.push("*".to_owned());
@@ -183,15 +138,97 @@ impl Map {
     }
 }
 
-fn one(plan: &Plan, line: LineId, native: String, place: Option<(ScopeId, u16)>, fixed: Option<Fixed>) -> Explanation {
+/// What the lines of one occurrence of a scope say: `way` is it, after those that it stands in.
+fn lines_of(plan: &Plan, way: &[ScopeId], all: &mut Vec<Explanation>) {
+    let Some(scope) = way.last().and_then(|id| plan.scope(*id)) else { return };
+    for stmt in &scope.body {
+        if let StmtKind::Rule(rule) = stmt.kind
+            && let Some(rule) = plan.rule(rule)
+        {
+            for tuple in &rule.native {
+                let native: Vec<String> =
+                    tuple.iter().map(|p| joined(&native_of(plan, way), &steps(&p.steps))).collect();
+                let line = one(plan, rule.line, native.join(" + "), Some((way, rule.slot)), None);
+                all.push(Explanation { direction: sign(rule.direction), ..line });
+            }
+            for (slot, _) in &rule.also {
+                let native = rule.native.first().and_then(|t| t.first());
+                let native = native.map(|p| joined(&native_of(plan, way), &steps(&p.steps)));
+                let line = one(plan, rule.line, native.unwrap_or_default(), Some((way, *slot)), None);
+                all.push(Explanation { direction: "=>", ..line });
+            }
+        }
+    }
+    for stmt in &scope.body {
+        if let StmtKind::Whole(whole) = stmt.kind
+            && let Some(whole) = plan.whole(whole)
+        {
+            let native = joined(&native_of(plan, way), &steps(&whole.native.steps));
+            let native = if native.is_empty() { "$".to_owned() } else { native };
+            let mut open = vec![(whole.native_type.clone(), whole.r4_type.clone(), String::new(), String::new())];
+            while let Some((from, to, below, element)) = open.pop() {
+                for (name, path, line, inner) in versions::elements(plan, whole, &from, &to) {
+                    let line = one(plan, line, format!("{native}{below}.{name}"), Some((way, whole.slot)), None);
+                    let fhir = format!("{}{element}.{path}", line.fhir);
+                    let typed = format!("{}{element}.{path}", line.element);
+                    all.push(Explanation { direction: "<=>", fhir, element: typed, ..line });
+                    if let Some((from, to)) = inner {
+                        open.push((from, to, format!("{below}.{name}"), format!("{element}.{path}")));
+                    }
+                }
+            }
+        }
+    }
+    for fixed in &scope.consts {
+        all.push(one(plan, fixed.line, String::new(), Some((way, fixed.slot)), Some(Fixed::Value)));
+    }
+    for link in &scope.links {
+        all.push(one(plan, link.line, String::new(), Some((way, link.slot)), Some(Fixed::Link)));
+    }
+}
+
+/// Visits every scope wherever a block puts it, with those that it stands in.
+pub(crate) fn each_occurrence(plan: &Plan, visit: &mut dyn FnMut(&[ScopeId])) {
+    fn below(plan: &Plan, way: &mut Vec<ScopeId>, visit: &mut dyn FnMut(&[ScopeId])) {
+        visit(way);
+        for stmt in way.last().and_then(|id| plan.scope(*id)).into_iter().flat_map(|scope| &scope.body) {
+            let StmtKind::Scope(inner) = stmt.kind else { continue };
+            // A block that is used within itself says the same again.
+            let inside = plan.scope(inner).map(|scope| Arc::as_ptr(&scope.inside));
+            let again = way.iter().filter_map(|id| plan.scope(*id)).any(|of| Some(Arc::as_ptr(&of.inside)) == inside);
+            if !again {
+                way.push(inner);
+                below(plan, way, visit);
+                way.pop();
+            }
+        }
+    }
+    below(plan, &mut vec![0], visit);
+}
+
+/// Where a scope stands where it was compiled first.
+fn way_of(plan: &Plan, scope: ScopeId) -> Vec<ScopeId> {
+    let mut way: Vec<ScopeId> =
+        std::iter::successors(Some(scope), |id| plan.scope(*id).and_then(|scope| scope.parent)).collect();
+    way.reverse();
+    way
+}
+
+fn one(
+    plan: &Plan,
+    line: LineId,
+    native: String,
+    place: Option<(&[ScopeId], u16)>,
+    fixed: Option<Fixed>,
+) -> Explanation {
     let here = plan.lines.get(line as usize);
     Explanation {
         line: plan.line(line),
         place: here.map(|l| (l.file.to_string(), l.span.line)).unwrap_or_default(),
         native,
         direction: "",
-        fhir: place.map(|(scope, slot)| fhir_of(plan, scope, slot, |e| &e.name)).unwrap_or_default(),
-        element: place.map(|(scope, slot)| fhir_of(plan, scope, slot, |e| &e.resource)).unwrap_or_default(),
+        fhir: place.map(|(way, slot)| fhir_of(plan, way, slot, |e| &e.name)).unwrap_or_default(),
+        element: place.map(|(way, slot)| fhir_of(plan, way, slot, |e| &e.resource)).unwrap_or_default(),
         fixed,
     }
 }
@@ -221,23 +258,52 @@ fn sign(direction: Direction) -> &'static str {
 }
 
 /// What is spoken of, and whether a rule carries it.
-struct Claims<'p> {
+#[derive(Default)]
+struct Claims {
     /// By the path that is named.
-    named: FxHashMap<&'p [NativeName], bool>,
+    named: FxHashMap<Vec<NativeName>, bool>,
     /// By every beginning of one.
-    above: FxHashMap<&'p [NativeName], bool>,
+    above: FxHashMap<Vec<NativeName>, bool>,
 }
 
-impl<'p> Claims<'p> {
-    fn of(plan: &'p Plan) -> Self {
-        let mut claims = Self { named: FxHashMap::default(), above: FxHashMap::default() };
+impl Claims {
+    fn of(plan: &Plan) -> Self {
+        let mut claims = Self::default();
         for claim in plan.claims.iter().filter(|c| !c.path.is_empty()) {
-            *claims.named.entry(&claim.path).or_default() |= claim.carried;
-            for end in 1..=claim.path.len() {
-                *claims.above.entry(claim.path.get(..end).unwrap_or_default()).or_default() |= claim.carried;
+            claims.take(claim.path.clone(), claim.carried);
+        }
+        // What a block claims it claims wherever it is used.
+        let mut open: Vec<(&Copies, Vec<NativeName>)> = plan.copies.iter().map(|c| (c, c.to.clone())).collect();
+        let mut done: FxHashSet<(usize, usize, Vec<NativeName>)> = FxHashSet::default();
+        while let Some((copy, to)) = open.pop() {
+            if !done.insert((copy.claims.start, copy.claims.end, to.clone())) {
+                continue;
             }
+            let moved = |path: &[NativeName]| -> Vec<NativeName> {
+                to.iter().chain(path.get(copy.from..).unwrap_or_default()).cloned().collect()
+            };
+            for claim in plan.claims.get(copy.claims.clone()).unwrap_or_default() {
+                claims.take(moved(&claim.path), claim.carried);
+            }
+            let inner = plan.copies.get(copy.copies.clone()).unwrap_or_default();
+            open.extend(inner.iter().map(|inner| (inner, moved(&inner.to))));
         }
         claims
+    }
+
+    fn take(&mut self, path: Vec<NativeName>, carried: bool) {
+        // Beginnings of a beginning that is known are known.
+        for end in (1..=path.len()).rev() {
+            let beginning = path.get(..end).unwrap_or_default();
+            match self.above.get_mut(beginning) {
+                Some(known) if *known || !carried => break,
+                Some(known) => *known = true,
+                None => {
+                    self.above.insert(beginning.to_vec(), carried);
+                }
+            }
+        }
+        *self.named.entry(path).or_default() |= carried;
     }
 
     /// Whether a claim speaks of a leaf, one path beginning with the other, and a rule carries it.
@@ -285,11 +351,12 @@ pub(crate) fn steps(steps: &[super::plan::NativeStep]) -> String {
     text
 }
 
-pub(crate) fn native_of(plan: &Plan, scope: ScopeId) -> String {
-    let Some(of) = plan.scope(scope) else { return String::new() };
-    let outer = of.parent.map(|parent| native_of(plan, parent)).unwrap_or_default();
-    let own = of.native.first().map(|p| steps(&p.steps)).unwrap_or_default();
-    joined(&outer, &own)
+/// The native path of a scope, which is the last of those on the way to it.
+pub(crate) fn native_of(plan: &Plan, way: &[ScopeId]) -> String {
+    way.iter().filter_map(|id| plan.scope(*id)).fold(String::new(), |outer, of| {
+        let own = of.native.first().map(|p| steps(&p.steps)).unwrap_or_default();
+        joined(&outer, &own)
+    })
 }
 
 /// A path below another, as it is written: a segment inside another's group by its own name.
@@ -303,15 +370,9 @@ pub(crate) fn joined(outer: &str, own: &str) -> String {
     format!("{outer}{own}")
 }
 
-fn fhir_of(plan: &Plan, scope: ScopeId, slot: u16, name: fn(&Entry) -> &str) -> String {
-    let Some(of) = plan.scope(scope) else { return String::new() };
-    let outer = |up: u8| {
-        let mut id = scope;
-        for _ in 0..up {
-            id = plan.scope(id).and_then(|s| s.parent).unwrap_or(0);
-        }
-        id
-    };
+fn fhir_of(plan: &Plan, way: &[ScopeId], slot: u16, name: fn(&Entry) -> &str) -> String {
+    let Some(of) = way.last().and_then(|id| plan.scope(*id)) else { return String::new() };
+    let outer = |up: u8| way.get(..way.len().saturating_sub(usize::from(up)).max(1)).unwrap_or_default();
     match of.slots.get(usize::from(slot)).map(|s| &s.at) {
         Some(SlotAt::Alias(to)) => fhir_of(plan, outer(to.up), to.slot, name),
         Some(SlotAt::Entry(index)) => {

@@ -212,7 +212,9 @@ impl Maps {
     pub fn find(&self, tree: &Tree) -> Result<&Arc<Map>, NoMap> {
         let reading = self.maps.iter().filter(|map| map.reads(tree)).max_by_key(|map| map.precision());
         let Some(map) = reading else {
-            let mut known: Vec<String> = self.maps.iter().map(|map| map.reads_what()).collect();
+            // What is of another format is no near miss.
+            let alike = self.maps.iter().filter(|map| super::map::format(map.item.native.format()) == tree.format());
+            let mut known: Vec<String> = alike.map(|map| map.reads_what()).collect();
             known.sort_unstable();
             return Err(NoMap::Unknown { known: known.join(", ") });
         };

@@ -2,7 +2,7 @@
 //!
 //! A **scope** pairs native repetitions with FHIR repetitions. Each has **slots**: the FHIR places its rules use, each
 //! below another, so that a place is made once, when the first value for it comes. A composite datatype is a scope too:
-//! its block is compiled in place.
+//! its block is compiled in place; in maps of XML once for all scopes of one kind that use it ([`Share`]).
 
 use std::fmt;
 use std::num::NonZeroU8;
@@ -17,6 +17,10 @@ use super::lens::Lens;
 use super::syntax::{Direction, Otherwise, Span, Value, Version};
 use super::versions::FhirVersion;
 use super::versions::lines::VersionBlocks;
+
+mod inside;
+
+pub(crate) use inside::{Copies, Inside, Share, Slots};
 
 /// The place of a scope in [`Plan::scopes`].
 pub(crate) type ScopeId = u32;
@@ -36,6 +40,10 @@ pub(crate) struct Plan {
     pub(crate) fates: Vec<Fate>,
     /// Which native places are spoken of, for the checker.
     pub(crate) claims: Vec<Claim>,
+    /// Those of blocks that are used elsewhere too.
+    pub(crate) copies: Vec<Copies>,
+    /// The scopes that have another's inside.
+    pub(crate) shares: Vec<Share>,
     /// What is carried whole from another version of FHIR.
     pub(crate) wholes: Vec<Whole>,
     /// What blocks say of that version.
@@ -55,15 +63,18 @@ pub(crate) struct Line {
     pub(crate) from: Option<LineId>,
 }
 
-/// A slot of a scope: `up` scopes above the one that speaks of it.
+/// A slot of a scope: `up` scopes above the one that speaks of it, or [`DOCUMENT`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SlotRef {
     pub(crate) up: u8,
     pub(crate) slot: u16,
 }
 
+/// The scope of the document, however far above.
+pub(crate) const DOCUMENT: u8 = u8::MAX;
+
 /// A FHIR place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Slot {
     pub(crate) at: SlotAt,
     pub(crate) type_id: TypeId,
@@ -85,7 +96,7 @@ impl fmt::Display for ElementName {
 }
 
 /// Where a slot is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum SlotAt {
     /// The same as another.
     Alias(SlotRef),
@@ -139,17 +150,8 @@ pub(crate) struct Scope {
     pub(crate) native: Vec<NativePath>,
     pub(crate) when: Vec<Condition>,
     /// The first is the scope's own place.
-    pub(crate) slots: Vec<Slot>,
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) body: Vec<Stmt>,
-    pub(crate) consts: Vec<Const>,
-    pub(crate) links: Vec<Link>,
-    pub(crate) bound: Vec<Bound>,
-    pub(crate) written: Vec<(NativePath, String)>,
-    /// The leaf that counts the repetitions.
-    pub(crate) ordinal: Option<(LineId, NativePath)>,
-    /// The action code of the scope's resources.
-    pub(crate) verb: Option<(LineId, NativePath)>,
+    pub(crate) slots: Slots,
+    pub(crate) inside: Arc<Inside>,
     /// Native paths by which repetitions are aligned.
     pub(crate) key: Option<Key>,
     pub(crate) more: Option<Otherwise>,
@@ -164,7 +166,7 @@ pub(crate) struct Scope {
 
 /// Something a scope does. What is found out before any document is seen stands with it, so that a line that has nothing to
 /// do in a document costs no more than a look at this.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Stmt {
     pub(crate) kind: StmtKind,
     /// What must stand in the scope's part for it to find anything: one of these, at this level.
@@ -188,12 +190,20 @@ pub(crate) enum Level {
     Field,
     Component,
     Subcomponent,
+    /// Names of attributes and elements, or of members.
+    Name,
 }
 
 impl Level {
     /// The bit of a number; all from 63 on share one.
     pub(crate) const fn bit(number: u32) -> u64 {
         1 << if number < 63 { number } else { 63 }
+    }
+
+    /// The bit of a name, which others have too.
+    pub(crate) fn name_bit(name: &[u8]) -> u64 {
+        let hash = name.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+        1 << ((hash ^ (hash >> 15)) & 63)
     }
 }
 
@@ -264,7 +274,7 @@ pub(crate) enum Constant {
 }
 
 /// An element with a fixed value, in a resource that is there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Const {
     pub(crate) line: LineId,
     /// The place that must be there already.
@@ -278,7 +288,7 @@ pub(crate) struct Const {
 }
 
 /// A reference between entries.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Link {
     pub(crate) line: LineId,
     pub(crate) anchor: SlotRef,
@@ -290,14 +300,14 @@ pub(crate) struct Link {
 }
 
 /// Leaves that go when another changes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Bound {
     pub(crate) what: Vec<NativePath>,
     pub(crate) to: NativePath,
 }
 
 /// A resource of the Bundle.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) line: LineId,
     pub(crate) name: Box<str>,
@@ -334,8 +344,12 @@ impl Condition {
         let any = any.then(|| {
             let mut open = path.clone();
             for step in &mut open.steps {
-                if matches!(step.name, NativeName::Field(_) | NativeName::Member(_) | NativeName::Element(_)) {
-                    step.select = NativeSelect::All;
+                let repeats =
+                    matches!(step.name, NativeName::Field(_) | NativeName::Member(_) | NativeName::Element(_));
+                match &mut step.select {
+                    NativeSelect::Where(_, many) => *many = true,
+                    select if repeats => *select = NativeSelect::All,
+                    _ => {}
                 }
             }
             open

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::fhir::datatypes::Primitive;
 
-use super::check::{joined, native_of, steps};
+use super::check::{each_occurrence, joined, native_of, steps};
 use super::lens::{Lens, Precision, Space};
 use super::map::Map;
 use super::plan::{Condition, NativePath, NativeSelect, ScopeId, StmtKind};
-use super::syntax::Test;
+use super::syntax::{Direction, Otherwise, Test};
 
 /// What a native leaf holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,50 +51,61 @@ impl Map {
     #[must_use]
     pub fn vocabulary(&self) -> BTreeMap<String, Holds> {
         let mut all = BTreeMap::new();
-        for (id, scope) in (0_u32..).zip(&self.plan().scopes) {
-            for path in &scope.native {
-                self.selections(scope.parent.unwrap_or(0), path, &mut all);
-            }
-            self.conditions(scope.parent.unwrap_or(0), "", &scope.when, &mut all);
-            for stmt in &scope.body {
-                let StmtKind::Rule(rule) = stmt.kind else { continue };
-                let Some(rule) = self.plan().rule(rule) else { continue };
-                self.conditions(id, "", &rule.when, &mut all);
-                for tuple in &rule.native {
-                    for (at, path) in tuple.iter().enumerate() {
-                        self.selections(id, path, &mut all);
-                        let data =
-                            self.plan().scope(id).and_then(|s| s.slots.get(usize::from(rule.slot))).map(|s| s.form);
-                        let data = data == Some(Primitive::Base64) && matches!(rule.lens, Lens::Text);
-                        if let Some(holds) = if data { Some(Holds::Data) } else { held(&rule.lens, at) } {
-                            add(&mut all, self.path(id, path), holds);
-                        }
+        each_occurrence(self.plan(), &mut |way| self.words(way, &mut all));
+        all
+    }
+
+    fn words(&self, way: &[ScopeId], all: &mut BTreeMap<String, Holds>) {
+        let plan = self.plan();
+        let Some((own, outer)) = way.split_last() else { return };
+        let Some(scope) = plan.scope(*own) else { return };
+        let outer = if outer.is_empty() { way } else { outer };
+        for path in &scope.native {
+            self.selections(outer, path, all);
+        }
+        self.conditions(outer, "", &scope.when, all);
+        for stmt in &scope.body {
+            let StmtKind::Rule(rule) = stmt.kind else { continue };
+            let Some(rule) = plan.rule(rule) else { continue };
+            self.conditions(way, "", &rule.when, all);
+            // What a line says whatever the leaf holds tells nothing of the leaf.
+            let any = rule.direction == Direction::Get
+                && matches!((&rule.lens, &rule.otherwise), (Lens::Coded(_), Some(Otherwise::Value(_))));
+            for tuple in &rule.native {
+                for (at, path) in tuple.iter().enumerate() {
+                    self.selections(way, path, all);
+                    if any {
+                        continue;
+                    }
+                    let form = scope.slots.get(usize::from(rule.slot)).map(|s| s.form);
+                    let data = form == Some(Primitive::Base64) && matches!(rule.lens, Lens::Text);
+                    if let Some(holds) = if data { Some(Holds::Data) } else { held(&rule.lens, at) } {
+                        add(all, self.path(way, path), holds);
                     }
                 }
             }
         }
-        all
     }
 
-    fn path(&self, scope: ScopeId, path: &NativePath) -> String {
+    fn path(&self, way: &[ScopeId], path: &NativePath) -> String {
         let own = steps(&path.steps);
-        if path.from_document { own } else { joined(&native_of(self.plan(), scope), &own) }
+        if path.from_document { own } else { joined(&native_of(self.plan(), way), &own) }
     }
 
-    fn selections(&self, scope: ScopeId, path: &NativePath, all: &mut BTreeMap<String, Holds>) {
+    fn selections(&self, way: &[ScopeId], path: &NativePath, all: &mut BTreeMap<String, Holds>) {
         for (at, step) in path.steps.iter().enumerate() {
             if let NativeSelect::Where(conditions, _) = &step.select {
                 let upto = NativePath {
                     from_document: path.from_document,
                     steps: path.steps.iter().take(at + 1).cloned().collect(),
                 };
-                let base = self.path(scope, &upto);
-                self.conditions(scope, &base, conditions, all);
+                let base = self.path(way, &upto);
+                self.conditions(way, &base, conditions, all);
             }
         }
     }
 
-    fn conditions(&self, scope: ScopeId, base: &str, conditions: &[Condition], all: &mut BTreeMap<String, Holds>) {
+    fn conditions(&self, way: &[ScopeId], base: &str, conditions: &[Condition], all: &mut BTreeMap<String, Holds>) {
         for condition in conditions {
             let one;
             let values = match &condition.test {
@@ -109,7 +120,7 @@ impl Map {
             let path = if condition.path.from_document {
                 own
             } else if base.is_empty() {
-                joined(&native_of(self.plan(), scope), &own)
+                joined(&native_of(self.plan(), way), &own)
             } else {
                 joined(base, &own)
             };
@@ -169,5 +180,7 @@ fn held(lens: &Lens, at: usize) -> Option<Holds> {
         }
         Lens::Instance if at == 0 => Holds::Oid,
         Lens::Instance => words(&["2015-08-01", "2022-06-01"]),
+        Lens::Display(_) if at == 0 => Holds::Text,
+        Lens::Display(_) => return None,
     })
 }

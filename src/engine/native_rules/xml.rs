@@ -239,6 +239,14 @@ impl Checker<'_> {
                     if *count == 2 && !member.many {
                         self.note(XmlRule::TooMany, child, "one at most");
                     }
+                    if *count == 1 {
+                        let group = instead(&of.members, at);
+                        if group.clone().any(|other| other != at && counts.contains_key(&other)) {
+                            let names: Vec<&str> =
+                                of.members.get(group).into_iter().flatten().map(|m| &*m.name.shown).collect();
+                            self.note(XmlRule::TooMany, child, format!("only one of {}", names.join(", ")));
+                        }
+                    }
                     match member.of {
                         Content::Complex(inner) => open.push((child, inner)),
                         Content::Simple(simple) => self.value(child, simple, &member.codes),
@@ -346,4 +354,18 @@ fn is_timestamp(text: &str) -> bool {
         && number(8).is_none_or(|hour| hour < 24)
         && number(10).is_none_or(|minute| minute < 60)
         && number(12).is_none_or(|second| second < 61)
+}
+
+/// The members that stand instead of each other, a member among them.
+fn instead(members: &[Member], at: usize) -> std::ops::Range<usize> {
+    let is_instead = |at: usize| members.get(at).is_some_and(|member| member.instead);
+    let mut from = at;
+    while from > 0 && is_instead(from) {
+        from -= 1;
+    }
+    let mut to = at + 1;
+    while is_instead(to) {
+        to += 1;
+    }
+    from..to
 }

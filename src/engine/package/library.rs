@@ -53,7 +53,7 @@ macro_rules! builtin {
 }
 
 /// The profiles that are part of the program, by realm.
-const BUILT_IN: [(&str, &str); 8] = builtin![
+const BUILT_IN: [(&str, &str); 10] = builtin![
     "fi/CodeSystem-care-team-role.json",
     "fi/StructureDefinition-care-goal.json",
     "fi/StructureDefinition-client-plan.json",
@@ -62,12 +62,16 @@ const BUILT_IN: [(&str, &str); 8] = builtin![
     "fi/StructureDefinition-fi-patient.json",
     "fi/StructureDefinition-integrated-care-team.json",
     "fi/StructureDefinition-service-referral.json",
+    "hl7/StructureDefinition-cda-negationInd.json",
+    "hl7/StructureDefinition-cda-valueNegationInd.json",
 ];
 
 /// The realms whose profiles are part of the program: the folders that they stand in.
 pub fn realms() -> impl Iterator<Item = &'static str> {
     let mut last = "";
-    BUILT_IN.iter().filter_map(|(file, _)| file.split_once('/')).filter_map(move |(realm, _)| {
+    // What maps write in all realms is of none.
+    let of_realms = BUILT_IN.iter().filter(|(file, _)| !file.starts_with("hl7/"));
+    of_realms.filter_map(|(file, _)| file.split_once('/')).filter_map(move |(realm, _)| {
         let is_new = realm != last;
         last = realm;
         is_new.then_some(realm)

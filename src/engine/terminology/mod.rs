@@ -8,7 +8,7 @@ mod builtin;
 mod compose;
 mod set;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use rustc_hash::FxHashMap;
 
@@ -57,7 +57,24 @@ pub enum Known {
     NoSystem,
 }
 
+/// Whether two displays are the same but for case and white space.
+#[must_use]
+pub fn is_display(said: &str, held: &str) -> bool {
+    let letters = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    letters(said) == letters(held)
+}
+
+/// Over what is part of the program.
+static BUILT_IN: LazyLock<Terminology> =
+    LazyLock::new(|| Terminology::new(Model::r4(), &Arc::new(Library::built_in())));
+
 impl Terminology {
+    /// Over what is part of the program.
+    #[must_use]
+    pub fn built_in() -> &'static Self {
+        &BUILT_IN
+    }
+
     /// Over the core and these packages.
     #[must_use]
     pub fn new(model: &Arc<Model>, library: &Arc<Library>) -> Self {

@@ -1,7 +1,7 @@
 //! Codings, identifiers and observations: rules that hang on their values rather than on their place.
 
 use crate::fhir::document::Node;
-use crate::terminology::Known;
+use crate::terminology::{Known, is_display};
 
 use super::finding::{Detail, Finding, IssueType, Rule, Severity};
 use super::walk::Walk;
@@ -104,10 +104,4 @@ impl<'d> Walk<'_, 'd> {
             self.named_profile(node, node.id(), &format!("http://hl7.org/fhir/StructureDefinition/{name}"));
         }
     }
-}
-
-/// Whether two displays are the same but for case and white space.
-fn is_display(said: &str, held: &str) -> bool {
-    let letters = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-    letters(said) == letters(held)
 }

@@ -147,8 +147,11 @@ pub(crate) fn text(choices: &mut Choices<'_>, holds: Option<&Holds>, v2: bool) -
 }
 
 /// A document that the map reads, in its bytes, and how to read it.
-pub(crate) fn document(map: &Map, choices: &mut Choices<'_>) -> (Vec<u8>, Syntax) {
-    let vocabulary = map.vocabulary();
+pub(crate) fn document(
+    map: &Map,
+    vocabulary: &BTreeMap<String, Holds>,
+    choices: &mut Choices<'_>,
+) -> (Vec<u8>, Syntax) {
     match map.native() {
         NativeType::Hl7v2 { structure, message, events, versions } => {
             let versions: Vec<Version> = Version::ALL
@@ -167,13 +170,13 @@ pub(crate) fn document(map: &Map, choices: &mut Choices<'_>) -> (Vec<u8>, Syntax
                 "MSH|^~\\&|HIS|HOSP^1.2.246.10.1^ISO|SILTA||20251113100000+0200||{message}^{event}|M1|T|{}||||||UNICODE UTF-8\r",
                 version.text()
             );
-            let mut made = Message { version, vocabulary: &vocabulary, text };
+            let mut made = Message { version, vocabulary, text };
             made.group(found, 0, choices, 0);
             (made.text.into_bytes(), Syntax::Hl7V2(silta_engine::native::hl7v2::Options::default()))
         }
         NativeType::Json { when, .. } => {
             let schema = map.json_schema().unwrap();
-            let mut value = json(schema, schema, "$", &vocabulary, choices);
+            let mut value = json(schema, schema, "$", vocabulary, choices);
             for condition in when {
                 let name = condition.path.to_string();
                 if let Test::In(values) = &condition.test {
@@ -211,7 +214,7 @@ pub(crate) fn document(map: &Map, choices: &mut Choices<'_>) -> (Vec<u8>, Syntax
         }
         NativeType::Xml { .. } => {
             let schema = map.xml_schema().unwrap();
-            (super::elements::document(schema, &vocabulary, choices).into_bytes(), Syntax::Xml)
+            (super::elements::document(schema, vocabulary, choices).into_bytes(), Syntax::Xml)
         }
     }
 }

@@ -13,6 +13,9 @@ use super::documents::{Choices, text};
 /// Elements beyond which only what must be there is made.
 const MANY: usize = 250;
 
+/// Places of a map beyond which a document shows a few of them.
+pub(crate) const LARGE: usize = 2_000;
+
 struct Maker<'s> {
     schema: &'s XmlSchema,
     vocabulary: &'s BTreeMap<String, Holds>,
@@ -21,12 +24,26 @@ struct Maker<'s> {
     out: String,
     made: usize,
     way: Vec<TypeIndex>,
+    /// Places that are there in any case: of a large map a document shows a small part, each another.
+    about: Vec<&'s str>,
+    /// How many elements of twelve that need not be there are.
+    share: usize,
+    most: usize,
 }
 
 /// A document of a schema.
 pub(crate) fn document(schema: &XmlSchema, vocabulary: &BTreeMap<String, Holds>, choices: &mut Choices<'_>) -> String {
     let prefix = choices.chance(1, 4).then_some("d");
-    let mut maker = Maker { schema, vocabulary, prefix, out: String::new(), made: 0, way: Vec::new() };
+    let (mut about, mut share, mut most) = (Vec::new(), 8, MANY);
+    if vocabulary.len() > LARGE {
+        let places: Vec<&str> = vocabulary.keys().map(String::as_str).collect();
+        // Each decision is one of 256.
+        let mut any = || places[(choices.below(256) * 256 + choices.below(256)) % places.len()];
+        about = vec![any(), any(), any()];
+        (share, most) = (choices.below(5), MANY / 6);
+    }
+    let mut maker =
+        Maker { schema, vocabulary, prefix, out: String::new(), made: 0, way: Vec::new(), about, share, most };
     maker.out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let root = schema.root.namespace.as_deref().unwrap_or_default();
     let mut declared = match prefix {
@@ -48,7 +65,15 @@ pub(crate) fn document(schema: &XmlSchema, vocabulary: &BTreeMap<String, Holds>,
 impl Maker<'_> {
     fn spoken(&self, path: &str) -> bool {
         let below = format!("{path}/");
-        self.vocabulary.keys().any(|k| k == path || k.starts_with(&below))
+        self.vocabulary.contains_key(path)
+            || self.vocabulary.range(below.clone()..).next().is_some_and(|(key, _)| key.starts_with(&below))
+    }
+
+    /// Whether an element leads to a place that this document is about.
+    fn leads(&self, path: &str) -> bool {
+        self.about
+            .iter()
+            .any(|about| about.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     }
 
     fn written(&self, name: &QName) -> (String, String) {
@@ -101,7 +126,8 @@ impl Maker<'_> {
         let mut content = false;
         for member in members.iter().filter(|m| m.kind == MemberKind::Attribute && &*m.name.shown != "xsi:type") {
             let path = format!("{path}/@{}", member.name.shown);
-            if member.required || choices.chance(if self.spoken(&path) { 8 } else { 1 }, 12) {
+            let spoken = self.spoken(&path);
+            if member.required || self.leads(&path) || choices.chance(if spoken { 8 } else { 1 }, 12) {
                 let Content::Simple(simple) = member.of else { continue };
                 let text = self.leaf(&path, simple, &member.codes, choices);
                 let (written, _) = match member.name.name.namespace {
@@ -111,7 +137,11 @@ impl Maker<'_> {
                 write!(self.out, " {written}=\"{}\"", escape(&text)).unwrap();
             }
         }
-        for member in members.iter().filter(|m| m.kind != MemberKind::Attribute) {
+        let passed = self.passed_over(path, &members, choices);
+        for (at, member) in members.iter().enumerate().filter(|(_, m)| m.kind != MemberKind::Attribute) {
+            if passed.contains(&at) {
+                continue;
+            }
             if member.kind == MemberKind::Text {
                 if member.required || choices.chance(2, 3) {
                     self.open(&mut content);
@@ -124,10 +154,12 @@ impl Maker<'_> {
             let path = format!("{path}/{}", member.name.shown);
             let spoken = self.spoken(&path);
             let again = matches!(member.of, Content::Complex(of) if self.way.iter().filter(|t| **t == of).count() > 1);
-            let wanted = if self.made > MANY || again {
+            let wanted = if self.leads(&path) {
+                true
+            } else if self.made > self.most || again {
                 member.required && depth < 24
             } else {
-                member.required || choices.chance(if spoken { 8 } else { 1 }, 12)
+                member.required || choices.chance(if spoken { self.share } else { usize::from(self.share > 3) }, 12)
             };
             if !wanted {
                 continue;
@@ -148,6 +180,28 @@ impl Maker<'_> {
             write!(self.out, "\n{}", "  ".repeat(depth)).unwrap();
         }
         write!(self.out, "</{tag}>").unwrap();
+    }
+
+    /// Of members that stand instead of each other, all but one.
+    fn passed_over(&self, path: &str, members: &[Member], choices: &mut Choices<'_>) -> Vec<usize> {
+        let mut passed = Vec::new();
+        let mut from = 0;
+        for end in 1..=members.len() {
+            if members.get(end).is_some_and(|m| m.instead) {
+                continue;
+            }
+            let group: Vec<usize> = (from..end).collect();
+            from = end;
+            if group.len() == 1 {
+                continue;
+            }
+            let below = |at: usize| format!("{path}/{}", members[at].name.shown);
+            let about: Vec<usize> = group.iter().copied().filter(|at| self.leads(&below(*at))).collect();
+            let spoken: Vec<usize> = group.iter().copied().filter(|at| self.spoken(&below(*at))).collect();
+            let taken = choices.pick(if about.is_empty() { &spoken } else { &about }).copied();
+            passed.extend(group.into_iter().filter(|at| Some(*at) != taken));
+        }
+        passed
     }
 
     fn open(&mut self, content: &mut bool) {

@@ -84,6 +84,7 @@ impl Compiler<'_> {
             "codesystem" => Lens::CodeSystem,
             "instance" => Lens::Instance,
             "narrative" => Lens::Narrative,
+            "display" => Lens::Display(first == Some("other")),
             "date" => Lens::Date(self.pattern(call, first)?, precision),
             "datetime" => Lens::DateTime(self.pattern(call, first)?, self.pattern(call, second)?, precision),
             "coded" => Lens::Coded(self.table(call, place)?),

@@ -8,6 +8,7 @@ mod lens;
 mod native;
 mod rule;
 mod settle;
+mod share;
 mod statement;
 mod version;
 mod whole;
@@ -22,7 +23,7 @@ use crate::definitions::{Model, TypeId};
 use crate::fhir::datatypes::Primitive;
 use crate::native::xml::XmlSchema;
 
-use super::plan::{Condition, Line, LineId, Plan, Scope, ScopeId, Slot, SlotAt, SlotRef};
+use super::plan::{Condition, Line, LineId, Plan, Scope, ScopeId, Slot, SlotAt, SlotRef, Slots};
 use super::schema::{NativeSchema, Place};
 use super::syntax::{BlockItem, Direction, File, FormatName, Item, Level, MapItem, NativeType, Problem, Span, Table};
 
@@ -113,6 +114,10 @@ struct Compiler<'l> {
     /// Where the lines of the plan are.
     lines: FxHashMap<Line, LineId>,
     problems: Vec<Problem>,
+    /// The blocks that are compiled, for those that use them next.
+    shared: FxHashMap<share::Key, share::Shared>,
+    /// Those that are being compiled: in which scope, and how far in that stands.
+    building: Vec<(share::Key, ScopeId, usize)>,
     /// The scopes from the document inwards.
     open: Vec<ScopeId>,
     standing: Vec<Standing>,
@@ -160,6 +165,8 @@ pub(crate) fn compile(
     }
     compiler.twice();
     settle::settle(&mut compiler.plan);
+    share::link(&mut compiler.plan);
+    settle::close(&mut compiler.plan);
     (compiler.plan, compiler.schema, compiler.problems)
 }
 
@@ -188,6 +195,8 @@ impl<'l> Compiler<'l> {
             plan: Plan::default(),
             lines: FxHashMap::default(),
             problems: Vec::new(),
+            shared: FxHashMap::default(),
+            building: Vec::new(),
             open: Vec::new(),
             standing: vec![standing],
             file: Arc::clone(file),
@@ -245,15 +254,8 @@ impl Compiler<'_> {
             parent: self.open.last().copied(),
             native: Vec::new(),
             when: Vec::new(),
-            slots: Vec::new(),
-            entries: Vec::new(),
-            body: Vec::new(),
-            consts: Vec::new(),
-            links: Vec::new(),
-            bound: Vec::new(),
-            written: Vec::new(),
-            verb: None,
-            ordinal: None,
+            slots: Slots::default(),
+            inside: Arc::default(),
             key: None,
             more: None,
             direction,

@@ -127,7 +127,7 @@ impl Compiler<'_> {
                 "a block for that data type",
             );
         }
-        self.within(span, block, |compiler| compiler.body(&block.body));
+        self.filled_by(span, block);
     }
 
     /// One path an alternative, for scopes.
@@ -388,6 +388,7 @@ impl Compiler<'_> {
             // An organisation's own identifier may be a URI as a text.
             Lens::Authority => matches!(type_name.as_str(), "uri" | "url" | "canonical" | "string"),
             Lens::Data => type_name == "base64Binary",
+            Lens::Display(_) => type_name == "string",
             Lens::Text => !matches!(
                 type_name.as_str(),
                 "date"

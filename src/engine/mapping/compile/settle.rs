@@ -15,9 +15,7 @@ pub(super) fn settle(plan: &mut Plan) {
         .zip(&plan.scopes)
         .map(|(id, scope)| scope.body.iter().map(|stmt| Known::of(plan, id, stmt)).collect())
         .collect();
-    let closed: Vec<bool> = plan.scopes.iter().map(|scope| is_closed(plan, scope)).collect();
-    for ((scope, found), closed) in plan.scopes.iter_mut().zip(found).zip(closed) {
-        scope.closed = closed;
+    for (scope, found) in plan.scopes.iter_mut().zip(found) {
         for (stmt, known) in scope.body.iter_mut().zip(found) {
             stmt.level = known.level;
             stmt.needs = known.needs;
@@ -25,6 +23,17 @@ pub(super) fn settle(plan: &mut Plan) {
             stmt.said = known.said;
             stmt.segments = known.segments;
         }
+    }
+}
+
+/// Finds out which scopes are closed, once those that share an inside have it.
+pub(super) fn close(plan: &mut Plan) {
+    let mut known = vec![None; plan.scopes.len()];
+    for id in 0..plan.scopes.len() {
+        is_closed(plan, id, &mut known);
+    }
+    for (scope, closed) in plan.scopes.iter_mut().zip(known) {
+        scope.closed = closed.unwrap_or(false);
     }
 }
 
@@ -90,6 +99,10 @@ fn of_path(path: &NativePath) -> (Level, u64) {
         Some(NativeName::Field(n)) => (Level::Field, Level::bit(u32::from(*n))),
         Some(NativeName::Component(n)) => (Level::Component, Level::bit(u32::from(*n))),
         Some(NativeName::Subcomponent(n)) => (Level::Subcomponent, Level::bit(u32::from(*n))),
+        Some(NativeName::Element(name) | NativeName::Attribute(name)) => {
+            (Level::Name, Level::name_bit(name.name.local.as_bytes()))
+        }
+        Some(NativeName::Member(name)) if !name.is_empty() => (Level::Name, Level::name_bit(name.as_bytes())),
         _ => ANYWHERE,
     }
 }
@@ -159,22 +172,35 @@ fn hangs(plan: &Plan, scope: ScopeId, slot: u16) -> bool {
 }
 
 /// Whether a scope and those in it speak of nothing but what is in its own place, and both ways.
-fn is_closed(plan: &Plan, scope: &Scope) -> bool {
+fn is_closed(plan: &Plan, id: usize, known: &mut [Option<bool>]) -> bool {
+    if let Some(Some(closed)) = known.get(id) {
+        return *closed;
+    }
+    let Some(scope) = plan.scopes.get(id) else { return false };
+    // What a block that is used within itself is depends on the rest of it.
+    if let Some(place) = known.get_mut(id) {
+        *place = Some(true);
+    }
     let own = |at: &SlotAt, up: u8| match at {
         SlotAt::Child { parent: to, .. } | SlotAt::Alias(to) => to.up == up,
         SlotAt::Entry(_) | SlotAt::Nowhere => false,
     };
-    scope.entries.is_empty()
+    let closed = scope.entries.is_empty()
         && scope.links.is_empty()
         && scope.bound.is_empty()
         && scope.slots.iter().enumerate().all(|(at, slot)| own(&slot.at, u8::from(at == 0)))
         && scope.body.iter().all(|stmt| match stmt.kind {
             StmtKind::Rule(id) => plan.rule(id).is_some_and(|rule| rule.direction != Direction::Get),
             StmtKind::Whole(_) => false,
-            StmtKind::Scope(id) => {
-                plan.scope(id).is_some_and(|inner| inner.direction != Direction::Get && is_closed(plan, inner))
+            StmtKind::Scope(inner) => {
+                plan.scope(inner).is_some_and(|inner| inner.direction != Direction::Get)
+                    && is_closed(plan, inner as usize, known)
             }
-        })
+        });
+    if let Some(place) = known.get_mut(id) {
+        *place = Some(closed);
+    }
+    closed
 }
 
 fn above(plan: &Plan, scope: ScopeId, up: u8) -> ScopeId {
@@ -289,7 +315,8 @@ mod tests {
                 let (name, item) = library.maps.iter().find(|(_, item)| item.name == map.name()).unwrap();
                 let plans = plans.entry(item.name.as_str()).or_insert_with(|| {
                     let [settled, mut plain] = [(); 2].map(|()| compile(&library, Model::r4(), name, item).0);
-                    for stmt in plain.scopes.iter_mut().flat_map(|scope| &mut scope.body) {
+                    for stmt in plain.scopes.iter_mut().flat_map(|scope| &mut std::ops::DerefMut::deref_mut(scope).body)
+                    {
                         (stmt.level, stmt.leaf) = (Level::Anywhere, None);
                     }
                     [settled, plain]

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::super::plan::{
-    self, Bound, Const, Entry, Fate, Level, LineId, Link, ScopeId, SlotAt, SlotRef, Stmt, StmtKind,
+    self, Bound, Const, DOCUMENT, Entry, Fate, Level, LineId, Link, ScopeId, SlotAt, SlotRef, Stmt, StmtKind,
 };
 use super::super::schema::Place;
-use super::super::syntax::{self, Direction, Each, FhirPath, FhirSelect, FhirStep, Kind, NativePath, Span, Statement};
+use super::super::syntax::{
+    self, Direction, Each, FhirPath, FhirSelect, FhirStep, FormatName, Kind, NativePath, Span, Statement,
+};
 use super::native::Found;
 use super::{Compiler, Standing};
 use crate::definitions::Kind as TypeKind;
@@ -246,7 +248,13 @@ impl Compiler<'_> {
     fn link(&mut self, line: LineId, path: &FhirPath, span: Span, name: &str) {
         let Some(anchor) = self.anchor(path) else { return };
         let Some(slot) = self.slot_of(path) else { return };
-        let mut named = self.entries(name).into_iter();
+        // What stands for the document's own entries is the same however far in a line is.
+        let outermost = self.open.len().saturating_sub(1);
+        let far = |to: SlotRef| {
+            let document = self.format == FormatName::Xml && outermost > 0 && usize::from(to.up) == outermost;
+            if document { SlotRef { up: DOCUMENT, ..to } } else { to }
+        };
+        let mut named = self.entries(name).into_iter().map(far).collect::<Vec<_>>().into_iter();
         let Some(to) = named.next() else {
             return self.problem(span, format!("there is no entry {name}"), format!("one of {}", self.entry_names()));
         };
@@ -318,16 +326,21 @@ impl Compiler<'_> {
 
     /// Compiles something of a block: problems are in its file, and its lines remember who uses them.
     pub(super) fn within(&mut self, span: Span, block: &syntax::BlockItem, compile: impl FnOnce(&mut Self)) {
+        let line = self.line(span);
+        let from = self.from.replace(line);
+        self.unused(span, block, compile);
+        self.from = from;
+    }
+
+    /// The same, without anyone who uses it.
+    pub(super) fn unused(&mut self, span: Span, block: &syntax::BlockItem, compile: impl FnOnce(&mut Self)) {
         if self.depth >= 16 {
             return self.problem(span, format!("block {} uses itself", block.name), "blocks that end");
         }
-        let line = self.line(span);
         let file = std::mem::replace(&mut self.file, Arc::clone(&block.file));
-        let from = self.from.replace(line);
         self.depth += 1;
         compile(self);
         self.depth -= 1;
-        self.from = from;
         self.file = file;
     }
 
@@ -392,8 +405,12 @@ impl Compiler<'_> {
                 scope.each = scope.grows() || (repeats && follows);
             }
             compiler.listed(id, each);
+            let library = compiler.library;
             if let Some((span, name)) = &each.block {
-                compiler.inline(*span, name);
+                match library.blocks.get(name) {
+                    Some(block) if body.is_empty() && block.to.is_some() => compiler.filled_by(*span, block),
+                    _ => compiler.inline(*span, name),
+                }
             }
             compiler.body(body);
         });

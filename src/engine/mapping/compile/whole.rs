@@ -92,13 +92,29 @@ impl Compiler<'_> {
 
 /// The elements below each entry that a line speaks of, by the scope and slot of the entry.
 fn filled(plan: &Plan) -> FxHashMap<(ScopeId, u16), BTreeSet<Symbol>> {
-    let mut all: FxHashMap<(ScopeId, u16), BTreeSet<Symbol>> = FxHashMap::default();
-    for (id, scope) in (0..).zip(&plan.scopes) {
-        for slot in &scope.slots {
-            if let SlotAt::Child { parent, logical, .. } = &slot.at {
-                all.entry(home(plan, id, *parent)).or_default().insert(*logical);
-            }
+    let mut by_scope: Vec<Vec<((ScopeId, u16), Symbol)>> = (0..)
+        .zip(&plan.scopes)
+        .map(|(id, scope)| {
+            let children = scope.slots.iter().filter_map(|slot| match &slot.at {
+                SlotAt::Child { parent, logical, .. } => Some((home(plan, id, *parent), *logical)),
+                _ => None,
+            });
+            children.collect()
+        })
+        .collect();
+    // What a block fills it fills wherever it is used.
+    for share in &plan.shares {
+        let own = |scope| home(plan, scope, SlotRef { up: 0, slot: 0 });
+        let (of, to) = (own(share.owner), own(share.user));
+        let within = by_scope.get(share.owner as usize..share.end as usize).unwrap_or_default();
+        let all: Vec<_> = within.iter().flatten().filter(|(at, _)| *at == of).map(|(_, name)| (to, *name)).collect();
+        if let Some(user) = by_scope.get_mut(share.user as usize) {
+            user.extend(all);
         }
+    }
+    let mut all: FxHashMap<(ScopeId, u16), BTreeSet<Symbol>> = FxHashMap::default();
+    for (at, name) in by_scope.into_iter().flatten() {
+        all.entry(at).or_default().insert(name);
     }
     all
 }

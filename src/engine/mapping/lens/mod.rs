@@ -8,6 +8,7 @@ mod attachment;
 mod authority;
 mod coded;
 mod contact;
+mod display;
 mod hl7v3;
 mod moment;
 mod narrative;
@@ -174,10 +175,12 @@ pub enum Lens {
     Instance,
     /// The markup of a CDA narrative and XHTML.
     Narrative,
+    /// What a code is called, with the code and its system: the system's own word for it, or (`true`) any other.
+    Display(bool),
 }
 
 /// The words for lenses in maps.
-pub const NAMES: [&str; 25] = [
+pub const NAMES: [&str; 26] = [
     "text",
     "code",
     "number",
@@ -203,6 +206,7 @@ pub const NAMES: [&str; 25] = [
     "codesystem",
     "instance",
     "narrative",
+    "display",
 ];
 
 impl Lens {
@@ -214,8 +218,18 @@ impl Lens {
             Self::Identified(_, Space::Of(_)) => (1, 1),
             Self::DateTime(..) | Self::Mime | Self::Data | Self::Identified(..) => (2, 2),
             Self::Instance => (1, 2),
+            Self::Display(_) => (3, 3),
             Self::Phone => (2, 7),
             _ => (1, 1),
+        }
+    }
+
+    /// How many of its native texts, the first ones, go when the FHIR value goes; the others are only looked at.
+    #[must_use]
+    pub const fn owned(&self) -> usize {
+        match self {
+            Self::Display(_) => 1,
+            _ => self.inputs().1,
         }
     }
 
@@ -232,6 +246,7 @@ impl Lens {
             Self::Data => return attachment::data(from),
             Self::Identified(kind, space) => return authority::identified(kind, space, from),
             Self::Instance => return hl7v3::instance(from),
+            Self::Display(other) => return display::get(from, *other, cx),
             _ => {}
         }
         let Some(text) = from.first().and_then(Option::as_deref) else { return Ok(None) };
@@ -259,7 +274,8 @@ impl Lens {
             | Self::Mime
             | Self::Data
             | Self::Identified(..)
-            | Self::Instance => return Ok(None),
+            | Self::Instance
+            | Self::Display(_) => return Ok(None),
         };
         Ok(Some(got))
     }
@@ -298,6 +314,7 @@ impl Lens {
             Self::CodeSystem => hl7v3::put_code_system(value, cx),
             Self::Instance => hl7v3::put_instance(value),
             Self::Narrative => narrative::put(value),
+            Self::Display(_) => Ok(display::put(value)),
         }
     }
 

@@ -33,6 +33,7 @@ pub(crate) struct Present {
     fields: u64,
     components: u64,
     subcomponents: u64,
+    names: u64,
     /// The nodes of its fields, components or subcomponents: those that are its own parts.
     nodes: [Option<NodeId>; 64],
 }
@@ -45,6 +46,7 @@ impl Present {
             Level::Field => self.fields & stmt.needs != 0,
             Level::Component => self.components & stmt.needs != 0,
             Level::Subcomponent => self.subcomponents & stmt.needs != 0,
+            Level::Name => self.names & stmt.needs != 0,
         }
     }
 
@@ -230,13 +232,22 @@ impl<'t> Source<'t> {
         Some(node)
     }
 
-    /// What stands in a part of an HL7 v2 message; of other documents, where lines go by names, everything may.
+    /// What stands in a part: in HL7 v2 by number, in XML and JSON by name.
     pub(crate) fn present(&self, node: NodeId) -> Present {
         let tree = self.tree;
+        let all = u64::MAX;
         let mut present =
-            Present { node, fields: u64::MAX, components: u64::MAX, subcomponents: u64::MAX, nodes: [None; 64] };
-        if tree.format() != Format::Hl7V2 {
-            return present;
+            Present { node, fields: all, components: all, subcomponents: all, names: all, nodes: [None; 64] };
+        match tree.format() {
+            Format::Hl7V2 => {}
+            Format::Xml => {
+                present.names = tree.children(node).fold(0, |names, child| match tree.kind(child) {
+                    Kind::Element | Kind::Attribute => names | Level::name_bit(tree.local_bytes(child)),
+                    _ => names,
+                });
+                return present;
+            }
+            Format::Json | Format::Delimited => return present,
         }
         (present.fields, present.components, present.subcomponents) = (0, 0, 0);
         let nodes = &mut present.nodes;

@@ -63,6 +63,11 @@ impl Tree {
         record.kind == kind && record.namespace == name.namespace && local_bytes(self, node) == name.local.as_bytes()
     }
 
+    /// XML: the name of an element or attribute without its prefix, as written.
+    pub(crate) fn local_bytes(&self, node: NodeId) -> &[u8] {
+        local_bytes(self, node)
+    }
+
     /// XML: the URI of the namespace of an element or attribute.
     #[must_use]
     pub fn namespace(&self, node: NodeId) -> Option<&str> {

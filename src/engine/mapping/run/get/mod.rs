@@ -17,7 +17,7 @@ use crate::native::{Kind, NodeId, Tree, Value};
 
 use super::super::context::Context;
 use super::super::plan::{
-    Condition, Link, NativePath, NativeSelect, Plan, RuleId, Scope, ScopeId, SlotAt, Stmt, StmtKind,
+    Condition, DOCUMENT, Link, NativePath, NativeSelect, Plan, RuleId, Scope, ScopeId, SlotAt, Stmt, StmtKind,
 };
 use super::super::syntax::{Direction, Otherwise, Test};
 use super::super::trace::{By, Disposition, Record, Trace};
@@ -208,7 +208,8 @@ impl<'r> Get<'r> {
     }
 
     fn above(&self, frame: usize, up: u8) -> usize {
-        (0..up).fold(frame, |frame, _| self.of(frame).parent)
+        // The frame of the document is the first.
+        if up == DOCUMENT { 0 } else { (0..up).fold(frame, |frame, _| self.of(frame).parent) }
     }
 
     /// Runs a scope's statements for one occurrence.

@@ -95,7 +95,7 @@ impl<'r> Put<'r> {
             return;
         };
         let lines: Vec<(u16, &SlotSelect)> = (0_u16..)
-            .zip(&scope.slots)
+            .zip(scope.slots.iter())
             .filter_map(|(index, other)| match &other.at {
                 SlotAt::Child {
                     parent: p,
@@ -323,7 +323,7 @@ impl<'r> Put<'r> {
 
     /// The resources in the wanted Bundle that other lines than a scope's own lead to: they are those lines'.
     pub(super) fn led_to_by_others(&self, scope: usize, entry: &Entry) -> FxHashSet<FhirId> {
-        let (others, own) = leading(self.plan, scope, entry.resource.as_ref());
+        let (others, own) = leading(self.plan, scope, entry);
         if others.is_empty() {
             return FxHashSet::default();
         }
@@ -395,8 +395,9 @@ fn along<'d>(from: Node<'d>, path: &Path<'_>) -> Vec<Node<'d>> {
 /// An element that refers: of which resource, by which name.
 type Leading<'p> = (&'p str, Symbol);
 
-/// The elements by which only other scopes than this one lead to resources of a type, and those by which only it does.
-fn leading<'p>(plan: &'p Plan, own: usize, resource: &str) -> (Vec<Leading<'p>>, Vec<Leading<'p>>) {
+/// The elements by which only others than this entry of a scope are led to, and those by which only it is.
+fn leading<'p>(plan: &'p Plan, own: usize, of: &Entry) -> (Vec<Leading<'p>>, Vec<Leading<'p>>) {
+    let resource = of.resource.as_ref();
     let (mut theirs, mut ours) = (Vec::new(), Vec::new());
     for (id, scope) in plan.scopes.iter().enumerate() {
         let by_reference = scope.entries.iter().filter(|e| e.resource.as_ref() == resource).filter_map(|e| e.reference);
@@ -405,7 +406,7 @@ fn leading<'p>(plan: &'p Plan, own: usize, resource: &str) -> (Vec<Leading<'p>>,
             let target = above(plan, id, link.to.up);
             let entry = plan.scopes.get(target).and_then(|to| to.entries.iter().find(|e| e.slot == link.to.slot));
             if entry.is_some_and(|entry| entry.resource.as_ref() == resource) {
-                let found = if target == own { &mut ours } else { &mut theirs };
+                let found = if target == own && link.to.slot == of.slot { &mut ours } else { &mut theirs };
                 found.extend(element(plan, id, link.slot));
             }
         }

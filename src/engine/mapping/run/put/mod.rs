@@ -5,6 +5,7 @@
 //! changed touches its own native repetition.
 
 mod fhir;
+mod given;
 mod native;
 mod rival;
 mod rule;
@@ -21,7 +22,7 @@ use crate::native::xml::XmlSchema;
 use crate::native::{Edit, NodeId, Place, SegmentName, Step};
 
 use super::super::context::Context;
-use super::super::plan::{Condition, NativePath, Plan, Rule, Scope, ScopeId, SlotAt, Stmt, StmtKind, says};
+use super::super::plan::{Condition, DOCUMENT, NativePath, Plan, Rule, Scope, ScopeId, SlotAt, Stmt, StmtKind, says};
 use super::super::syntax::Direction;
 use super::super::trace::{Disposition, Lost};
 use super::Refusal;
@@ -310,7 +311,8 @@ impl<'r> Put<'r> {
     }
 
     fn above(&self, frame: usize, up: u8) -> usize {
-        (0..up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, |f| f.parent))
+        // The frame of the document is the first.
+        if up == DOCUMENT { 0 } else { (0..up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, |f| f.parent)) }
     }
 
     fn assign(&mut self, frame: usize, side: Side, slot: u16, node: Option<Node<'r>>) {
@@ -373,7 +375,15 @@ impl<'r> Put<'r> {
     /// A copy follows the line that owns the leaf; where that changed, the copy need not be as it was.
     fn follow(&mut self, frame: usize, rule: &Rule) {
         let owner_changed = self.owner_changed(frame, rule.native.first().and_then(|t| t.first()));
-        if owner_changed && let Some(node) = self.node(Side::New, frame, rule.slot) {
+        let node = self.node(Side::New, frame, rule.slot);
+        // What a line says under a condition may be otherwise once something changes, where nobody changes it himself.
+        let text = |node: Option<Node<'r>>| node.and_then(Node::text);
+        let follows = !rule.when.is_empty()
+            && !self.changes.is_empty()
+            && text(node) == text(self.node(Side::Old, frame, rule.slot));
+        if (owner_changed || follows)
+            && let Some(node) = node
+        {
             self.exempt.insert(node.id());
         }
     }

@@ -47,7 +47,7 @@ impl<'r> Put<'r> {
             .collect();
         if new_texts.is_empty() {
             if applies {
-                for (path, text) in tuple.iter().zip(&held) {
+                for (path, text) in tuple.iter().zip(&held).take(rule.lens.owned()) {
                     if text.is_some() {
                         let at = self.locate(&spot, path)?;
                         let change = self.absence();
@@ -59,11 +59,7 @@ impl<'r> Put<'r> {
             return Ok(());
         }
         // What the map says by itself where native says nothing is not written.
-        if held.iter().all(Option::is_none)
-            && let (Some(constant), [only]) = (&rule.empty, new_texts.as_slice())
-            && says(constant, only)
-            && !self.creating
-        {
+        if held.iter().all(Option::is_none) && !self.creating && self.said_without(frame, rule, &new_texts) {
             return Ok(());
         }
         let put = match rule.lens.put(&new_texts, &held, self.cx) {

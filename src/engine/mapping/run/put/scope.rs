@@ -245,6 +245,13 @@ impl<'r> Put<'r> {
     ) {
         let scope = self.plan.scope(id);
         let repeats = scope.is_some_and(|s| s.each);
+        // A resource that refers to itself, be it by others, is written once.
+        if let Some(new) = new
+            && matches!(scope.and_then(|s| s.slots.first()).map(|s| &s.at), Some(SlotAt::Entry(_)))
+            && self.stands_within(frame, new)
+        {
+            return;
+        }
         if let Some(new) = new.filter(|n| repeats || n.is_resource()) {
             self.taken.insert(new.id());
         }
@@ -322,6 +329,17 @@ impl<'r> Put<'r> {
         }
         // What another line gave is that line's to write.
         if flat && old.is_some_and(|old| self.carries(Side::Old, frame, id, old) > 0) {
+            return Ok(());
+        }
+        if new.is_some_and(|new| self.is_default(frame, scope, new)) {
+            return Ok(());
+        }
+        // What stands there without the line, and stays as it is, is not the line's to write.
+        if !self.creating
+            && scope.repeats
+            && let (Some(old), Some(new)) = (old, new)
+            && is_same_text(old, new)
+        {
             return Ok(());
         }
         let Some(path) = scope.native.first() else { return Ok(()) };

@@ -315,8 +315,7 @@ impl<'t> Sheet<'t> {
             Target::Element(slot) => {
                 let children = self.element(slot)?.children.clone();
                 if children.iter().any(|child| self.is_element(*child)) {
-                    let path = self.path(at, steps);
-                    return Err(EditError::NoSuchStep { path, expected: "an element without child elements expected" });
+                    return self.set_words(slot, value);
                 }
                 self.drop_texts(slot)?;
                 let nil = Name::new(XSI, "nil");
@@ -379,6 +378,35 @@ impl<'t> Sheet<'t> {
         Ok(())
     }
 
+    /// What is written between the elements in an element: white space aside.
+    fn words(&mut self, slot: u32) -> Result<Vec<u32>, EditError> {
+        let children = self.element(slot)?.children.clone();
+        let says = |child: &u32| match self.slots.get(*child as usize).map(|slot| &slot.content) {
+            Some(Content::Untouched(node)) => self.tree.kind(*node) == Kind::Text && self.tree.leaf(*node).is_some(),
+            Some(Content::Text(bytes)) => !bytes.trim_ascii().is_empty(),
+            _ => false,
+        };
+        Ok(children.into_iter().filter(says).collect())
+    }
+
+    /// Writes the text of an element that has others in it: where its first words stand, else before all of them.
+    fn set_words(&mut self, slot: u32, value: &str) -> Result<(), EditError> {
+        let mut words = self.words(slot)?.into_iter();
+        let mut bytes = Vec::new();
+        text::encode(value, None, self.found.charset, &mut bytes);
+        match words.next() {
+            Some(first) => self.slot(first)?.content = Content::Text(bytes),
+            None => {
+                let piece = self.push(slot, Content::Text(bytes));
+                self.element(slot)?.children.insert(0, piece);
+            }
+        }
+        for further in words {
+            self.take_away(further)?;
+        }
+        Ok(())
+    }
+
     fn drop_texts(&mut self, slot: u32) -> Result<(), EditError> {
         let children = self.element(slot)?.children.clone();
         let (texts, others): (Vec<_>, Vec<_>) = children.into_iter().partition(|child| self.is_text(*child));
@@ -391,6 +419,16 @@ impl<'t> Sheet<'t> {
 
     pub(crate) fn clear(&mut self, at: Place, steps: &[Step]) -> Result<(), EditError> {
         match self.walk(at, steps)? {
+            // Of an element that has others in it only the words go.
+            (Target::Element(slot), [])
+                if self.element(slot)?.children.clone().iter().any(|child| self.is_element(*child))
+                    && !self.words(slot)?.is_empty() =>
+            {
+                for words in self.words(slot)? {
+                    self.take_away(words)?;
+                }
+                Ok(())
+            }
             (target, []) => self.take_out(target, at, steps),
             _ => Ok(()),
         }

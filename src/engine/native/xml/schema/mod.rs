@@ -74,6 +74,8 @@ pub struct Member {
     pub of: Content,
     /// The only texts that it may hold, where these are listed.
     pub codes: Vec<Box<str>>,
+    /// Whether it stands there instead of the member before.
+    pub instead: bool,
 }
 
 /// What a member is.

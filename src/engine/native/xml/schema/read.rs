@@ -193,6 +193,7 @@ impl Reader<'_> {
                 many: false,
                 of: Content::Simple(Simple::Code),
                 codes: block.variants.iter().map(|v| Box::from(*v)).collect(),
+                instead: false,
             });
         }
         for line in &block.lines {
@@ -207,6 +208,7 @@ impl Reader<'_> {
 
     fn member(&self, written: &Written<'_>) -> Result<Member, SchemaProblem> {
         let Written { line, namespace, text } = *written;
+        let (text, instead) = text.strip_prefix('|').map_or((text, false), |text| (text.trim_start(), true));
         let (text, codes) = match text.split_once('{') {
             Some((text, rest)) => match rest.trim_end().strip_suffix('}') {
                 Some(codes) => (text.trim(), codes.split_whitespace().map(Box::from).collect()),
@@ -237,7 +239,10 @@ impl Reader<'_> {
         if kind != MemberKind::Element && !matches!(of, Content::Simple(_)) {
             return stop(line, "an attribute or text has no parts", "a kind of text");
         }
-        Ok(Member { kind, name: self.qname(line, namespace, kind, shown)?, required, many, of, codes })
+        if instead && kind != MemberKind::Element {
+            return stop(line, "only an element stands instead of another", "`| name? Type` after the other's line");
+        }
+        Ok(Member { kind, name: self.qname(line, namespace, kind, shown)?, required, many, of, codes, instead })
     }
 
     fn qname(&self, line: u32, namespace: &str, kind: MemberKind, shown: &str) -> Result<QName, SchemaProblem> {
