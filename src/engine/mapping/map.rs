@@ -278,8 +278,7 @@ impl Map {
     pub fn get(self: &Arc<Self>, tree: &Tree, cx: &Context) -> Result<Translation, Refusals> {
         let source = Source::new(tree, self.structure());
         let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
-        let document =
-            run.trace.draft.finish().map_err(|error| Refusals::one("Bundle", error.to_string(), Fault::Internal))?;
+        let document = run.trace.draft.finish().map_err(|error| Refusals::of_draft(&error))?;
         let entries = run
             .entries
             .iter()

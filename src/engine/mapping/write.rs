@@ -87,7 +87,7 @@ impl Map {
         let wanted = &self.along(wanted)?;
         let source = Source::new(original, self.structure());
         let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
-        let fault = |error: crate::fhir::draft::DraftError| Refusals::one("Bundle", error.to_string(), Fault::Internal);
+        let fault = |error: crate::fhir::draft::DraftError| Refusals::of_draft(&error);
         let old = run.trace.draft.finish().map_err(fault)?;
         let given = Given {
             plan: self.plan(),
@@ -142,7 +142,7 @@ impl Map {
         let tree = original.syntax().parse(edition.bytes, &generous()).map_err(|e| unreadable(&e))?;
         let source = Source::new(&tree, self.structure());
         let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
-        let fault = |error: crate::fhir::draft::DraftError| Refusals::one("Bundle", error.to_string(), Fault::Internal);
+        let fault = |error: crate::fhir::draft::DraftError| Refusals::of_draft(&error);
         let got = run.trace.draft.finish().map_err(fault)?;
         let keyed = run.entries.iter().filter(|e| e.declared_key).map(|e| e.full_url.as_str()).collect();
         let others = differences(before, &got, &keyed, &FxHashSet::default()).into_iter().map(|one| one.path);

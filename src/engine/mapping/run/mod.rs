@@ -9,7 +9,7 @@ pub(crate) mod verify;
 
 use crate::definitions::Symbol;
 use crate::fault::Fault;
-use crate::fhir::draft::At;
+use crate::fhir::draft::{At, DraftError};
 
 use super::plan::{Said, SlotSelect};
 
@@ -111,6 +111,11 @@ impl Refusals {
     #[must_use]
     pub fn location(&self) -> &str {
         self.items.first().map_or("", |item| item.path.as_str())
+    }
+
+    /// A document that is beyond what FHIR documents may be: nested too deep, too large.
+    pub(crate) fn of_draft(error: &DraftError) -> Self {
+        Self::one("Bundle", format!("a document within limits as FHIR ({error})"), error.fault())
     }
 
     pub(crate) fn one(path: impl Into<String>, expected: impl Into<String>, fault: Fault) -> Self {
