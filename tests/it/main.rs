@@ -33,6 +33,7 @@ mod map_mistakes;
 mod mapping;
 mod mapping_laws;
 mod mapping_xml;
+mod maps_page;
 mod mllp;
 mod mutants;
 mod native;

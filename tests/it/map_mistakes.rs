@@ -155,3 +155,39 @@ fn what_is_dropped_is_dropped_for_a_reason() {
         "7:17 the reason for dropping it is missing here",
     );
 }
+
+#[test]
+fn what_stands_in_for_a_code_is_one_of_those_that_there_are() {
+    let told_of = |to: &str| told("} else error", to);
+    first(&told_of("} else soonish"), "6:3 soonish is not in the required value set (one of routine,");
+    first(&told_of("} empty => whenever else error"), "6:3 whenever is not in the required value set (one of routine,");
+}
+
+#[test]
+fn a_one_way_table_has_codes_of_the_element_too() {
+    let to = "$.urgency => order.priority coded { now = stat  soon = hasty  later = routine } reason \"so\"";
+    let from = "$.urgency <=> order.priority coded { now = stat  soon = urgent ~asap  later = routine } else error";
+    first(&told(from, to), "6:3 hasty is not in the required value set (one of routine,");
+}
+
+#[test]
+fn an_alias_stands_for_one_thing_in_all_files() {
+    let told = told("\"order\"\n", "\"order\"\n").len();
+    assert_eq!(told, 0);
+    let own = format!("{MAP}alias v2 = \"https://acme.example/\"\n");
+    first(
+        &told_of(&own, SCHEMA),
+        "11:1 v2 is https://silta.example/fhir/v2/StructureDefinition/ already, at hl7/v2/maps/",
+    );
+    let alike = format!("{MAP}alias v2 = \"https://silta.example/fhir/v2/StructureDefinition/\"\n");
+    assert_eq!(told_of(&alike, SCHEMA), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_wrong_in_a_block_is_told_once() {
+    let block = "block acme-remark json <=> Annotation\n  $.text <=> .texst\n";
+    let own = MAP.replace("<=> order.note[]\n    $.text <=> .text\n", "<=> order.note[] use acme-remark\n");
+    let second = own.replace("map acme json", "map acme-second json");
+    let told = told_of(&format!("{own}{second}{block}"), SCHEMA);
+    assert_eq!(told.iter().filter(|one| one.contains("texst")).count(), 1, "{told:#?}");
+}

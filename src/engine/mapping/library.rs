@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value as Json;
 
 use crate::definitions::Model;
@@ -18,7 +18,7 @@ use super::compile::Library;
 use super::embedded::EMBEDDED;
 use super::map::Map;
 use super::schema::version;
-use super::syntax::{self, Item, Level, NativeType, Problem, Span};
+use super::syntax::{self, AliasItem, Item, Level, NativeType, Problem, Span};
 
 /// All maps, found by a document's own type.
 #[derive(Debug, Clone)]
@@ -33,10 +33,12 @@ pub struct Maps {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoMap {
     /// Nothing reads this type.
-    #[error("no map reads this document; known are {known}")]
+    #[error("no map reads this document{near}; known are {known}")]
     Unknown {
         /// What the maps read.
         known: String,
+        /// What a table lacks to be one that is read; empty where it is far from all.
+        near: String,
     },
     /// The type is known, the version is not.
     #[error("version {found} is not read; {map} reads {known}")]
@@ -77,10 +79,15 @@ impl Maps {
     pub fn with(model: &Arc<Model>, files: &[(String, String)]) -> Self {
         let mut read = Self::read(model, files);
         let mut maps = Vec::with_capacity(read.maps.len());
+        let mut told: FxHashSet<Problem> = read.problems.iter().cloned().collect();
         for map in read.maps {
             // A line that cannot be read may be any: no map that has lines of its file is what it should be.
             let sound = map.is_whole() && !map.problems().iter().any(|p| p.level == Level::Error);
-            read.problems.extend_from_slice(map.problems());
+            // What is wrong in a block is wrong in every map that uses it, and told once.
+            let new = map.problems().iter().filter(|problem| !told.contains(*problem)).cloned();
+            let new: Vec<Problem> = new.collect();
+            told.extend(new.iter().cloned());
+            read.problems.extend(new);
             if sound {
                 maps.push(map);
             }
@@ -216,7 +223,7 @@ impl Maps {
             let alike = self.maps.iter().filter(|map| super::map::format(map.item.native.format()) == tree.format());
             let mut known: Vec<String> = alike.map(|map| map.reads_what()).collect();
             known.sort_unstable();
-            return Err(NoMap::Unknown { known: known.join(", ") });
+            return Err(NoMap::Unknown { known: known.join(", "), near: self.near(tree) });
         };
         if let (Format::Hl7V2, NativeType::Hl7v2 { versions: (first, last), .. }) = (tree.format(), map.native()) {
             let found = msh(tree, 12, 1);
@@ -232,18 +239,53 @@ impl Maps {
     }
 }
 
+impl Maps {
+    /// What columns a table lacks to be one that a map reads: of the map of which it has most, if it has half.
+    fn near(&self, tree: &Tree) -> String {
+        let lacking = self.maps.iter().filter_map(|map| {
+            let NativeType::Delimited { required, .. } = map.native() else { return None };
+            let lacking: Vec<&str> =
+                required.iter().filter(|name| tree.column(name).is_none()).map(String::as_str).collect();
+            let had = required.len() - lacking.len();
+            (tree.format() == Format::Delimited && had * 2 >= required.len() && had > 0)
+                .then_some((lacking, map.name()))
+        });
+        let nearest = lacking.min_by_key(|(lacking, _)| lacking.len());
+        nearest.map_or_else(String::new, |(lacking, map)| {
+            format!(": for {map} it lacks the columns {}", lacking.join(" "))
+        })
+    }
+}
+
 /// The names of the items of one tree of files.
 #[derive(Default)]
 struct Names {
     known: FxHashMap<(&'static str, String), (Arc<str>, u32)>,
+    aliases: FxHashMap<String, (String, Arc<str>, u32)>,
     own: bool,
 }
 
 impl Names {
+    /// An alias that says something else elsewhere. What several files call the same system by is no matter; of another
+    /// one lines would be taken that do not mean it, those of the program's maps too.
+    fn renamed(&mut self, file: &syntax::File, alias: &AliasItem) -> Option<Problem> {
+        let known = self.aliases.entry(alias.name.clone());
+        let (uri, first, line) =
+            known.or_insert_with(|| (alias.uri.clone(), Arc::clone(&file.name), alias.span.line)).clone();
+        (uri != alias.uri).then(|| Problem {
+            file: Arc::clone(&file.name),
+            span: alias.span,
+            level: Level::Error,
+            what: format!("{} is {uri} already, at {first}:{line}", alias.name),
+            right: "another name, or the URI in quotes where it is used".to_owned(),
+        })
+    }
+
     /// Items of a file whose names are taken in its tree; those of another tree are replaced by them.
     fn taken(&mut self, file: &syntax::File, own: bool) -> Vec<Problem> {
         if own != self.own {
-            *self = Self { own, ..Self::default() };
+            self.known.clear();
+            self.own = own;
         }
         let mut problems = Vec::new();
         for item in &file.items {
@@ -251,8 +293,10 @@ impl Names {
                 Item::Map(item) => ("map", &item.name, item.span),
                 Item::Block(item) => ("block", &item.name, item.span),
                 Item::Table(item) => ("table", &item.name, item.span),
-                // What two files call the same system is no matter.
-                Item::Alias(_) => continue,
+                Item::Alias(alias) => {
+                    problems.extend(self.renamed(file, alias));
+                    continue;
+                }
             };
             let place = (Arc::clone(&file.name), span.line);
             if let Some((first, line)) = self.known.insert((kind, name.clone()), place) {

@@ -258,6 +258,8 @@ pub(crate) struct Rule {
     /// What must hold of the scope's FHIR place on the way back.
     pub(crate) only: Vec<Mark>,
     pub(crate) empty: Option<Constant>,
+    /// Whether a document in which it finds nothing is refused.
+    pub(crate) demanded: bool,
     pub(crate) otherwise: Option<Otherwise>,
     pub(crate) also: Vec<(u16, Lens)>,
     /// Whether the native leaf is one part of a composite whose other parts describe it.

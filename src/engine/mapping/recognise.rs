@@ -97,10 +97,16 @@ impl Maps {
             let found = found.and_then(|tree| Ok((Arc::clone(self.find(&tree)?), tree)));
             match found {
                 Ok(found) => return Ok(found),
-                Err(error) => why = why.or(Some(error)),
+                // Where the cells are separated as they should be, it is known what is lacking.
+                Err(error) => {
+                    let near = |why: &Unrecognised| matches!(why, Unrecognised::NoMap(NoMap::Unknown { near, .. }) if !near.is_empty());
+                    if why.as_ref().is_none_or(|known| near(&error) && !near(known)) {
+                        why = Some(error);
+                    }
+                }
             }
         }
         let known = self.iter().map(|map| map.reads_what()).collect::<Vec<_>>().join(", ");
-        Err(why.unwrap_or(Unrecognised::NoMap(NoMap::Unknown { known })))
+        Err(why.unwrap_or(Unrecognised::NoMap(NoMap::Unknown { known, near: String::new() })))
     }
 }

@@ -1,9 +1,9 @@
 //! Lines that carry values: a lens on leaves, a block on a composite, a repetition for each native one.
 
-use super::super::lens::{Lens, Precision};
+use super::super::lens::{CodeTable, Lens, Precision};
 use super::super::plan::{self, LineId, Rule, ScopeId, SlotAt, SlotRef, StmtKind};
 use super::super::schema::Place;
-use super::super::syntax::{self, Direction, FhirPath, FhirSelect, LensCall, Otherwise, Span};
+use super::super::syntax::{self, Direction, FhirPath, FhirSelect, LensCall, Otherwise, Span, Value};
 use super::lens::Carrier;
 use super::native::Found;
 use super::{Compiler, Standing};
@@ -250,6 +250,7 @@ impl Compiler<'_> {
                 when: rule.when.clone(),
                 only: Vec::new(),
                 empty: None,
+                demanded: false,
                 otherwise: Some(Otherwise::Residue),
                 more: Some(Otherwise::Residue),
                 also: Vec::new(),
@@ -354,6 +355,7 @@ impl Compiler<'_> {
             when,
             only,
             empty,
+            demanded: rule.demanded && rule.direction != Direction::Put,
             otherwise: rule.otherwise.clone(),
             also,
             describes_composite,
@@ -410,19 +412,29 @@ impl Compiler<'_> {
                 "a lens for the element's type (leave it out to take the usual one)",
             );
         }
+        let bound = self.bound_codes(slot);
+        let said = |value: &Value| match value {
+            Value::Text(code) | Value::Coding(_, code) => Some(code.clone()),
+            Value::Context(_) => None,
+        };
+        let otherwise =
+            rule.otherwise.as_ref().and_then(|o| if let Otherwise::Value(value) = o { said(value) } else { None });
+        if let Some(codes) = &bound {
+            for code in rule.empty.as_ref().and_then(said).into_iter().chain(otherwise) {
+                if !codes.contains(&code) {
+                    let what = format!("{code} is not in the required value set");
+                    self.problem(span, what, format!("one of {}", codes.join(", ")));
+                }
+            }
+        }
         let Lens::Coded(table) = lens else { return };
         if rule.direction == Direction::Get {
+            if let Some(codes) = bound {
+                self.foreign(span, table, &codes);
+            }
             return;
         }
-        let parent = self.slot(slot).and_then(|s| match &s.at {
-            SlotAt::Child { parent, written, .. } => {
-                Some((SlotRef { up: parent.up + slot.up, slot: parent.slot }, written.to_string()))
-            }
-            _ => None,
-        });
-        let Some((parent, written)) = parent else { return };
-        let Some(owner) = self.type_of(parent) else { return };
-        let Some(codes) = self.required_codes(owner, &written) else { return };
+        let Some(codes) = bound else { return };
         let undecided: Vec<String> = codes.iter().filter(|code| !table.decides(code)).cloned().collect();
         if !undecided.is_empty() {
             self.problem(
@@ -431,11 +443,23 @@ impl Compiler<'_> {
                 "`native = code`, a stand-in `~code`, or `code = refuse`",
             );
         }
+        self.foreign(span, table, &codes);
+    }
+
+    /// Codes of a table that the element is not bound to.
+    fn foreign(&mut self, span: Span, table: &CodeTable, codes: &[String]) {
         let mut foreign: Vec<&str> = table.writable().filter(|code| !codes.iter().any(|c| c == code)).collect();
         foreign.sort_unstable();
         if !foreign.is_empty() {
             let right = format!("one of {}", codes.join(", "));
             self.problem(span, format!("{} is not in the required value set", foreign.join(", ")), right);
         }
+    }
+
+    /// The codes that the element of a slot is bound to, where they can be listed.
+    fn bound_codes(&self, slot: SlotRef) -> Option<Vec<String>> {
+        let SlotAt::Child { parent, written, .. } = &self.slot(slot)?.at else { return None };
+        let owner = self.type_of(SlotRef { up: parent.up + slot.up, slot: parent.slot })?;
+        self.required_codes(owner, &written.to_string())
     }
 }

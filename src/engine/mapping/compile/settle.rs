@@ -73,7 +73,7 @@ const ANYWHERE: (Level, u64) = (Level::Anywhere, 0);
 
 fn of_rule(rule: &Rule) -> (Level, u64) {
     // Where native says nothing the map may say something by itself.
-    if rule.empty.is_some() { ANYWHERE } else { any_of(rule.native.iter().flatten()) }
+    if rule.empty.is_some() || rule.demanded { ANYWHERE } else { any_of(rule.native.iter().flatten()) }
 }
 
 fn of_scope(scope: &Scope) -> (Level, u64) {
@@ -111,7 +111,7 @@ fn of_path(path: &NativePath) -> (Level, u64) {
 fn leaf(rule: &Rule) -> Option<Leaf> {
     let [tuple] = rule.native.as_slice() else { return None };
     let [path] = tuple.as_slice() else { return None };
-    if path.from_document || rule.empty.is_some() || rule.direction == Direction::Put {
+    if path.from_document || rule.empty.is_some() || rule.demanded || rule.direction == Direction::Put {
         return None;
     }
     let (first, rest) = path.steps.split_first()?;

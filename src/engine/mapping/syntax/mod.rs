@@ -322,6 +322,8 @@ pub struct Rule {
     pub only: Vec<Discriminator>,
     /// `empty => value`: what FHIR has where native has nothing.
     pub empty: Option<Value>,
+    /// `empty => error`: where native has nothing the document is refused.
+    pub demanded: bool,
     /// `else …`: what becomes of a value that the lens cannot carry.
     pub otherwise: Option<Otherwise>,
     /// `more => …`: what becomes of repetitions beyond the one that FHIR takes.

@@ -13,7 +13,7 @@ pub struct Span {
 }
 
 /// One thing that is wrong in a map file: where, what, and what would be right.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// The file's name as given to the parser.
     pub file: Arc<str>,
@@ -28,7 +28,7 @@ pub struct Problem {
 }
 
 /// How grave a [`Problem`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// Worth a look; the map works.
     Warning,

@@ -262,6 +262,7 @@ fn rule(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Kind> {
         when: Vec::new(),
         only: Vec::new(),
         empty: None,
+        demanded: false,
         otherwise: None,
         more: None,
         also: Vec::new(),
@@ -279,8 +280,12 @@ fn modifiers(cursor: &mut Cursor<'_>, format: FormatName, rule: &mut Rule) -> Re
         } else if cursor.eat_word("where") {
             rule.only = paths::discriminators(cursor)?;
         } else if cursor.eat_word("empty") {
-            cursor.expect("=>", "`empty => value`")?;
-            rule.empty = Some(paths::value(cursor)?);
+            cursor.expect("=>", "`empty => value`, or `empty => error`")?;
+            if cursor.eat_word("error") {
+                rule.demanded = true;
+            } else {
+                rule.empty = Some(paths::value(cursor)?);
+            }
         } else if cursor.eat_word("else") {
             rule.otherwise = Some(otherwise(cursor)?);
         } else if cursor.eat_word("more") {

@@ -7,12 +7,15 @@ use crate::fhir::datatypes::Primitive;
 use crate::native::{Kind, NodeId, Value};
 
 use super::super::super::lens::{Fidelity, Lens, Uncarried};
-use super::super::super::plan::{Rule, RuleId};
+use super::super::super::plan::{NativePath, Rule, RuleId};
 use super::super::super::syntax::Value as SyntaxValue;
 use super::super::super::syntax::{Direction, Otherwise};
 use super::super::super::trace::{By, Disposition, Record};
 use super::super::State;
 use super::Get;
+
+/// The longest text that FHIR has (R4, 2.24.0.1: `string`).
+const LONGEST: usize = 1 << 20;
 
 impl<'r> Get<'r> {
     /// Runs one lens forward.
@@ -59,6 +62,19 @@ impl<'r> Get<'r> {
             let texts = texts.get(..tuple.len()).unwrap_or_default();
             let nodes = nodes.get(..tuple.len()).unwrap_or_default();
             return self.carry(frame, id, rule, texts, nodes);
+        }
+        if rule.demanded {
+            let place = rule.native.first().and_then(|tuple| tuple.first()).map(NativePath::place).unwrap_or_default();
+            let path = if base.node == self.source.root().node {
+                place
+            } else {
+                let within = self.source.tree.path(base.node);
+                let below = place.strip_prefix('$').unwrap_or(&place);
+                let between = if below.starts_with(['-', '.', '/']) { "" } else { "/" };
+                format!("{within}{between}{below}")
+            };
+            self.refuse(path, rule.line, "a value", Fault::RequiredMissing);
+            return State::Empty;
         }
         if null {
             return State::Null;
@@ -111,6 +127,10 @@ impl<'r> Get<'r> {
             got => Ok(got),
         });
         match got {
+            Ok(Some(got)) if form == Primitive::Text && got.texts().any(|text| text.len() > LONGEST) => {
+                let why = Uncarried { expected: "a text of at most 1 MiB".into(), code: false };
+                self.uncarried(frame, id, rule, nodes, &why)
+            }
             Ok(Some(got)) => {
                 let mut at = self.draft.root();
                 for text in got.texts() {
