@@ -54,6 +54,7 @@ mod v2_patients;
 mod v2_rules;
 mod v2_schema;
 mod v2_tables;
+mod v2_values;
 mod validate_command;
 mod validation;
 mod validation_agreement;

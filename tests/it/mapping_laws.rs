@@ -278,6 +278,9 @@ impl Case<'_> {
         told::differing(&edited.document, got.document(), &written.report)
             .map_err(|e| wrote(format!("PutGet: {e}")))?;
         touched::own_place(self, sort, edited, &read, &written.report).map_err(wrote)?;
+        if sort == Sort::Reorder {
+            touched::order(self, edited, got.document()).map_err(wrote)?;
+        }
         if sort == Sort::Change {
             touched::nothing_describes_what_is_gone(self, edited, &read, &got.report(&read)).map_err(wrote)?;
         }

@@ -119,7 +119,18 @@ fn segments_that_are_unknown_or_out_of_order_stay_where_they_are_and_are_named()
     let admission = structure(Version::V2_5_1, "ADT", "A01");
     // PV1 before PID: PID is still to come, so PV1 is the one out of order and what follows keeps its place.
     assert_eq!(grouped(admission, "MSH EVN PV1 PID NK1 DG1"), "MSH EVN PV1? PID NK1 DG1");
-    assert_eq!(missing(admission, "MSH EVN PV1 PID NK1 DG1"), [("PV1", 5)]);
+    assert_eq!(missing(admission, "MSH EVN PV1 PID NK1 DG1"), []);
+    // What comes before what it belongs behind is of its own place, those that follow each other of one group.
+    let booking = structure(Version::V2_5_1, "SIU", "S12");
+    assert_eq!(
+        grouped(booking, "MSH PID PV1 SCH RGS AIS"),
+        "MSH PATIENT[1](PID? PV1?) SCH RESOURCES[1](RGS SERVICE[1](AIS))"
+    );
+    let order = structure(Version::V2_5_1, "ORM", "O01");
+    assert_eq!(
+        grouped(order, "MSH PV1 PID ORC OBR"),
+        "MSH PV1? PATIENT[1](PID) ORDER[1](ORC ORDER_DETAIL[1](CHOICE[1](OBR)))"
+    );
     assert_eq!(missing(admission, "MSH"), [("EVN", 1), ("PID", 1), ("PV1", 1)]);
     assert_eq!(grouped(admission, "PID MSH MSH"), "PID? MSH MSH?");
     assert_eq!(group(admission, &[] as &[&str]).places().len(), 0);

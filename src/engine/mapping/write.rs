@@ -19,7 +19,7 @@ use super::library::msh;
 use super::map::Map;
 use super::plan::{LineId, NativeName};
 use super::run::get::Get;
-use super::run::put::{Given, Manner, Put};
+use super::run::put::{Given, Manner, Put, order};
 use super::run::source::Source;
 use super::run::verify::{Difference, Kind, differences};
 use super::run::{Refusal, Refusals};
@@ -118,7 +118,17 @@ impl Map {
         report.lost = written.lost;
         let entries = run.entries.iter().chain(&again.entries);
         let keyed = entries.filter(|e| e.declared_key).map(|e| e.full_url.as_str()).collect();
-        self.judge(differences(wanted, &got, &keyed, &written.exempt), cx, manner, &mut report)?;
+        let found = differences(wanted, &got, &keyed, &written.exempt);
+        let is_other = !found.is_empty();
+        self.judge(found, cx, manner, &mut report)?;
+        let mut tree = tree;
+        if manner == Manner::Onto
+            && !written.orders.is_empty()
+            && !is_other
+            && let Some(ordered) = self.in_order(wanted, &tree, &written.exempt, cx)?
+        {
+            tree = ordered;
+        }
         if manner == Manner::Onto
             && tree.bytes() != original.bytes()
             && let (Some(line), Some(schema)) = (self.plan().edition, self.xml_schema())
@@ -127,6 +137,42 @@ impl Map {
             return self.published(edition, line, &got, original, cx, report);
         }
         Ok(Written { bytes: tree.into_bytes(), report })
+    }
+
+    /// A document that says what is wanted, with its repetitions in the wanted order; nothing where that says other things.
+    fn in_order(
+        &self,
+        wanted: &Arc<Document>,
+        written: &Tree,
+        exempt: &FxHashSet<crate::fhir::document::NodeId>,
+        cx: &Context,
+    ) -> Result<Option<Tree>, Refusals> {
+        let fault = |error: crate::fhir::draft::DraftError| Refusals::one("Bundle", error.to_string(), Fault::Internal);
+        let source = Source::new(written, self.structure());
+        let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
+        let old = run.trace.draft.finish().map_err(fault)?;
+        let given = Given {
+            plan: self.plan(),
+            source: &source,
+            cx,
+            schema: self.xml_schema().map(|schema| &**schema),
+            events: self.events(),
+            run: &run,
+            old: &old,
+            new: wanted,
+        };
+        let again = Put::new(given, Manner::Onto).run();
+        if again.bytes != written.bytes() || again.orders.is_empty() {
+            return Ok(None);
+        }
+        let bytes = order::apply(written.bytes(), &again.orders);
+        let tree = written.syntax().parse(bytes, &generous()).map_err(|e| unreadable(&e))?;
+        let read = Source::new(&tree, self.structure());
+        let Ok(last) = Get::new(self.plan(), self.name(), &self.model, &read, cx).run() else { return Ok(None) };
+        let got = last.trace.draft.finish().map_err(fault)?;
+        let entries = run.entries.iter().chain(&last.entries);
+        let keyed = entries.filter(|e| e.declared_key).map(|e| e.full_url.as_str()).collect();
+        Ok(differences(wanted, &got, &keyed, exempt).is_empty().then_some(tree))
     }
 
     /// A changed document that is a new one, with what is therefore other in it than was wanted.

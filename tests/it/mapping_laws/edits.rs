@@ -43,7 +43,7 @@ fn written(node: Node<'_>) -> String {
 }
 
 /// The node at a path as reports write it.
-fn at<'d>(document: &'d Document, path: &str) -> Option<Node<'d>> {
+pub(crate) fn at<'d>(document: &'d Document, path: &str) -> Option<Node<'d>> {
     let mut here = document.root();
     for step in path.split('.').skip(1) {
         let (name, index) = match step.split_once('[') {

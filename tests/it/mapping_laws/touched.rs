@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use silta_engine::fhir::document::Document;
 use silta_engine::mapping::{Disposition, Report};
 use silta_engine::native::hl7v2::schema::{Schema, Version};
 use silta_engine::native::{Format, Tree};
@@ -180,6 +181,34 @@ pub(crate) fn nothing_describes_what_is_gone(
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Repetitions that one line carries stand, where they are read again, in the order that was wanted.
+pub(crate) fn order(case: &Case<'_>, edited: &Edited, got: &Document) -> Result<(), String> {
+    let [one, two, ..] = edited.touches.as_slice() else { return Ok(()) };
+    let lines = |place: &str| {
+        let inside = |to: &&String| to.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let items = case.report.items.iter().filter(|item| item.to.iter().any(|to| inside(&to)));
+        items.filter_map(|item| Some((without_indexes(&item.path), item.rule.clone()?))).next()
+    };
+    let (Some(of_one), Some(of_two)) = (lines(one), lines(two)) else { return Ok(()) };
+    if of_one != of_two {
+        return Ok(());
+    }
+    let texts = |document: &Document| -> Option<Vec<String>> {
+        let node = super::edits::at(document, one)?;
+        let all = node.parent()?.children().filter(|other| other.name() == node.name());
+        Some(all.map(|node| node.raw().to_owned()).collect())
+    };
+    let (Some(wanted), Some(is)) = (texts(&edited.document), texts(got)) else { return Ok(()) };
+    // What refers to others is known by them, and these can have other names.
+    let mut sorted = (wanted.clone(), is.clone());
+    sorted.0.sort_unstable();
+    sorted.1.sort_unstable();
+    if sorted.0 == sorted.1 && wanted != is {
+        return Err(format!("wanted in the order {wanted:#?}, written as {is:#?}"));
     }
     Ok(())
 }

@@ -85,6 +85,8 @@ impl Compiler<'_> {
             "instance" => Lens::Instance,
             "narrative" => Lens::Narrative,
             "display" => Lens::Display(first == Some("other")),
+            "lines" => Lens::Lines,
+            "time" => Lens::Time,
             "date" => Lens::Date(self.pattern(call, first)?, precision),
             "datetime" => Lens::DateTime(self.pattern(call, first)?, self.pattern(call, second)?, precision),
             "coded" => Lens::Coded(self.table(call, place)?),

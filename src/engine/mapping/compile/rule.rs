@@ -384,6 +384,7 @@ impl Compiler<'_> {
             Lens::Number(true) => matches!(type_name.as_str(), "integer" | "positiveInt" | "unsignedInt" | "decimal"),
             Lens::Number(false) => type_name == "decimal",
             Lens::Narrative => type_name == "xhtml",
+            Lens::Time => type_name == "time",
             // A URI may be the value of an identifier.
             Lens::Instance => matches!(type_name.as_str(), "uri" | "url" | "canonical" | "string"),
             Lens::System | Lens::Uid | Lens::CodeSystem => matches!(type_name.as_str(), "uri" | "url" | "canonical"),
@@ -391,7 +392,7 @@ impl Compiler<'_> {
             Lens::Authority => matches!(type_name.as_str(), "uri" | "url" | "canonical" | "string"),
             Lens::Data => type_name == "base64Binary",
             Lens::Display(_) => type_name == "string",
-            Lens::Text => !matches!(
+            Lens::Text | Lens::Lines => !matches!(
                 type_name.as_str(),
                 "date"
                     | "dateTime"

@@ -6,6 +6,7 @@
 
 mod attachment;
 mod authority;
+mod clock;
 mod coded;
 mod contact;
 mod display;
@@ -20,6 +21,7 @@ use std::borrow::Cow;
 pub use coded::{CodeTable, Target};
 pub(crate) use moment::same_moment;
 pub use moment::{Pattern, Precision};
+pub(crate) use plain::is_number;
 
 use super::context::Context;
 
@@ -177,10 +179,14 @@ pub enum Lens {
     Narrative,
     /// What a code is called, with the code and its system: the system's own word for it, or (`true`) any other.
     Display(bool),
+    /// The repetitions of an HL7 v2 text as the lines of one.
+    Lines,
+    /// A time of day: HL7 v2 TM.
+    Time,
 }
 
 /// The words for lenses in maps.
-pub const NAMES: [&str; 26] = [
+pub const NAMES: [&str; 28] = [
     "text",
     "code",
     "number",
@@ -207,6 +213,8 @@ pub const NAMES: [&str; 26] = [
     "instance",
     "narrative",
     "display",
+    "lines",
+    "time",
 ];
 
 impl Lens {
@@ -251,7 +259,8 @@ impl Lens {
         }
         let Some(text) = from.first().and_then(Option::as_deref) else { return Ok(None) };
         let got = match self {
-            Self::Text => plain::text(text)?,
+            Self::Text | Self::Lines => plain::text(text)?,
+            Self::Time => clock::get(text)?,
             Self::Code => plain::code(text)?,
             Self::Number(whole) => plain::number(text, *whole)?,
             Self::Boolean(yes, no) => plain::boolean(text, yes, no)?,
@@ -287,7 +296,8 @@ impl Lens {
     pub fn put(&self, values: &[&str], old: &Texts<'_>, cx: &Context) -> Result<Put, Uncarried> {
         let value = values.first().copied().unwrap_or_default();
         match self {
-            Self::Text => Ok(Put::exact(value)),
+            Self::Text | Self::Lines => Ok(Put::exact(value)),
+            Self::Time => clock::put(value, old),
             Self::Code => plain::code(value).map(|_| Put::exact(value)),
             Self::Number(whole) => plain::put_number(value, *whole),
             Self::Boolean(yes, no) => plain::put_boolean(value, yes, no),

@@ -30,6 +30,11 @@ pub(super) fn digits(text: &str, count: u8) -> Result<Got<'_>, Uncarried> {
     Ok(Got::exact(text))
 }
 
+/// Whether a text is a decimal number.
+pub(crate) fn is_number(text: &str) -> bool {
+    number(text, false).is_ok()
+}
+
 /// A decimal as HL7 v2 and JSON write it, brought to FHIR's form: no plus sign, no leading zeros, digits on both sides.
 pub(super) fn number(text: &str, whole: bool) -> Result<Got<'static>, Uncarried> {
     let wrong = || Uncarried::new(if whole { "a whole number" } else { "a decimal number" });

@@ -10,7 +10,7 @@ use crate::native::hl7v2::schema::{GroupId, GroupTree, NodeIndex, Schema, Versio
 use crate::native::xml::schema::xsi_type;
 use crate::native::{Format, Kind, Name, NodeId, Place, SegmentName, Tree, Value};
 
-use super::super::lens::Lens;
+use super::super::lens::{Lens, is_number};
 use super::super::plan::{Condition, Leaf, Level, NativeName, NativePath, NativeSelect, NativeStep, Stmt};
 use super::super::schema::version;
 use super::super::syntax::{Test, Version};
@@ -468,6 +468,7 @@ impl<'t> Source<'t> {
                 (Test::Inside(codes) | Test::Outside(codes), Value::Text(text)) => {
                     codes.iter().any(|code| code.eq_ignore_ascii_case(text.trim()))
                 }
+                (Test::Numeric | Test::NotNumeric, Value::Text(text)) => is_number(text),
                 (Test::Valued | Test::Absent, Value::Text(_)) => true,
                 // A composite, object or array is there when something in it is.
                 (Test::Valued | Test::Absent, _) => {
@@ -481,8 +482,8 @@ impl<'t> Source<'t> {
         };
         self.walk(start, &condition.looks().steps, &mut check);
         match condition.test {
-            Test::In(_) | Test::Valued | Test::Inside(_) | Test::Begins(_) | Test::Written(_) => any,
-            Test::Absent | Test::NotIn(_) | Test::NotBegins(_) | Test::Outside(_) => !any,
+            Test::In(_) | Test::Valued | Test::Inside(_) | Test::Begins(_) | Test::Numeric | Test::Written(_) => any,
+            Test::Absent | Test::NotIn(_) | Test::NotBegins(_) | Test::NotNumeric | Test::Outside(_) => !any,
         }
     }
 
@@ -503,12 +504,46 @@ impl<'t> Source<'t> {
     /// What a lens reads of a node: its value, or the markup in it.
     pub(crate) fn input(&self, lens: &Lens, node: NodeId) -> Value<'t> {
         match lens {
+            Lens::Lines => self.lines(node),
             Lens::Narrative => match self.tree.markup(node) {
                 Some(text) if !text.trim().is_empty() => Value::Text(text),
                 _ => Value::Empty,
             },
             _ => self.tree.value(node),
         }
+    }
+
+    /// The repetitions of the field that a node is one of.
+    pub(crate) fn repetitions(&self, node: NodeId) -> Vec<NodeId> {
+        let field = self.tree.parent(node).filter(|_| self.tree.kind(node) == Kind::Repetition);
+        field.map_or_else(|| vec![node], |field| self.tree.repetitions(field).collect())
+    }
+
+    /// The repetitions of a text, a line each. What separates parts elsewhere is a character of the text here.
+    fn lines(&self, node: NodeId) -> Value<'t> {
+        let all = self.repetitions(node);
+        let (Some(separators), true) = (self.tree.separators(), all.len() > 1 || self.tree.children(node).count() > 0)
+        else {
+            return self.tree.value(node);
+        };
+        let sub = separators.subcomponent.map(|byte| char::from(byte).to_string()).unwrap_or_default();
+        let part = |node: Option<NodeId>| node.and_then(|node| self.tree.text(node)).unwrap_or_default();
+        let line = |one: NodeId| {
+            let last =
+                |of: NodeId| self.tree.children(of).filter_map(|child| self.tree.number(child)).max().unwrap_or(1);
+            let component = |n: u32| {
+                let Some(node) = u16::try_from(n).ok().and_then(|n| self.tree.component(one, n)) else {
+                    return String::new();
+                };
+                let texts =
+                    (1..=last(node)).map(|n| part(u16::try_from(n).ok().and_then(|n| self.tree.subcomponent(node, n))));
+                texts.collect::<Vec<_>>().join(&sub)
+            };
+            let texts = (1..=last(one)).map(component);
+            texts.collect::<Vec<_>>().join(&char::from(separators.component).to_string())
+        };
+        let text = all.iter().map(|one| line(*one)).collect::<Vec<_>>().join("\n");
+        if text.trim().is_empty() { self.tree.value(node) } else { Value::Text(Cow::Owned(text)) }
     }
 
     /// The places that a condition looks at.

@@ -431,6 +431,10 @@ pub enum Test {
     Begins(Vec<String>),
     /// It begins with none of these.
     NotBegins(Vec<String>),
+    /// It is a number.
+    Numeric,
+    /// It is none.
+    NotNumeric,
     /// Anything holds; a part that is made gets this.
     Written(String),
 }

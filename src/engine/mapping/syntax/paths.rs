@@ -239,6 +239,10 @@ fn condition(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Condition> {
         Test::Begins(values(cursor)?)
     } else if cursor.eat("!begins") {
         Test::NotBegins(values(cursor)?)
+    } else if cursor.eat_word("numeric") {
+        Test::Numeric
+    } else if cursor.eat("!numeric") {
+        Test::NotNumeric
     } else if cursor.eat_word("in") {
         Test::Inside(vec![cursor.expect_word("the name of a table")?])
     } else if cursor.eat_word("outside") {

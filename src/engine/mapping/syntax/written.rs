@@ -97,6 +97,8 @@ impl fmt::Display for Condition {
             Test::NotIn(values) => write!(f, "{} != {}", self.path, alternatives(values)),
             Test::Begins(values) => write!(f, "{} begins {}", self.path, alternatives(values)),
             Test::NotBegins(values) => write!(f, "{} !begins {}", self.path, alternatives(values)),
+            Test::Numeric => write!(f, "{} numeric", self.path),
+            Test::NotNumeric => write!(f, "{} !numeric", self.path),
             Test::Written(text) => write!(f, "new {} = {text:?}", self.path),
             Test::Inside(table) => write!(f, "{} in {}", self.path, table.join(" ")),
             Test::Outside(table) => write!(f, "{} outside {}", self.path, table.join(" ")),

@@ -36,6 +36,7 @@ impl Get<'_> {
                 })
                 .map(|element| element.symbol())
                 .collect();
+            let missing = missing.into_iter().chain(self.lacking(at));
             for symbol in missing {
                 let element = self.draft.push_of(at, symbol);
                 let extension = self.draft.push(element, "extension");
@@ -43,5 +44,16 @@ impl Get<'_> {
                 self.draft.set_path(extension, "valueCode", "unknown");
             }
         }
+    }
+
+    /// What a constraint of FHIR demands that no cardinality does: org-1, att-1.
+    fn lacking(&self, at: At) -> Option<Symbol> {
+        let has = |name: &str| self.draft.existing_child(at, name).is_some();
+        let name = match self.draft.type_name(at) {
+            "Organization" if !has("identifier") && !has("name") => "name",
+            "Attachment" if has("data") && !has("contentType") => "contentType",
+            _ => return None,
+        };
+        Some(self.model.symbol(name))
     }
 }

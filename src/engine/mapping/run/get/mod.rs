@@ -5,12 +5,13 @@ mod fixed;
 mod place;
 mod rule;
 mod whole;
+mod words;
 
 use std::sync::{Arc, OnceLock};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::definitions::Model;
+use crate::definitions::{Model, Symbol};
 use crate::fault::Fault;
 use crate::fhir::draft::{At, Draft};
 use crate::native::{Kind, NodeId, Tree, Value};
@@ -44,6 +45,8 @@ pub(crate) struct Run {
     pub(crate) fold: Vec<FoldState>,
     /// Where each element stands in its list, once asked for.
     in_lists: OnceLock<FxHashMap<At, usize>>,
+    /// Leaves that say again what another alternative of their line says.
+    pub(crate) copies: FxHashSet<u32>,
 }
 
 impl Run {
@@ -103,7 +106,13 @@ pub(crate) struct Get<'r> {
     entries: Vec<Entry>,
     urls: FxHashSet<String>,
     /// How often an entry of a name came with the same key.
-    copies: FxHashMap<(String, String), u32>,
+    keyed: FxHashMap<(String, String), u32>,
+    /// Leaves that say again what another alternative of their line says.
+    copies: FxHashSet<u32>,
+    /// Displays of codings: where they are, and by which record.
+    displays: Vec<(usize, u16, usize)>,
+    /// What `display` is called in the model.
+    display: Symbol,
     /// How many resources each entry of a scope has made.
     ordinals: FxHashMap<(ScopeId, u16), usize>,
     document_key: Option<String>,
@@ -134,7 +143,10 @@ impl<'r> Get<'r> {
             reasons: Vec::new(),
             entries: Vec::new(),
             urls: FxHashSet::default(),
-            copies: FxHashMap::default(),
+            keyed: FxHashMap::default(),
+            copies: FxHashSet::default(),
+            displays: Vec::new(),
+            display: model.symbol("display"),
             ordinals: FxHashMap::default(),
             document_key: None,
             defaults: Vec::new(),
@@ -175,6 +187,7 @@ impl<'r> Get<'r> {
         self.apply_defaults();
         self.fixed();
         self.links();
+        self.own_words();
         self.verbs();
         self.absences();
         if !self.refusals.is_empty() {
@@ -183,7 +196,7 @@ impl<'r> Get<'r> {
         let dropped = self.fates();
         let trace = Trace::new(self.records, self.reasons, dropped, self.draft);
         let (frames, slots, entries, fold) = (self.frames, self.slots, self.entries, self.fold);
-        Ok(Run { frames, slots, entries, trace, fold, in_lists: OnceLock::new() })
+        Ok(Run { frames, slots, entries, trace, fold, copies: self.copies, in_lists: OnceLock::new() })
     }
 
     /// A patient for whom the structure has no place refuses the message: what follows would be read as another's.
@@ -318,6 +331,9 @@ impl<'r> Get<'r> {
                     self.ensure(inner, 0);
                 }
             }
+            if state == State::Valued && scope.native.len() > 1 {
+                self.repeated_elsewhere(base, scope, from);
+            }
             self.places.truncate(from);
             if state == State::Valued {
                 break;
@@ -334,6 +350,24 @@ impl<'r> Get<'r> {
     fn refers_to_own(&self, inner: usize, scope: &Scope) -> bool {
         let own = |link: &&Link| link.anchor.up == 0 && link.anchor.slot == 0 && link.to.up == 0;
         scope.links.iter().filter(own).any(|link| self.peek(inner, link.to.slot).is_some())
+    }
+
+    /// What stands in another alternative as it stands in the one that was read is said.
+    fn repeated_elsewhere(&mut self, base: Base, scope: &Scope, from: usize) {
+        let tree = self.source.tree;
+        let read: Vec<&[u8]> = self.places.iter().skip(from).map(|place| tree.raw(place.node)).collect();
+        for path in &scope.native {
+            let there = self.source.select(base, path);
+            let own = there.iter().any(|place| self.places.iter().skip(from).any(|one| one.node == place.node));
+            if own || there.len() != read.len() || !there.iter().zip(&read).all(|(one, raw)| tree.raw(one.node) == *raw)
+            {
+                continue;
+            }
+            for place in there {
+                self.copies.extend(tree.leaves(place.node));
+                self.claim_all(place.node, By::Line(scope.line), Disposition::Mapped);
+            }
+        }
     }
 
     /// A leaf that counts repetitions is carried by their order, where it counts right.

@@ -158,7 +158,7 @@ impl<'r> Get<'r> {
             url = text.into_owned();
         }
         while !self.urls.insert(url.clone()) {
-            let copy = self.copies.entry((entry.name.to_string(), shown.clone())).or_insert(1);
+            let copy = self.keyed.entry((entry.name.to_string(), shown.clone())).or_insert(1);
             *copy += 1;
             url = identity::url(&self.cx.provider, self.map, &entry.name, &format!("{shown}#{copy}"));
         }

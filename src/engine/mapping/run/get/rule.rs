@@ -28,7 +28,7 @@ impl<'r> Get<'r> {
             return State::Silent;
         }
         let mut null = false;
-        for tuple in &rule.native {
+        for (used, tuple) in rule.native.iter().enumerate() {
             let mut nodes: [Option<NodeId>; 8] = [None; 8];
             let mut texts: [Option<Cow<'r, str>>; 8] = [const { None }; 8];
             let mut valued = false;
@@ -61,7 +61,13 @@ impl<'r> Get<'r> {
             }
             let texts = texts.get(..tuple.len()).unwrap_or_default();
             let nodes = nodes.get(..tuple.len()).unwrap_or_default();
-            return self.carry(frame, id, rule, texts, nodes);
+            let state = self.carry(frame, id, rule, texts, nodes);
+            if state == State::Valued && rule.native.len() > 1 {
+                for other in rule.native.iter().skip(used + 1) {
+                    self.said_again(frame, id, rule, other, texts);
+                }
+            }
+            return state;
         }
         if rule.demanded {
             let place = rule.native.first().and_then(|tuple| tuple.first()).map(NativePath::place).unwrap_or_default();
@@ -83,6 +89,28 @@ impl<'r> Get<'r> {
             self.defaults.push((frame, id));
         }
         State::Empty
+    }
+
+    /// What another alternative of a line says again in the same words is said.
+    fn said_again(
+        &mut self,
+        frame: usize,
+        id: RuleId,
+        rule: &Rule,
+        other: &[NativePath],
+        texts: &[Option<Cow<'r, str>>],
+    ) {
+        let base = self.of(frame).base;
+        let found: Vec<Option<NodeId>> = other.iter().map(|path| self.source.first(base, path)).collect();
+        let text = |node: Option<NodeId>| node.and_then(|node| self.source.input(&rule.lens, node).into_text());
+        if found.len() != texts.len() || !found.iter().zip(texts).all(|(node, said)| text(*node) == *said) {
+            return;
+        }
+        let Some(at) = self.peek(frame, rule.slot) else { return };
+        for node in found.into_iter().flatten() {
+            self.copies.extend(self.source.tree.leaves(node));
+            self.record(node, at, By::Rule(id), Disposition::Mapped);
+        }
     }
 
     /// Runs a lens over one leaf that is there.
@@ -153,6 +181,15 @@ impl<'r> Get<'r> {
                         continue;
                     }
                     self.record(*node, at, By::Rule(id), disposition);
+                    if self.draft.symbol(at) == self.display {
+                        self.displays.push((frame, rule.slot, self.records.len() - 1));
+                    }
+                    if matches!(rule.lens, Lens::Lines) {
+                        let all = self.source.repetitions(*node);
+                        let leaves = all.into_iter().flat_map(|one| self.source.tree.leaves(one)).skip(1);
+                        let by = By::Rule(id);
+                        self.records.extend(leaves.map(|leaf| Record { leaf, node: at, by, disposition }));
+                    }
                     if matches!(rule.lens, Lens::Narrative) {
                         let within =
                             self.source.tree.children(*node).filter(|c| self.source.tree.kind(*c) != Kind::Attribute);

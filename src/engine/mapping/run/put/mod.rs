@@ -7,6 +7,7 @@
 mod fhir;
 mod given;
 mod native;
+pub(crate) mod order;
 mod rival;
 mod rule;
 mod scope;
@@ -110,6 +111,8 @@ pub(crate) struct Written {
     pub(crate) refusals: Vec<Refusal>,
     /// Elements whose value was written as a stand-in, or follows another: they need not come back as they are.
     pub(crate) exempt: FxHashSet<FhirId>,
+    /// Repetitions that are wanted in another order.
+    pub(crate) orders: Vec<order::Order>,
 }
 
 /// A backward run.
@@ -169,6 +172,7 @@ pub(crate) struct Put<'r> {
     lost: Vec<Lost>,
     refusals: Vec<Refusal>,
     exempt: FxHashSet<FhirId>,
+    orders: Vec<order::Order>,
 }
 
 impl<'r> Put<'r> {
@@ -228,6 +232,7 @@ impl<'r> Put<'r> {
             lost: Vec::new(),
             refusals: Vec::new(),
             exempt: FxHashSet::default(),
+            orders: Vec::new(),
         }
     }
 
@@ -254,7 +259,13 @@ impl<'r> Put<'r> {
                 reason: format!("a character that the set lacks was written as {:?}", one.stand_in),
             });
         }
-        Written { bytes: finished.bytes, lost: self.lost, refusals: self.refusals, exempt: self.exempt }
+        Written {
+            bytes: finished.bytes,
+            lost: self.lost,
+            refusals: self.refusals,
+            exempt: self.exempt,
+            orders: self.orders,
+        }
     }
 
     /// The trigger event of a new message: the first by which the map says what the resources say.

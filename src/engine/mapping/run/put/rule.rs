@@ -39,8 +39,11 @@ impl<'r> Put<'r> {
         if !applies && !old_texts.is_empty() {
             return Ok(());
         }
-        let tuple = self.alternative(&spot, rule);
-        let Some(tuple) = rule.native.get(tuple) else { return Ok(()) };
+        if !(applies && self.base(&spot).is_some()) && self.spoken_for(&spot, &rule.when)? {
+            return Ok(());
+        }
+        let used = self.alternative(&spot, rule);
+        let Some(tuple) = rule.native.get(used) else { return Ok(()) };
         let held: Vec<Option<Cow<'r, str>>> = tuple
             .iter()
             .map(|path| self.first(&spot, path).and_then(|node| self.source.input(&rule.lens, node).into_text()))
@@ -52,7 +55,12 @@ impl<'r> Put<'r> {
                         let at = self.locate(&spot, path)?;
                         let change = self.absence();
                         self.change(at, change);
+                        self.no_further_lines(rule, &spot, path)?;
                     }
+                }
+                for node in self.again(&spot, rule, used, &held).into_iter().flatten().flatten() {
+                    let change = self.absence();
+                    self.change(spot_at(node, &spot), change);
                 }
                 self.free_copies(frame, rule);
             }
@@ -75,14 +83,29 @@ impl<'r> Put<'r> {
         };
         self.make_true(&spot, &rule.when)?;
         let mut wrote = false;
+        for again in self.again(&spot, rule, used, &held) {
+            for (node, out) in again.into_iter().zip(&put.outs) {
+                match (node, out) {
+                    (Some(node), Out::Set(text)) => self.change(spot_at(node, &spot), Change::Set(text.clone())),
+                    (Some(node), Out::Clear) => self.change(spot_at(node, &spot), Change::Clear),
+                    _ => {}
+                }
+            }
+        }
         for (path, out) in tuple.iter().zip(put.outs) {
             match out {
                 Out::Keep => {}
                 Out::Set(text) => {
                     let at = self.locate(&spot, path)?;
                     wrote = true;
-                    if rule.describes_composite {
+                    if rule.describes_composite || matches!(rule.lens, Lens::Lines) {
                         self.undescribe(&at);
+                    }
+                    if matches!(rule.lens, Lens::Lines)
+                        && let Some(node) = at.node
+                    {
+                        self.lines(&spot, path, node, &text)?;
+                        continue;
                     }
                     let markup = matches!(rule.lens, Lens::Narrative);
                     self.change(at, if markup { Change::Markup(text) } else { Change::Set(text) });
@@ -108,6 +131,71 @@ impl<'r> Put<'r> {
         }
         if wrote {
             self.free_copies(frame, rule);
+        }
+        Ok(())
+    }
+
+    /// The leaves of other alternatives that say the same as those that were read: they follow them.
+    fn again(&self, spot: &Spot, rule: &Rule, used: usize, held: &[Option<Cow<'r, str>>]) -> Vec<Vec<Option<NodeId>>> {
+        if rule.native.len() < 2 || held.iter().all(Option::is_none) {
+            return Vec::new();
+        }
+        let others = rule.native.iter().enumerate().filter(|(at, tuple)| *at != used && tuple.len() == held.len());
+        let nodes = others.map(|(_, tuple)| tuple.iter().map(|path| self.first(spot, path)).collect::<Vec<_>>());
+        let text = |node: Option<NodeId>| node.and_then(|node| self.source.input(&rule.lens, node).into_text());
+        nodes
+            .filter(|all| all.iter().zip(held).all(|(node, held)| text(*node) == *held))
+            .filter(|all| {
+                all.iter().flatten().all(|node| self.source.tree.leaves(*node).all(|leaf| self.is_copy(leaf)))
+            })
+            .collect()
+    }
+
+    /// Whether a leaf is carried for nothing else than that it says again what another alternative of its line says.
+    fn is_copy(&self, leaf: u32) -> bool {
+        self.run.copies.contains(&leaf) && self.run.trace.records.iter().filter(|r| r.leaf == leaf).count() < 2
+    }
+
+    /// A text of several repetitions is written a line each.
+    fn lines(&mut self, spot: &Spot, path: &NativePath, first: NodeId, text: &str) -> Result<(), EditError> {
+        let there = self.source.repetitions(first);
+        if there.len() < 2 {
+            self.change(spot_at(first, spot), Change::Set(text.to_owned()));
+            return Ok(());
+        }
+        let mut lines = text.split('\n');
+        for one in there {
+            let at = spot_at(one, spot);
+            match lines.next() {
+                Some(line) => {
+                    self.undescribe(&at);
+                    let change = if line.is_empty() { Change::Clear } else { Change::Set(line.to_owned()) };
+                    self.change(at, change);
+                }
+                None => self.edit.remove(one)?,
+            }
+        }
+        let Some((NativeName::Field(number), before)) = path.steps.split_last().map(|(last, b)| (&last.name, b)) else {
+            return Ok(());
+        };
+        let holder = NativePath { from_document: path.from_document, steps: before.to_vec() };
+        for line in lines {
+            let holder = self.locate(spot, &holder)?;
+            let at = self.grow_field(&holder, *number)?;
+            self.change(at, Change::Set(line.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The further lines of a text that goes.
+    fn no_further_lines(&mut self, rule: &Rule, spot: &Spot, path: &NativePath) -> Result<(), EditError> {
+        if !matches!(rule.lens, Lens::Lines) {
+            return Ok(());
+        }
+        let Some(first) = self.first(spot, path) else { return Ok(()) };
+        self.undescribe(&spot_at(first, spot));
+        for one in self.source.repetitions(first).into_iter().skip(1) {
+            self.edit.remove(one)?;
         }
         Ok(())
     }
@@ -201,7 +289,8 @@ impl<'r> Put<'r> {
             }
             for path in &bound.what {
                 // What is in the wanted Bundle as well is what its own line says.
-                let kept = |node: &NodeId| !tree.leaves(*node).any(|leaf| self.run.trace.conveys(leaf));
+                let carried = |leaf: u32| self.run.trace.conveys(leaf) && !self.is_copy(leaf);
+                let kept = |node: &NodeId| !tree.leaves(*node).any(carried);
                 if let Some(node) = self.first(&spot, path).filter(kept) {
                     let gone = Spot { at: Place::Node(node), steps: Vec::new(), node: Some(node), group: spot.group };
                     self.lost.push(Lost {
@@ -257,6 +346,11 @@ impl<'r> Put<'r> {
             }
         }
     }
+}
+
+/// A node as a spot of the group that another stands in.
+fn spot_at(node: NodeId, like: &Spot) -> Spot {
+    Spot { at: Place::Node(node), steps: Vec::new(), node: Some(node), group: like.group }
 }
 
 pub(super) fn same(new: &[&str], old: &[&str]) -> bool {

@@ -380,7 +380,7 @@ impl<'r> Put<'r> {
     }
 
     /// Whether this run has written something else where a condition wants a value: another line was first.
-    fn spoken_for(&mut self, outer: &Spot, conditions: &[Condition]) -> Result<bool, EditError> {
+    pub(super) fn spoken_for(&mut self, outer: &Spot, conditions: &[Condition]) -> Result<bool, EditError> {
         for condition in conditions {
             let Test::In(values) = &condition.test else { continue };
             let spot = self.locate(outer, &condition.path)?;
@@ -396,10 +396,10 @@ impl<'r> Put<'r> {
     pub(super) fn may_become(&self, outer: &Spot, scope: &Scope) -> bool {
         scope.when.iter().all(|condition| match &condition.test {
             Test::In(_) => self.first(outer, &condition.path).is_none() || outer.node.is_some(),
-            Test::Absent | Test::NotIn(_) | Test::NotBegins(_) | Test::Outside(_) => {
+            Test::Absent | Test::NotIn(_) | Test::NotBegins(_) | Test::NotNumeric | Test::Outside(_) => {
                 self.base(outer).is_none_or(|b| self.source.hold(b, std::slice::from_ref(condition)))
             }
-            Test::Valued | Test::Inside(_) | Test::Begins(_) | Test::Written(_) => true,
+            Test::Valued | Test::Inside(_) | Test::Begins(_) | Test::Numeric | Test::Written(_) => true,
         })
     }
 
@@ -466,6 +466,7 @@ impl<'r> Put<'r> {
             Pair::New(_) => true,
         };
         let pairs: Vec<Pair> = align(self.old, self.new, &old, new).into_iter().filter(own).collect();
+        self.order(scope, frames, &pairs);
         let Some(outer) = self.frames.get(frame).map(|f| f.spot.clone()) else { return Ok(()) };
         let mut left = mine.len();
         let coming = pairs.iter().filter(|p| matches!(p, Pair::New(_))).count();

@@ -3,11 +3,13 @@
 //! Real messages miss segments, swap them and add their own. Grouping never refuses: it is greedy, looks at each
 //! segment once, gives every segment a place, and says which ones the structure does not expect and what it misses.
 
+mod early;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::search::{EARLIER, Manner, Presence, Search, Wanted};
+use super::search::{Manner, Presence, Search, Wanted};
 use super::{NodeIndex, NodeKind, Structure};
 
 /// The segments of a message, grouped.
@@ -111,7 +113,8 @@ pub enum NoPlace {
 ///    that is still to come for the first time, and no group begins without its required segments where others have
 ///    them, unless with something else that it requires;
 /// 5. a place that the message has gone past and that has room, from the innermost group outwards: it comes late;
-/// 6. where it stands, as unexpected.
+/// 6. where it stands, as unexpected; what the structure has further on, and where there is room for it, has come early
+///    and is of its own place all the same.
 #[must_use]
 pub fn group<'s, N: AsRef<str>>(structure: &'s Structure, names: &[N]) -> GroupTree<'s> {
     group_by(structure, names, &|_| None)
@@ -127,7 +130,7 @@ pub fn group_by<'s, 'c, N: AsRef<str>>(
     names: &[N],
     control: &dyn Fn(usize) -> Option<Cow<'c, str>>,
 ) -> GroupTree<'s> {
-    let earlier = earlier(structure, names, control);
+    let earlier = early::earlier(structure, names, control);
     let mut first = HashMap::with_capacity(16);
     for (index, name) in names.iter().enumerate() {
         first.entry(name.as_ref()).or_insert(index);
@@ -149,38 +152,9 @@ pub fn group_by<'s, 'c, N: AsRef<str>>(
         };
         grouper.place(index, Wanted { name, earlier: earlier.get(index).copied().flatten() }, &presence);
     }
-    grouper.tree
-}
-
-/// Order control codes (table 0119) by which a placer asks something of a filler: of no results.
-const ASKED: [&str; 9] = ["NW", "CA", "DC", "HD", "RL", "RP", "XO", "RO", "SS"];
-
-/// Whether segments are known to be, or not to be, of results of earlier orders.
-fn earlier<'c, N: AsRef<str>>(
-    structure: &Structure,
-    names: &[N],
-    control: &dyn Fn(usize) -> Option<Cow<'c, str>>,
-) -> Vec<Option<bool>> {
-    if structure.group(EARLIER).is_none() {
-        return Vec::new();
-    }
-    let mut known = vec![None; names.len()];
-    let mut next = None;
-    for (index, (name, known)) in names.iter().zip(&mut known).enumerate().rev() {
-        match name.as_ref() {
-            "ORC" => {
-                next = match control(index).as_deref() {
-                    Some("PR") => Some(true),
-                    Some(code) if ASKED.contains(&code) => Some(false),
-                    _ => None,
-                };
-                *known = next;
-            }
-            "PID" => *known = next.take().filter(|earlier| !earlier),
-            _ => {}
-        }
-    }
-    known
+    let mut tree = grouper.tree;
+    tree.come_early(names, &earlier);
+    tree
 }
 
 /// A group occurrence that is being filled.
