@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use silta_engine::definitions::Model;
 use silta_engine::fhir::document::{Document, Limits};
-use silta_engine::fhirpath::{Context, Plan, Temporal, Value};
+use silta_engine::fhirpath::{Context, Plan, Value};
+use silta_engine::validation::Validator;
 
 use super::{DONE, FAILED, USAGE};
 use crate::clock::Clock;
@@ -45,8 +46,11 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         let _ = writeln!(io::stderr(), "{name}: {}", shown(value));
     };
     let mut context = Context::of(document.root());
-    context.now = Temporal::date_time(&format!("{:.3}", Clock::system().now()));
+    context.now = Clock::system().moment();
     context.trace = Some(&trace);
+    let validator = Validator::built_in();
+    let knowledge = validator.knowledge();
+    context.host = &knowledge;
     match plan.evaluate(&context) {
         Ok(found) => {
             let mut out = io::stdout().lock();

@@ -99,7 +99,8 @@ fn files(path: &Path) -> io::Result<Vec<File>> {
         return Ok(found);
     }
     let content = std::fs::read(path).map_err(|error| named(path, error))?;
-    if content.starts_with(&[0x1f, 0x8b]) {
+    let is_packed = path.extension().is_some_and(|extension| extension == "tgz" || extension == "gz");
+    if is_packed || content.starts_with(&[0x1f, 0x8b]) {
         return read_tgz(&content, Limits::default()).map_err(|error| named(path, error));
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

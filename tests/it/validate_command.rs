@@ -52,7 +52,7 @@ fn a_finding_names_file_place_path_rule_and_what_was_expected() {
     assert_eq!(
         lines,
         [
-            "p.json:3:14: error: Patient.gender: no code system of the value set gives a meaning to \"F\" \
+            "p.json:3:14: error: Patient.gender: the value set gives no code system to \"F\" \
              [http://hl7.org/fhir/ValueSet/administrative-gender]",
             "p.json:3:14: error: Patient.gender: the code \"F\" is not in the value set \
              http://hl7.org/fhir/ValueSet/administrative-gender \

@@ -316,7 +316,8 @@ fn behind(loaded: &Loaded, clock: &Clock, store: &Store, metrics: &Metrics) -> R
     let (files, requests, random) = (map_files(loaded)?, provider_metrics(metrics)?, random_of_providers()?);
     let maps = Arc::new(maps(loaded, &files)?);
     let registry = Arc::new(providers(loaded, clock, &requests, random.clone(), &maps)?);
-    let validator = Arc::new(Validator::built_in());
+    let now = clock.clone();
+    let validator = Arc::new(Validator::built_in().with_clock(move || now.moment()));
     let parts = exchange::Parts {
         clock: clock.clone(),
         random: random.clone(),

@@ -3,6 +3,7 @@
 mod asked;
 mod native;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -86,12 +87,14 @@ fn judge(arguments: &Arguments, clock: &Clock) -> io::Result<u8> {
     let canonicals = asked::canonicals(&arguments.profile, &mut packages)?;
     let library = packages.done(&mut io::stderr())?;
     let profiles = asked::meant(canonicals, &library, &arguments.package, &mut io::stderr())?;
-    let validator = Validator::new(library).with_options(Options { best_practice: arguments.best_practice });
+    let validator = Validator::new(library)
+        .with_options(Options { best_practice: arguments.best_practice })
+        .with_clock(|| Clock::system().moment());
     let rules = native::Rules::of(arguments)?;
     let profiles: Vec<&str> = profiles.iter().map(String::as_str).collect();
-    let mut files = Vec::new();
+    let (mut files, mut seen) = (Vec::new(), BTreeSet::new());
     for path in &arguments.input {
-        collect(path, &mut files)?;
+        collect(path, &mut seen, &mut files)?;
     }
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut failed = false;
@@ -176,8 +179,12 @@ fn is_document(path: &Path) -> bool {
     matches!(path.extension().and_then(OsStr::to_str), Some("json" | "xml" | "ndjson" | "hl7" | "csv"))
 }
 
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+/// The documents at a path and below it; a folder that links lead to again is read once.
+fn collect(path: &Path, seen: &mut BTreeSet<PathBuf>, files: &mut Vec<PathBuf>) -> io::Result<()> {
     if path != Path::new("-") && std::fs::metadata(path).map_err(|error| named(path, &error))?.is_dir() {
+        if !seen.insert(path.canonicalize().map_err(|error| named(path, &error))?) {
+            return Ok(());
+        }
         let mut inside = Vec::new();
         for entry in std::fs::read_dir(path)? {
             inside.push(entry?.path());
@@ -185,7 +192,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         inside.sort();
         for entry in inside {
             if entry.is_dir() || is_document(&entry) {
-                collect(&entry, files)?;
+                collect(&entry, seen, files)?;
             }
         }
     } else {

@@ -13,7 +13,7 @@ use crate::definitions::{Kind, Model, Symbol, TypeId};
 
 use super::bind::NO_TYPE;
 use super::document::{Limits, SyntaxError, SyntaxFault, XmlSource};
-use super::draft::{At, Draft};
+use super::draft::{At, Draft, NOWHERE};
 use super::emit;
 use super::json::offset;
 
@@ -87,12 +87,12 @@ impl XmlReader<'_> {
                         self.keep_narrative(at, end);
                     } else {
                         self.open(&reader, &start, in_fhir, at)?;
-                        self.frames.pop();
+                        self.close();
                         done = self.frames.is_empty();
                     }
                 }
                 (_, Event::End(_)) => {
-                    self.frames.pop();
+                    self.close();
                     done = self.frames.is_empty();
                 }
                 (_, Event::Text(text)) => {
@@ -122,6 +122,21 @@ impl XmlReader<'_> {
             return self.fail(SyntaxFault::Expected("an element that is a FHIR resource"), 0);
         }
         Ok(())
+    }
+
+    /// Ends the open element. A primitive that has neither a value nor anything else is kept with an empty one, which
+    /// validation refuses: it would be nothing in JSON.
+    fn close(&mut self) {
+        let Some(at) = self.frames.pop().map(|frame| frame.at) else { return };
+        let is_void = self.draft.part(at).is_some_and(|part| {
+            part.type_id != NO_TYPE
+                && self.model.kind(TypeId(part.type_id)) == Kind::Primitive
+                && part.value.is_none()
+                && part.first == NOWHERE
+        });
+        if is_void {
+            self.draft.set(at, "");
+        }
     }
 
     /// Whether the open element is none of FHIR: validation refuses it, whatever stands in it.
@@ -248,7 +263,14 @@ impl XmlReader<'_> {
             .flatten()
             // An attribute in XML is not an element (Extension.url).
             .filter(|found| !self.model.element(found.element).is_attribute());
-        let Some(found) = found else { return self.draft.push_unknown(holder, name) };
+        let Some(found) = found else {
+            let here = self.draft.push_unknown(holder, name);
+            // What is an attribute in XML has the name of an element in JSON.
+            if let Some(part) = self.draft.part_mut(here) {
+                part.misplaced = in_fhir && of != NO_TYPE && self.model.child(TypeId(of), symbol).is_some();
+            }
+            return here;
+        };
         let order = self.model.element(found.element).order();
         let here = self.draft.push_symbol(holder, symbol, name);
         if order < last {
@@ -293,7 +315,9 @@ impl XmlReader<'_> {
                 continue;
             }
             let symbol = self.model.symbol(name);
+            // FHIR's attributes are in no namespace.
             let known = of != NO_TYPE
+                && !matches!(namespace, ResolveResult::Bound(_))
                 && self
                     .model
                     .child(TypeId(of), symbol)
@@ -304,6 +328,8 @@ impl XmlReader<'_> {
             let place = self.frames.last().map_or(0, |frame| frame.element);
             if let Some(part) = self.draft.part_mut(child) {
                 part.place = place;
+                // An attribute that is none, though an element has its name.
+                part.misplaced = !known && of != NO_TYPE && self.model.child(TypeId(of), symbol).is_some();
             }
         }
         Ok(())

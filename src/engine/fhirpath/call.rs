@@ -355,6 +355,8 @@ impl<'d> Machine<'_, 'd> {
                 if texts.is_empty() {
                     return Ok(Flow::More);
                 }
+                let length: usize = texts.iter().map(|text| text.len() + separator.len()).sum();
+                self.context.budget.spend_text(length)?;
                 sink(Value::text(texts.join(&*separator)))
             }
             _ => {
@@ -365,6 +367,7 @@ impl<'d> Machine<'_, 'd> {
                     lifted.push(self.one(*argument, scope)?);
                 }
                 let pattern = self.plan.patterns.get(id.0).and_then(Option::as_ref);
+                self.context.budget.spend_text(string::most_bytes(function, &value, &lifted))?;
                 let found = match string::call(function, &value, &lifted, pattern)? {
                     Some(found) => found,
                     None => convert::call(function, &value, &lifted)?,
@@ -403,14 +406,18 @@ impl<'d> Machine<'_, 'd> {
         let mut open = self.input(of, scope)?;
         let mut seen: Vec<Value<'d>> = Vec::new();
         let mut nodes = FxHashSet::default();
+        let mut primitives = FxHashSet::default();
         while !open.is_empty() {
             let mut next = Vec::new();
             for (index, value) in open.iter().enumerate() {
                 let index = i64::try_from(index).unwrap_or(0);
                 for found in self.values(projection, within(scope, value, index))? {
                     let is_new = match &found {
-                        // A node is met once; equal ones elsewhere are others.
-                        Value::Node(node) => nodes.insert(node.id()),
+                        // Primitives that are equal are one item; of other nodes each is met once.
+                        Value::Node(node) => match node.text().filter(|_| node.is_primitive()) {
+                            Some(text) => primitives.insert((node.type_name(), text)),
+                            None => nodes.insert(node.id()),
+                        },
                         _ => !self.has(&seen, &found)?,
                     };
                     if !is_new {

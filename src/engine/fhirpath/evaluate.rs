@@ -413,6 +413,7 @@ impl<'d> Machine<'_, 'd> {
                     Some(value) => value.to_text().ok_or(EvalError::WrongType("&")),
                 };
                 let (left, right) = (text(self.one(left, scope)?)?, text(self.one(right, scope)?)?);
+                self.context.budget.spend_text(left.len() + right.len())?;
                 one(Value::text(left.into_owned() + &right))
             }
             Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
@@ -432,6 +433,9 @@ impl<'d> Machine<'_, 'd> {
                 let (Some(left), Some(right)) = (self.one(left, scope)?, self.one(right, scope)?) else {
                     return Ok(Vec::new());
                 };
+                if let (Value::String(left), Value::String(right)) = (&left, &right) {
+                    self.context.budget.spend_text(left.len() + right.len())?;
+                }
                 Ok(arithmetic(operator, left, right)?.into_iter().collect())
             }
         }
@@ -564,14 +568,7 @@ fn arithmetic<'d>(operator: Operator, left: Value<'d>, right: Value<'d>) -> Resu
             Operator::Times | Operator::Divide => {
                 left.combined(&right, operator == Operator::Divide).map(Value::Quantity)
             }
-            Operator::Plus | Operator::Minus if left.unit == right.unit => {
-                let value = if operator == Operator::Plus {
-                    left.value.plus(right.value)
-                } else {
-                    left.value.minus(right.value)
-                };
-                value.map(|value| Value::Quantity(Quantity { value, unit: left.unit }))
-            }
+            Operator::Plus | Operator::Minus => left.sum(&right, operator == Operator::Minus).map(Value::Quantity),
             _ => None,
         },
         (left, right) => {
@@ -580,6 +577,26 @@ fn arithmetic<'d>(operator: Operator, left: Value<'d>, right: Value<'d>) -> Resu
                 Value::Decimal(value) => Some(*value),
                 _ => None,
             };
+            // A number is a quantity of the unit 1 beside one.
+            match (&left, &right, operator) {
+                (Value::Quantity(amount), other, Operator::Times | Operator::Divide) => {
+                    let Some(factor) = number(other) else { return Err(WRONG) };
+                    return Ok(amount.scaled(factor, operator == Operator::Divide).map(Value::Quantity));
+                }
+                (other, Value::Quantity(amount), Operator::Times) => {
+                    let Some(factor) = number(other) else { return Err(WRONG) };
+                    return Ok(amount.scaled(factor, false).map(Value::Quantity));
+                }
+                (Value::Quantity(_), other, _) => {
+                    let plain = number(other).map(|value| Value::Quantity(Quantity::ucum(value, "1"))).ok_or(WRONG)?;
+                    return arithmetic(operator, left, plain);
+                }
+                (other, Value::Quantity(_), _) => {
+                    let plain = number(other).map(|value| Value::Quantity(Quantity::ucum(value, "1"))).ok_or(WRONG)?;
+                    return arithmetic(operator, plain, right);
+                }
+                _ => {}
+            }
             let (Some(one), Some(two)) = (number(&left), number(&right)) else { return Err(WRONG) };
             match operator {
                 Operator::Plus => one.plus(two).map(Value::Decimal),

@@ -57,6 +57,7 @@ pub struct Plan {
     names: Vec<(Symbol, Option<TypeId>)>,
     /// For each step with a pattern that is a literal: the pattern compiled.
     patterns: Vec<Option<regex::Regex>>,
+    asks_for_time: bool,
     root: Id,
 }
 
@@ -193,6 +194,9 @@ pub fn root_of(resource: Node<'_>) -> Node<'_> {
     }
 }
 
+/// The longest text in bytes that an evaluation may make.
+const MOST_TEXT: usize = 64 << 20;
+
 /// How many items an evaluation may look at.
 #[derive(Debug, Clone)]
 pub struct Budget(Cell<u64>);
@@ -208,6 +212,14 @@ impl Budget {
     #[must_use]
     pub const fn new(items: u64) -> Self {
         Self(Cell::new(items))
+    }
+
+    /// For a text that is made: none longer than [`MOST_TEXT`], and long ones as much as many items.
+    fn spend_text(&self, bytes: usize) -> Result<(), EvalError> {
+        if bytes > MOST_TEXT {
+            return Err(EvalError::Budget);
+        }
+        self.spend(bytes as u64 / 16)
     }
 
     fn spend(&self, items: u64) -> Result<(), EvalError> {
@@ -234,7 +246,12 @@ impl Plan {
                 _ => (Symbol::UNKNOWN, None),
             })
             .collect();
-        let mut plan = Self { model: Arc::clone(model), ops, spans, names, patterns: Vec::new(), root };
+        let is_timed = |op: &Op| {
+            use function::Function;
+            matches!(op, Op::Call { function: Function::Now | Function::Today | Function::TimeOfDay, .. })
+        };
+        let asks_for_time = ops.iter().any(is_timed);
+        let mut plan = Self { model: Arc::clone(model), ops, spans, names, patterns: Vec::new(), asks_for_time, root };
         plan.patterns = plan.compile_patterns()?;
         if let Some(on) = on {
             check::check(&plan, on, false)?;
@@ -265,6 +282,12 @@ impl Plan {
     /// See [`EvalError`].
     pub fn holds(&self, context: &Context<'_, '_>) -> Result<Option<bool>, EvalError> {
         evaluate::boolean(self, context)
+    }
+
+    /// Whether it has `now()`, `today()` or `timeOfDay()`, for which [`Context::now`] is needed.
+    #[must_use]
+    pub const fn asks_for_time(&self) -> bool {
+        self.asks_for_time
     }
 
     fn op(&self, id: Id) -> &Op {

@@ -59,6 +59,35 @@ fn one(value: Value<'_>) -> Found<'_> {
     vec![value]
 }
 
+/// The most bytes that a function of strings can make of these arguments.
+pub(super) fn most_bytes(function: Function, value: &Value<'_>, arguments: &[Option<Value<'_>>]) -> usize {
+    let Value::String(text) = value else { return 0 };
+    let argument = |place: usize| match arguments.get(place) {
+        Some(Some(Value::String(text))) => &**text,
+        _ => "",
+    };
+    match function {
+        Function::Replace => {
+            let (from, with) = (argument(0), argument(1));
+            let times = if from.is_empty() { text.chars().count() + 1 } else { text.matches(from).count() };
+            times.saturating_mul(with.len()).saturating_add(text.len())
+        }
+        // Every `$` in what comes instead may stand for all that is found.
+        Function::ReplaceMatches => {
+            let with = argument(1);
+            let groups = with.matches('$').count().saturating_mul(text.len());
+            (text.len() + 1).saturating_mul(with.len()).saturating_add(groups).min(match with.len() {
+                0 => text.len(),
+                _ => usize::MAX,
+            })
+        }
+        // Each part is a value of its own.
+        Function::ToChars | Function::Split => text.len().saturating_mul(16),
+        Function::Encode | Function::Escape => text.len().saturating_mul(6),
+        _ => text.len(),
+    }
+}
+
 /// Calls a function of strings; nothing when it is not one.
 pub(super) fn call<'d>(
     function: Function,

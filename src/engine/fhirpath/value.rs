@@ -133,6 +133,30 @@ impl Quantity {
         Some(converted.rounded(places) == coarse.value)
     }
 
+    /// Sum or difference, in the finer unit of the two; nothing when they cannot be expressed in one.
+    #[must_use]
+    pub fn sum(&self, other: &Self, minus: bool) -> Option<Self> {
+        let add = |one: Decimal, two: Decimal| if minus { one.minus(two) } else { one.plus(two) };
+        if self.same_unit(other) {
+            return Some(Self { value: add(self.value, other.value)?, unit: self.unit.clone() });
+        }
+        let (left, right) = (self.canonical()?, other.canonical()?);
+        if left.dimension != right.dimension {
+            return None;
+        }
+        let (fine, unit) = if left.factor <= right.factor { (left, &self.unit) } else { (right, &other.unit) };
+        let one = self.value.multiply(left.factor)?.divide(fine.factor)?;
+        let two = other.value.multiply(right.factor)?.divide(fine.factor)?;
+        Some(Self { value: add(one, two)?, unit: unit.clone() })
+    }
+
+    /// So many times as much, or that part of it.
+    #[must_use]
+    pub fn scaled(&self, factor: Decimal, divide: bool) -> Option<Self> {
+        let value = if divide { self.value.divide(factor)? } else { self.value.multiply(factor)? };
+        Some(Self { value, unit: self.unit.clone() })
+    }
+
     /// Product or quotient.
     #[must_use]
     pub fn combined(&self, other: &Self, divide: bool) -> Option<Self> {

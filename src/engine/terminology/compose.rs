@@ -168,92 +168,125 @@ impl<'a> System<'a> {
         }
     }
 
-    /// Code, display, place of the parent.
-    fn concepts(&self) -> Vec<(String, String, Option<usize>)> {
+    /// All concepts, each with the places of its parents: what it stands in, and what its properties name.
+    pub(super) fn concepts(&self) -> Vec<Concept<'_>> {
         match self {
             Self::Core(system) => system
                 .concepts()
-                .map(|concept| {
-                    (concept.code.to_owned(), concept.display.to_owned(), concept.parent.map(|parent| parent as usize))
+                .map(|concept| Concept {
+                    code: concept.code,
+                    display: concept.display,
+                    parents: concept.parent.map(|parent| parent as usize).into_iter().collect(),
+                    written: None,
                 })
                 .collect(),
             Self::Package(found) => {
                 let mut all = Vec::new();
                 nested(list(&found.content, "concept"), None, &mut all);
+                let (parent, child) = (self.property_of(PARENT, "parent"), self.property_of(CHILD, "child"));
+                let places: FxHashMap<&str, usize> = all
+                    .iter()
+                    .enumerate()
+                    .map(|(place, concept): (usize, &Concept<'_>)| (concept.code, place))
+                    .collect();
+                let mut edges = Vec::new();
+                for (place, concept) in all.iter().enumerate() {
+                    let named = |property: &str| concept.properties(property);
+                    edges.extend(named(&parent).iter().filter_map(|code| Some((place, *places.get(code.as_str())?))));
+                    edges.extend(named(&child).iter().filter_map(|code| Some((*places.get(code.as_str())?, place))));
+                }
+                for (place, parent) in edges {
+                    if let Some(concept) = all.get_mut(place)
+                        && !concept.parents.contains(&parent)
+                    {
+                        concept.parents.push(parent);
+                    }
+                }
                 all
             }
         }
     }
 
-    pub(super) fn codes(&self) -> Codes {
-        self.concepts().into_iter().map(|(code, ..)| code.into_boxed_str()).collect()
+    /// How the system calls a property that FHIR defines.
+    fn property_of(&self, uri: &str, otherwise: &str) -> String {
+        let Self::Package(found) = self else { return otherwise.to_owned() };
+        let own = list(&found.content, "property").iter().find(|one| text(one, "uri") == uri);
+        own.map_or_else(|| otherwise.to_owned(), |own| text(own, "code"))
     }
 
-    /// Its codes with their names.
-    pub(super) fn listing(&self) -> Listing {
+    /// Whether its concepts may have a property: it says so, or one of them has it.
+    pub(super) fn has_property(&self, property: &str, concepts: &[Concept<'_>]) -> bool {
+        let Self::Package(found) = self else { return false };
+        list(&found.content, "property").iter().any(|one| text(one, "code") == property)
+            || concepts.iter().any(|concept| !concept.properties(property).is_empty())
+    }
+
+    pub(super) fn codes(&self) -> Codes {
+        self.concepts().into_iter().map(|concept| Box::from(concept.code)).collect()
+    }
+
+    /// Its codes with their names, those that supplements give them too.
+    pub(super) fn listing(&self, supplements: &[&Arc<Canonical>]) -> Listing {
         let is_case_sensitive = self.is_case_sensitive();
         let fold = |code: &str| -> Box<str> {
             if is_case_sensitive { Box::from(code) } else { code.to_ascii_lowercase().into_boxed_str() }
         };
         let displays =
-            self.concepts().into_iter().map(|(code, display, _)| (fold(&code), display.into_boxed_str())).collect();
+            self.concepts().into_iter().map(|concept| (fold(concept.code), Box::from(concept.display))).collect();
         let mut designations = FxHashSet::default();
-        if let Self::Package(found) = self {
-            let mut open: Vec<&Value> = list(&found.content, "concept").iter().collect();
+        let mut add = |concept: &Value, name: &str| {
+            if !name.is_empty() {
+                designations.insert((fold(&text(concept, "code")), name.to_lowercase().into_boxed_str()));
+            }
+        };
+        let own = match self {
+            Self::Package(found) => Some(*found),
+            Self::Core(_) => None,
+        };
+        for of in own.iter().chain(supplements) {
+            let mut open: Vec<&Value> = list(&of.content, "concept").iter().collect();
             while let Some(concept) = open.pop() {
                 open.extend(list(concept, "concept"));
-                let code = fold(&text(concept, "code"));
+                add(concept, &text(concept, "display"));
                 for held in list(concept, "designation") {
-                    designations.insert((code.clone(), text(held, "value").to_lowercase().into_boxed_str()));
+                    add(concept, &text(held, "value"));
                 }
             }
         }
         Listing { displays, designations, is_case_sensitive, is_complete: self.is_complete() }
     }
+}
 
-    /// The codes below a code; nothing when the system does not have it.
-    pub(super) fn below(&self, ancestor: &str, with_itself: bool) -> Option<Codes> {
-        let concepts = self.concepts();
-        let root = concepts.iter().position(|(code, ..)| code == ancestor)?;
-        let mut inside = vec![false; concepts.len()];
-        let mut codes = Codes::default();
-        for (place, (code, _, parent)) in concepts.iter().enumerate() {
-            let is_in = place == root || parent.is_some_and(|parent| inside.get(parent).copied().unwrap_or(false));
-            if let Some(held) = inside.get_mut(place) {
-                *held = is_in;
-            }
-            if is_in && (place != root || with_itself) {
-                codes.insert(Box::from(code.as_str()));
-            }
-        }
-        Some(codes)
-    }
+/// The properties by which a concept names what it is below, and what is below it
+/// (<http://hl7.org/fhir/R4/codesystem.html#defined-props>).
+const PARENT: &str = "http://hl7.org/fhir/concept-properties#parent";
+const CHILD: &str = "http://hl7.org/fhir/concept-properties#child";
 
-    /// The codes whose property has a value; nothing when the properties are not held here.
-    pub(super) fn with_property(&self, property: &str, wanted: &str) -> Option<Codes> {
-        let Self::Package(found) = self else { return None };
-        let mut codes = Codes::default();
-        let mut open: Vec<&Value> = list(&found.content, "concept").iter().collect();
-        while let Some(concept) = open.pop() {
-            open.extend(list(concept, "concept"));
-            let has = list(concept, "property").iter().any(|held| {
-                text(held, "code") == property
-                    && held.as_object().is_some_and(|held| {
-                        held.iter().any(|(key, value)| {
-                            key.starts_with("value")
-                                && (value.as_str() == Some(wanted)
-                                    || value.get("code").and_then(Value::as_str) == Some(wanted)
-                                    || value
-                                        .as_bool()
-                                        .is_some_and(|held| wanted == if held { "true" } else { "false" }))
-                        })
-                    })
-            });
-            if has {
-                codes.insert(text(concept, "code").into_boxed_str());
-            }
-        }
-        Some(codes)
+/// The supplements of a system in a library.
+pub(super) fn supplements<'a>(library: &'a Library, system: &str) -> Vec<&'a Arc<Canonical>> {
+    let plain = |url: &str| url.split('|').next().unwrap_or(url).to_owned();
+    let wanted = plain(system);
+    let of = |found: &&Arc<Canonical>| {
+        text(&found.content, "content") == "supplement" && plain(&text(&found.content, "supplements")) == wanted
+    };
+    library.all("CodeSystem").into_values().filter(of).collect()
+}
+
+/// One concept of a system.
+#[derive(Debug)]
+pub(super) struct Concept<'a> {
+    pub(super) code: &'a str,
+    pub(super) display: &'a str,
+    /// The places of its parents.
+    pub(super) parents: Vec<usize>,
+    /// As its system has it, where that is from a package.
+    written: Option<&'a Value>,
+}
+
+impl Concept<'_> {
+    /// What it has as a property.
+    pub(super) fn properties(&self, property: &str) -> Vec<String> {
+        self.written.map(|written| super::filter::property_values(written, property)).unwrap_or_default()
     }
 }
 
@@ -283,10 +316,16 @@ impl Listing {
     }
 }
 
-fn nested(from: &[Value], parent: Option<usize>, out: &mut Vec<(String, String, Option<usize>)>) {
+fn nested<'a>(from: &'a [Value], parent: Option<usize>, out: &mut Vec<Concept<'a>>) {
+    let held = |concept: &'a Value, key: &str| concept.get(key).and_then(Value::as_str).unwrap_or("");
     for concept in from {
         let place = out.len();
-        out.push((text(concept, "code"), text(concept, "display"), parent));
+        out.push(Concept {
+            code: held(concept, "code"),
+            display: held(concept, "display"),
+            parents: parent.into_iter().collect(),
+            written: Some(concept),
+        });
         nested(list(concept, "concept"), Some(place), out);
     }
 }

@@ -6,6 +6,7 @@
 
 mod builtin;
 mod compose;
+mod filter;
 mod set;
 
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
@@ -137,7 +138,8 @@ impl Terminology {
         if let Some(held) = self.listings.read().unwrap_or_else(PoisonError::into_inner).get(system) {
             return held.clone();
         }
-        let made = System::find(&self.model, &self.library, system).map(|found| Arc::new(found.listing()));
+        let made = System::find(&self.model, &self.library, system)
+            .map(|found| Arc::new(found.listing(&compose::supplements(&self.library, system))));
         let mut listings = self.listings.write().unwrap_or_else(PoisonError::into_inner);
         if listings.len() >= MOST_LISTINGS && made.is_none() {
             // Documents name what systems they like: what is not at hand is not remembered without end.
@@ -156,7 +158,7 @@ impl Terminology {
     #[must_use]
     pub fn subsumes(&self, system: &str, ancestor: &str, code: &str) -> Option<bool> {
         let system = System::find(&self.model, &self.library, system)?;
-        Some(system.below(ancestor, true)?.contains(&Box::from(code)))
+        Some(filter::descendants(&system, ancestor)?.contains(&Box::from(code)))
     }
 
     fn compile(&self, canonical: &str, open: &mut Open) -> Option<Arc<Set>> {

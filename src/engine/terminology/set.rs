@@ -9,6 +9,7 @@ use crate::package::library::Library;
 
 use super::builtin;
 use super::compose::{Codes, Composed, Part, System};
+use super::filter::filtered;
 
 /// Whether a code is in a value set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,25 +236,4 @@ fn decider(part: &Part, model: &Model, library: &Library) -> Decider {
     let fold_case = !system.is_case_sensitive();
     let codes = codes.unwrap_or_else(|| system.codes());
     if system.is_complete() { Decider::Listed { codes, fold_case } } else { Decider::Partly(codes) }
-}
-
-fn filtered(system: &System<'_>, property: &str, operation: &str, value: &str) -> Option<Codes> {
-    let on_code = matches!(property, "concept" | "code");
-    match operation {
-        "is-a" if on_code => system.below(value, true),
-        "descendent-of" if on_code => system.below(value, false),
-        "is-not-a" if on_code => {
-            let below = system.below(value, true)?;
-            Some(system.codes().difference(&below).cloned().collect())
-        }
-        "=" if on_code => Some(system.codes().into_iter().filter(|code| **code == *value).collect()),
-        "in" if on_code => {
-            Some(system.codes().into_iter().filter(|code| value.split(',').any(|one| one.trim() == &**code)).collect())
-        }
-        "not-in" if on_code => {
-            Some(system.codes().into_iter().filter(|code| value.split(',').all(|one| one.trim() != &**code)).collect())
-        }
-        "=" => system.with_property(property, value),
-        _ => None,
-    }
 }

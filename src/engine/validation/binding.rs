@@ -124,7 +124,7 @@ impl<'d> Walk<'_, 'd> {
                 IssueType::CodeInvalid,
                 Rule::ValueSet(Arc::clone(&binding.url)),
                 node.id(),
-                Detail::Told(format!("no code system of the value set gives a meaning to \"{code}\"").into()),
+                Detail::Told(format!("the value set gives no code system to \"{code}\"").into()),
             );
         }
         let severity = match binding.strength {

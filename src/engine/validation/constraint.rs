@@ -6,6 +6,7 @@
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rustc_hash::FxHashMap;
+use serde_json::Value;
 
 use crate::definitions::{Element, Model, TypeId};
 use crate::fhirpath::Plan;
@@ -150,11 +151,38 @@ pub(super) fn of_type(model: &Arc<Model>, id: TypeId) -> Vec<Constraint> {
     model.type_constraints(id).filter_map(of_core).collect()
 }
 
-/// The constraints that an element has beyond those of its type.
+/// The constraints that an element has beyond those of its type: its own, and those of the profiles of its type
+/// (`SimpleQuantity`).
 pub(super) fn of_element(model: &Arc<Model>, element: Element<'_>) -> Vec<Constraint> {
     let of_types: Vec<&str> = element
         .types()
         .flat_map(|choice| model.type_constraints(choice.type_id()).map(|constraint| constraint.key))
         .collect();
-    element.constraints().filter(|constraint| !of_types.contains(&constraint.key)).filter_map(of_core).collect()
+    let own = element.constraints().filter(|constraint| !of_types.contains(&constraint.key)).filter_map(of_core);
+    let mut all: Vec<Constraint> = own.collect();
+    for profile in element.types().flat_map(|choice| choice.profiles().collect::<Vec<_>>()) {
+        for constraint in of_profile(model, profile) {
+            if !of_types.contains(&&*constraint.key) && all.iter().all(|held| held.key != constraint.key) {
+                all.push(constraint);
+            }
+        }
+    }
+    all
+}
+
+/// The constraints that a profile of the core has as a whole.
+fn of_profile(model: &Model, canonical: &str) -> Vec<Constraint> {
+    let facts = model.structure(canonical).and_then(|facts| serde_json::from_str::<Value>(facts).ok());
+    let text = |of: &Value, key: &str| of.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
+    let elements = facts.as_ref().and_then(|facts| facts.pointer("/differential/element")).and_then(Value::as_array);
+    let root = elements.and_then(|elements| elements.iter().find(|element| !text(element, "path").contains('.')));
+    let constraints = root.and_then(|root| root.get("constraint")).and_then(Value::as_array);
+    constraints
+        .into_iter()
+        .flatten()
+        .filter_map(|one| {
+            let is_error = text(one, "severity") != "warning";
+            Constraint::new(&text(one, "key"), &text(one, "expression"), is_error, None)
+        })
+        .collect()
 }

@@ -97,6 +97,7 @@ impl<'d> Walk<'_, 'd> {
             let context = Context {
                 resource: Some(holder.resource()),
                 root_resource: Some(root_of(holder.resource())),
+                now: self.validator.now(&plan),
                 host: &host,
                 ..Context::of(holder)
             };
@@ -128,7 +129,8 @@ impl<'d> Walk<'_, 'd> {
     fn is_found(&self, holder: Node<'d>, expression: &str) -> bool {
         let expression = std::sync::Arc::from(expression);
         let Some(plan) = self.validator.compiled.plan(&self.validator.model, &expression) else { return true };
-        let found = plan.evaluate(&Context::of(holder.resource()));
+        let context = Context { now: self.validator.now(&plan), ..Context::of(holder.resource()) };
+        let found = plan.evaluate(&context);
         found.map_or(true, |found| found.iter().any(|one| matches!(one, Value::Node(node) if *node == holder)))
     }
 
@@ -139,7 +141,13 @@ impl<'d> Walk<'_, 'd> {
             // Published definitions mean resources too by it.
             return true;
         }
-        let plain = expression.replace("[x]", "");
+        // An element may be named with the definition that it is of: `[url]#[element id]`, slices by `:name`.
+        let expression = match expression.split_once('#') {
+            Some((url, id)) if url.contains(':') => id,
+            _ => expression,
+        };
+        let of_slices = |step: &str| step.split(':').next().unwrap_or(step).to_owned();
+        let plain = expression.replace("[x]", "").split('.').map(of_slices).collect::<Vec<_>>().join(".");
         let mut below = String::new();
         let mut at = holder;
         loop {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashSet;
 
 use crate::fhir::document::Node;
-use crate::fhirpath::{Budget, Context, EvalError, Host, root_of};
+use crate::fhirpath::{Budget, Context, EvalError, Host, Plan, root_of};
 use crate::terminology::Membership;
 
 use super::constraint::{Check, Constraint};
@@ -66,9 +66,48 @@ impl Host for Above<'_> {
     }
 }
 
+/// What a validator knows beyond a document, for expressions that are evaluated by themselves.
+pub struct Knowledge<'v> {
+    validator: &'v Validator,
+    judged: Rc<RefCell<Judged>>,
+}
+
+impl<'v> Knowledge<'v> {
+    pub(super) fn new(validator: &'v Validator) -> Self {
+        Self { validator, judged: Rc::default() }
+    }
+
+    fn above(&self) -> Above<'_> {
+        Above { validator: self.validator, under_way: &[], judged: &self.judged }
+    }
+}
+
+impl Host for Knowledge<'_> {
+    fn resolve<'d>(&self, reference: &str, from: Node<'d>) -> Option<Node<'d>> {
+        self.above().resolve(reference, from)
+    }
+
+    fn member_of(&self, value: Node<'_>, value_set: &str) -> Option<bool> {
+        self.above().member_of(value, value_set)
+    }
+
+    fn conforms_to(&self, node: Node<'_>, profile: &str) -> Option<bool> {
+        self.above().conforms_to(node, profile)
+    }
+
+    fn subsumes(&self, system: &str, ancestor: &str, code: &str) -> Option<bool> {
+        self.above().subsumes(system, ancestor, code)
+    }
+
+    fn is_narrative(&self, div: Node<'_>) -> bool {
+        self.above().is_narrative(div)
+    }
+}
+
 impl<'d> Walk<'_, 'd> {
     pub(super) fn constraints(&mut self, node: Node<'d>, resource: Node<'d>, constraints: &[Constraint]) {
         for constraint in constraints {
+            let undecided = |why: String| Detail::Told(format!("the constraint could not be decided: {why}").into());
             if constraint.best_practice && !self.validator.options.best_practice {
                 continue;
             }
@@ -81,12 +120,16 @@ impl<'d> Walk<'_, 'd> {
             match self.decide(node, resource, constraint) {
                 Ok(true) => {}
                 Ok(false) => self.broken_rule(node, constraint),
-                Err(error) => self.warning(
-                    IssueType::NotSupported,
-                    Rule::Constraint(constraint.key.clone()),
-                    node.id(),
-                    Detail::Told(format!("the constraint could not be decided: {error}").into()),
-                ),
+                Err(error) => {
+                    // Of an expression that cannot be read it is told why not.
+                    let unread = Plan::compile(&self.validator.model, &constraint.expression, None).err();
+                    self.warning(
+                        IssueType::NotSupported,
+                        Rule::Constraint(constraint.key.clone()),
+                        node.id(),
+                        undecided(unread.map_or_else(|| error.to_string(), |fault| fault.to_string())),
+                    );
+                }
             }
         }
     }
@@ -128,7 +171,7 @@ impl<'d> Walk<'_, 'd> {
                     context: None,
                     resource: Some(resource),
                     root_resource: Some(root_of(resource)),
-                    now: None,
+                    now: self.validator.now(plan),
                     variables: &[],
                     host: &host,
                     budget: Budget::default(),

@@ -50,10 +50,12 @@ use rustc_hash::FxHashMap;
 
 use crate::definitions::{Model, TypeId};
 use crate::fhir::document::{Document, Part};
+use crate::fhirpath::{Plan, Temporal};
 use crate::package::library::Library;
 use crate::terminology::Terminology;
 
 pub use finding::{Detail, Finding, IssueType, RULE_SYSTEM, Rule, Severity};
+pub use invariant::Knowledge;
 pub use outcome::{issue, outcome, syntax_outcome};
 
 /// What is checked beyond what every document must hold to.
@@ -84,6 +86,16 @@ pub struct Validator {
     /// Profiles that the guides at hand ask for wherever a resource of a type stands.
     globals: Vec<(TypeId, Box<str>)>,
     options: Options,
+    now: Now,
+}
+
+/// The time that invariants with `now()` are decided by; without one they are not decided.
+struct Now(Option<Box<dyn Fn() -> Option<Temporal> + Send + Sync>>);
+
+impl std::fmt::Debug for Now {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Now" } else { "Never" })
+    }
 }
 
 /// Profiles asked for after which those that are not at hand are no longer remembered.
@@ -118,6 +130,7 @@ impl Validator {
             globals: globals(model, &library),
             library,
             options: Options::default(),
+            now: Now(None),
         }
     }
 
@@ -132,6 +145,24 @@ impl Validator {
     pub fn with_options(mut self, options: Options) -> Self {
         self.options = options;
         self
+    }
+
+    /// With a clock, by which invariants that ask for the time are decided.
+    #[must_use]
+    pub fn with_clock(mut self, now: impl Fn() -> Option<Temporal> + Send + Sync + 'static) -> Self {
+        self.now = Now(Some(Box::new(now)));
+        self
+    }
+
+    /// What expressions may ask that are evaluated by themselves: references within the document, value sets, profiles.
+    #[must_use]
+    pub fn knowledge(&self) -> Knowledge<'_> {
+        Knowledge::new(self)
+    }
+
+    /// The time, where an expression asks for it.
+    fn now(&self, plan: &Plan) -> Option<Temporal> {
+        self.now.0.as_ref().filter(|_| plan.asks_for_time()).and_then(|now| now())
     }
 
     /// Whether a profile is at hand and can be used.

@@ -48,7 +48,7 @@ pub(super) struct Anchors {
     pub(super) languages: Vec<String>,
 }
 
-/// The elements that a narrative may have.
+/// The elements that a narrative may have: none that HTML 4.0 calls deprecated, no marks of changes (its section 9.4).
 fn is_element(name: &[u8]) -> bool {
     matches!(
         name,
@@ -104,14 +104,6 @@ fn is_element(name: &[u8]) -> bool {
             | b"img"
             | b"map"
             | b"area"
-            | b"ins"
-            | b"del"
-            | b"strike"
-            | b"u"
-            | b"s"
-            | b"figure"
-            | b"figcaption"
-            | b"font"
     )
 }
 
@@ -139,7 +131,7 @@ fn is_attribute(element: &[u8], name: &[u8]) -> bool {
             | b"valign"
             | b"border"
     );
-    if everywhere || name.starts_with(b"xmlns:") || name.starts_with(b"data-") {
+    if everywhere || name.starts_with(b"xmlns:") {
         return true;
     }
     match element {
@@ -165,8 +157,7 @@ fn is_attribute(element: &[u8], name: &[u8]) -> bool {
                 | b"bgcolor"
         ),
         b"ol" | b"ul" | b"li" => matches!(name, b"start" | b"type" | b"value" | b"compact"),
-        b"blockquote" | b"q" | b"ins" | b"del" => name == b"cite",
-        b"font" => matches!(name, b"color" | b"size" | b"face"),
+        b"blockquote" | b"q" => name == b"cite",
         b"br" => name == b"clear",
         b"hr" => matches!(name, b"size" | b"noshade"),
         _ => false,
@@ -370,8 +361,12 @@ impl<'t> Pass<'t, '_> {
                 *free = key;
                 count += 1;
             }
-            if self.is_first && key == b"xmlns" {
+            if key == b"xmlns" {
                 is_narrative = value == b"http://www.w3.org/1999/xhtml";
+                if !self.is_first && !is_narrative {
+                    // What follows is of another language than XHTML.
+                    self.faults.push(Fault::Attribute(lossy(key)));
+                }
             }
             match key {
                 b"id" => named.id = Some(value),
@@ -388,6 +383,9 @@ impl<'t> Pass<'t, '_> {
         self.rest = rest;
         if self.is_first && (name != b"div" || !is_narrative) {
             self.faults.push(Fault::Root);
+        } else if !self.is_first && self.open.is_empty() {
+            // A document has one root.
+            self.faults.push(Fault::Malformed);
         }
         self.is_first = false;
         self.has_content |= name == b"img";
@@ -421,7 +419,7 @@ impl<'t> Pass<'t, '_> {
         self.anchors.there.extend(named.name.map(lossy));
         let Some(target) = named.target.map(lossy) else { return };
         self.links += 1;
-        let scheme = target.split_once(':').map(|(scheme, _)| scheme.trim().to_ascii_lowercase());
+        let scheme = scheme(&target);
         if let Some(fragment) = target.strip_prefix('#').filter(|fragment| !fragment.is_empty()) {
             self.anchors.wanted.push(fragment.to_owned());
         } else if target.trim().is_empty() {
@@ -432,6 +430,39 @@ impl<'t> Pass<'t, '_> {
             self.faults.push(Fault::Link(self.links, Scheme::Name));
         }
     }
+}
+
+/// The scheme of an address as a browser reads it: character references resolved, no white space and no controls.
+fn scheme(address: &str) -> Option<String> {
+    let mut read = String::new();
+    let mut rest = address;
+    while let Some(letter) = rest.chars().next() {
+        let reference = rest.strip_prefix("&").and_then(|after| after.split_once(';'));
+        let (letter, after) = match reference.and_then(|(name, after)| Some((referred(name)?, after))) {
+            Some(resolved) => resolved,
+            None => (letter, rest.get(letter.len_utf8()..).unwrap_or_default()),
+        };
+        rest = after;
+        match letter {
+            ':' => return Some(read),
+            _ if letter.is_whitespace() || letter.is_control() => {}
+            _ => read.push(letter.to_ascii_lowercase()),
+        }
+    }
+    None
+}
+
+/// The character of a reference, by its number or by the names that a scheme may hide behind.
+fn referred(name: &str) -> Option<char> {
+    let number = name.strip_prefix('#');
+    let code = match number.map(|number| number.strip_prefix(['x', 'X']).ok_or(number)) {
+        Some(Ok(digits)) => u32::from_str_radix(digits, 16).ok(),
+        Some(Err(digits)) => digits.parse().ok(),
+        None if name.eq_ignore_ascii_case("colon") => Some(':'.into()),
+        None if matches!(name, "Tab" | "NewLine") => Some(' '.into()),
+        None => None,
+    };
+    char::from_u32(code?)
 }
 
 /// Whether a part of a table or a list stands in one.

@@ -51,6 +51,15 @@ impl<'d> Walk<'_, 'd> {
         if let Some(fault) = profile.fault {
             self.error(IssueType::Invariant, Rule::Profile(profile.name.clone()), node.id(), Detail::Says(fault));
         }
+        if let Some(element) = &profile.passed_over {
+            let says = format!("what the profile says of {element} is not checked: its type has no such element");
+            self.warning(
+                IssueType::NotSupported,
+                Rule::Profile(profile.name.clone()),
+                node.id(),
+                Detail::Told(says.into()),
+            );
+        }
         if let Some(held) = node.type_id()
             && !self.model.is_a(held, profile.type_id)
         {
@@ -391,7 +400,8 @@ impl<'d> Walk<'_, 'd> {
         };
         let allowed = modes.iter().any(|one| &**one == mode || (mode == "bundled" && &**one == "referenced"));
         // Outside of a Bundle it cannot be seen whether the target would be in one.
-        if !allowed && (in_bundle || mode == "contained") {
+        let is_seen = in_bundle || mode == "contained" || modes.iter().all(|one| &**one == "contained");
+        if !allowed && is_seen {
             let detail = Detail::Told(format!("expected a reference that is {}", modes.join(" or ")).into());
             self.push(Finding {
                 severity: Severity::Error,

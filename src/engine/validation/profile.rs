@@ -31,6 +31,8 @@ pub(super) struct Profile {
     pub(super) is_modifier: bool,
     /// What is wrong with the definition itself.
     pub(super) fault: Option<&'static str>,
+    /// The first element of which it says something though its type has none such.
+    pub(super) passed_over: Option<Box<str>>,
 }
 
 /// What a profile says of one element or slice.
@@ -162,6 +164,7 @@ pub(super) fn compile(
             imposed: Vec::new(),
             is_modifier: false,
             fault: None,
+            passed_over: None,
         });
     }
     let found = definition(model, library, canonical).ok_or(Unusable::NotFound)?;
@@ -190,7 +193,8 @@ pub(super) fn compile(
     };
     root.id = Arc::clone(&name);
     let contained = list(content, "contained");
-    let mut merger = Merger { model, name: &name, contained, places: Places::default(), fault: None };
+    let mut merger =
+        Merger { model, name: &name, contained, places: Places::default(), fault: None, passed_over: None };
     for element in elements {
         merger.merge(&mut root, element, type_name);
     }
@@ -202,13 +206,13 @@ pub(super) fn compile(
         .iter()
         .find(|element| !text(element, "path").contains('.'))
         .is_some_and(|element| element.get("isModifier").and_then(Value::as_bool) == Some(true));
-    let fault = merger.fault;
+    let (fault, passed_over) = (merger.fault, merger.passed_over);
     let context_invariants = strings(content, "contextInvariant");
     let imposed = extensions(content, IMPOSE)
         .filter_map(|one| text_of(one, "valueCanonical").or_else(|| text_of(one, "valueUri")))
         .map(Arc::from)
         .collect();
-    Ok(Profile { name, type_id, root, contexts, context_invariants, imposed, is_modifier, fault })
+    Ok(Profile { name, type_id, root, contexts, context_invariants, imposed, is_modifier, fault, passed_over })
 }
 
 impl Profile {
@@ -233,6 +237,7 @@ impl Profile {
             imposed: Vec::new(),
             is_modifier: false,
             fault: self.fault,
+            passed_over: None,
         })
     }
 }
@@ -308,6 +313,8 @@ struct Merger<'m> {
     contained: &'m [Value],
     places: Places,
     fault: Option<&'static str>,
+    /// The first element that the type does not have.
+    passed_over: Option<Box<str>>,
 }
 
 impl Merger<'_> {
@@ -324,6 +331,7 @@ impl Merger<'_> {
                 && of.and_then(|of| self.model.element_named(of, plain)).is_none()
             {
                 // The type has no such element, so nothing can be said of it.
+                self.passed_over.get_or_insert_with(|| Box::from(element_id(element, &steps)));
                 return;
             }
             let core = resolved.map(|resolved| self.model.element(resolved.element));
@@ -363,6 +371,8 @@ impl Merger<'_> {
                     // A slice of a choice is named after its type: `valueQuantity`.
                     of = of_choice_slice(self.model, &logical, slice);
                     at.core = of;
+                } else {
+                    of = at.core;
                 }
             }
             if of.is_none() {
@@ -402,8 +412,11 @@ impl Merger<'_> {
                     aggregation: strings(one, "aggregation"),
                 })
                 .collect();
-            if rules_of.len() == 1 && rules.core.is_none() {
-                rules.core = rules_of.first().and_then(|rule| self.model.type_named(&rule.code));
+            // One type only: what comes below is of that, also where the element takes any resource.
+            let only =
+                Some(&rules_of).filter(|of| of.len() == 1).and_then(|of| self.model.type_named(&of.first()?.code));
+            if let Some(only) = only.filter(|only| rules.core.is_none_or(|core| self.model.is_a(*only, core))) {
+                rules.core = Some(only);
             }
             rules.types = Some(rules_of);
         }

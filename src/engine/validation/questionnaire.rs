@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde_json::Value as Json;
 
-use crate::fhir::document::Node;
+use crate::fhir::document::{Node, NodeId};
 use crate::fhirpath::{Context, Decimal, Quantity, Value};
 use crate::package::library::Canonical;
 use crate::terminology::{Membership, Set};
@@ -58,25 +58,65 @@ fn chosen<'q>(of: &'q Json, start: &str) -> Option<(&'q str, &'q Json)> {
 /// What is the same for all items of one response.
 struct Form<'d> {
     response: Node<'d>,
-    /// Answers of the response by linkId.
-    answers: FxHashMap<&'d str, Vec<Node<'d>>>,
+    /// The items of the response by linkId, in its order.
+    asked: FxHashMap<&'d str, Vec<Asked<'d>>>,
     /// Whether all that is required must be there.
     is_finished: bool,
     /// The value sets that the questionnaire contains, by `#id`.
     value_sets: FxHashMap<String, Arc<Set>>,
 }
 
+/// An item of a response, with the values of its answers.
+struct Asked<'d> {
+    item: Node<'d>,
+    values: Vec<Node<'d>>,
+}
+
+impl<'d> Form<'d> {
+    /// The answers to a question that a condition means: of several items those of the nearest, which stands in the same
+    /// group where that has one, before the place sooner than behind it.
+    fn answers(&self, question: &str, place: Place<'d>) -> &[Node<'d>] {
+        let asked = self.asked.get(question).map(Vec::as_slice).unwrap_or_default();
+        let behind = asked.partition_point(|one| one.item.id() < place.at);
+        let (before, after) = (behind.checked_sub(1).and_then(|at| asked.get(at)), asked.get(behind));
+        let found = match (before, after) {
+            (Some(before), Some(after)) => {
+                // How far out the innermost part is that holds both.
+                let own = |one: &Asked<'d>| {
+                    within(place.within).position(|outer| within(one.item).any(|above| above == outer))
+                };
+                if own(after) < own(before) { Some(after) } else { Some(before) }
+            }
+            (before, after) => before.or(after),
+        };
+        found.map(|one| one.values.as_slice()).unwrap_or_default()
+    }
+}
+
+/// Where an item is, or would be.
+#[derive(Clone, Copy)]
+struct Place<'d> {
+    within: Node<'d>,
+    at: NodeId,
+}
+
+/// A node and all that it stands in.
+fn within(node: Node<'_>) -> impl Iterator<Item = NodeId> {
+    std::iter::successors(Some(node), |node| node.parent()).map(Node::id)
+}
+
 fn link(item: Node<'_>) -> &str {
     item.text_at("linkId").unwrap_or("")
 }
 
-fn collect<'d>(holder: Node<'d>, answers: &mut FxHashMap<&'d str, Vec<Node<'d>>>) {
+fn collect<'d>(holder: Node<'d>, asked: &mut FxHashMap<&'d str, Vec<Asked<'d>>>) {
     for item in holder.named("item") {
+        let values = item.named("answer").filter_map(|answer| answer.first("value")).collect();
+        asked.entry(link(item)).or_default().push(Asked { item, values });
         for answer in item.named("answer") {
-            answers.entry(link(item)).or_default().extend(answer.first("value"));
-            collect(answer, answers);
+            collect(answer, asked);
         }
-        collect(item, answers);
+        collect(item, asked);
     }
 }
 
@@ -97,8 +137,11 @@ impl<'d> Walk<'_, 'd> {
             self.warning(IssueType::NotFound, Rule::Format("questionnaire"), canonical.id(), detail);
             return;
         };
-        let mut answers = FxHashMap::default();
-        collect(response, &mut answers);
+        let mut asked = FxHashMap::default();
+        collect(response, &mut asked);
+        for items in asked.values_mut() {
+            items.sort_unstable_by_key(|one| one.item.id());
+        }
         let is_finished = matches!(response.text_at("status"), Some("completed" | "amended"));
         let value_sets = list(questionnaire, "contained")
             .iter()
@@ -109,7 +152,7 @@ impl<'d> Walk<'_, 'd> {
                 (url, self.validator.terminology.compose(&found))
             })
             .collect();
-        let form = Form { response, answers, is_finished, value_sets };
+        let form = Form { response, asked, is_finished, value_sets };
         self.items(response, response, list(questionnaire, "item"), &form);
     }
 
@@ -120,11 +163,15 @@ impl<'d> Walk<'_, 'd> {
     /// The items of a response, an item or an answer; what is wrong with them as a whole is told at `holder`, the response or
     /// the item.
     fn items(&mut self, within: Node<'d>, holder: Node<'d>, questions: &[Json], form: &Form<'d>) {
-        let given: Vec<Node<'d>> = within.named("item").collect();
+        let mut places: FxHashMap<&str, usize> = FxHashMap::default();
+        for (place, question) in questions.iter().enumerate() {
+            places.entry(text(question, "linkId")).or_insert(place);
+        }
+        let mut given: Vec<Vec<Node<'d>>> = vec![Vec::new(); questions.len()];
         let mut latest = 0;
-        for item in &given {
-            let Some(place) = questions.iter().position(|question| text(question, "linkId") == link(*item)) else {
-                self.broken(holder, format!("the questionnaire has no item {} here", link(*item)));
+        for item in within.named("item") {
+            let Some(place) = places.get(link(item)).copied() else {
+                self.broken(holder, format!("the questionnaire has no item {} here", link(item)));
                 continue;
             };
             if place < latest {
@@ -132,40 +179,44 @@ impl<'d> Walk<'_, 'd> {
             }
             let said = questions.get(place).map_or("", |question| text(question, "text"));
             if item.text_at("text").is_some_and(|own| own != said) {
-                self.broken(*item, "the text is not that of the item of the questionnaire");
+                self.broken(item, "the text is not that of the item of the questionnaire");
             }
             latest = latest.max(place);
+            if let Some(own) = given.get_mut(place) {
+                own.push(item);
+            }
         }
-        for question in questions {
-            let own: Vec<Node<'d>> =
-                given.iter().filter(|item| link(**item) == text(question, "linkId")).copied().collect();
-            self.question(holder, question, &own, form);
+        for (question, own) in questions.iter().zip(&given) {
+            let at = own.first().map_or(within.id(), |item| item.id());
+            self.question(holder, Place { within, at }, question, own, form);
         }
     }
 
     /// Whether an item is to be answered, by its conditions or by an expression on the response.
-    fn is_enabled(&self, question: &Json, form: &Form<'d>) -> bool {
+    fn is_enabled(&self, question: &Json, place: Place<'d>, form: &Form<'d>) -> bool {
         let sdc = extension(question, &format!("{SDC}sdc-questionnaire-enableWhenExpression"))
             .filter(|(_, value)| text(value, "language") == "text/fhirpath")
             .map(|(_, value)| text(value, "expression"));
         let expression = sdc.or_else(|| extension(question, KANTA).and_then(|(_, value)| value.as_str()));
         if let Some(expression) = expression.filter(|expression| !expression.is_empty()) {
             let host = Above { validator: self.validator, under_way: &self.under_way, judged: &self.judged };
-            let context = Context { host: &host, ..Context::of(form.response) };
             let plan = self.validator.compiled.plan(&self.validator.model, &Arc::from(expression));
             // What cannot be decided keeps nobody from answering.
-            return plan.is_none_or(|plan| plan.holds(&context).map_or(true, |held| held == Some(true)));
+            return plan.is_none_or(|plan| {
+                let context = Context { now: self.validator.now(&plan), host: &host, ..Context::of(form.response) };
+                plan.holds(&context).map_or(true, |held| held == Some(true))
+            });
         }
         let conditions = list(question, "enableWhen");
         if conditions.is_empty() {
             return true;
         }
-        let mut answers = conditions.iter().map(|condition| holds(condition, form));
+        let mut answers = conditions.iter().map(|condition| holds(condition, place, form));
         if text(question, "enableBehavior") == "all" { answers.all(|one| one) } else { answers.any(|one| one) }
     }
 
-    fn question(&mut self, holder: Node<'d>, question: &Json, items: &[Node<'d>], form: &Form<'d>) {
-        if !self.is_enabled(question, form) {
+    fn question(&mut self, holder: Node<'d>, place: Place<'d>, question: &Json, items: &[Node<'d>], form: &Form<'d>) {
+        if !self.is_enabled(question, place, form) {
             for item in items {
                 if item.first("answer").is_some() || item.first("item").is_some() {
                     self.broken(*item, "the item is answered though it is not enabled");
@@ -275,6 +326,8 @@ impl<'d> Walk<'_, 'd> {
                 if kind == "open-choice" {
                     types.push("string".to_owned());
                 }
+                types.sort_unstable();
+                types.dedup();
                 types
             }
             _ => return,
@@ -463,9 +516,8 @@ fn same(value: Node<'_>, expected: &Json) -> bool {
     content::has(value, expected, false)
 }
 
-fn holds(condition: &Json, form: &Form<'_>) -> bool {
-    let empty = Vec::new();
-    let found = form.answers.get(text(condition, "question")).unwrap_or(&empty);
+fn holds<'d>(condition: &Json, place: Place<'d>, form: &Form<'d>) -> bool {
+    let found = form.answers(text(condition, "question"), place);
     let Some((written, expected)) = chosen(condition, "answer") else { return true };
     let operator = text(condition, "operator");
     if operator == "exists" {

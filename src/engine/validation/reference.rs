@@ -70,11 +70,10 @@ pub(super) fn resolve<'d>(reference: &str, from: Node<'d>) -> Option<Node<'d>> {
     let literal = literal(plain).filter(|literal| !literal.is_absolute)?;
     // A relative reference is relative to the base of its entry's fullUrl, where that has one.
     let entry = root_of(from.resource()).parent().filter(|parent| parent.element_name() == "entry");
-    let base = entry
-        .and_then(|entry| entry.text_at("fullUrl"))
-        .and_then(|url| self::literal(url).filter(|literal| literal.is_absolute).map(|literal| (url, literal)))
-        .and_then(|(url, literal)| url.strip_suffix(literal.relative));
-    if let Some(base) = base {
+    if let Some(url) = entry.and_then(|entry| entry.text_at("fullUrl")) {
+        // Where that has none, as a `urn:uuid:`, a relative reference leads to nothing in the Bundle.
+        let own = self::literal(url).filter(|literal| literal.is_absolute)?;
+        let base = url.strip_suffix(own.relative)?;
         return document.bundle().by_url(&format!("{base}{plain}")).map(|found| document.node(found));
     }
     document.bundle().by_id(literal.relative).map(|found| document.node(found))

@@ -202,6 +202,9 @@ impl<'d> Walk<'_, 'd> {
                             super::reference::resolve(reference, *node)
                         })
                         .collect();
+                    if is_last && kind == Discriminator::Profile {
+                        return Some(self.any_conforms(&nodes, &targets(rules.rules())));
+                    }
                     rules = self.target_below(rules);
                 }
                 Step::OfType(name) => nodes.retain(|node| node.type_name() == *name),
@@ -240,9 +243,13 @@ impl<'d> Walk<'_, 'd> {
             }
             Discriminator::Profile => {
                 let profiles: Vec<_> = rules.rules().into_iter().flat_map(Rules::profiles).cloned().collect();
-                nodes.iter().any(|node| profiles.iter().any(|profile| self.conforms(*node, profile).unwrap_or(false)))
+                self.any_conforms(&nodes, &profiles)
             }
         })
+    }
+
+    fn any_conforms(&mut self, nodes: &[Node<'d>], profiles: &[Arc<str>]) -> bool {
+        nodes.iter().any(|node| profiles.iter().any(|profile| self.conforms(*node, profile).unwrap_or(false)))
     }
 
     /// Whether a node has what its slice fixes further down: types, bindings, the children's values.
@@ -286,13 +293,7 @@ impl<'d> Walk<'_, 'd> {
     }
 
     fn refers_to(&self, nodes: &[Node<'d>], rules: Option<&Rules>) -> bool {
-        let targets: Vec<&str> = rules
-            .and_then(|rules| rules.types.as_ref())
-            .into_iter()
-            .flatten()
-            .flat_map(|rule| rule.targets.iter())
-            .map(|target| &**target)
-            .collect();
+        let targets = targets(rules);
         nodes.iter().any(|node| {
             let reference = node.text().or_else(|| node.text_at("reference"));
             let Some(reference) = reference else { return false };
@@ -349,14 +350,7 @@ impl<'d> Walk<'_, 'd> {
     }
 
     fn target_below<'r>(&mut self, rules: Held<'r>) -> Held<'r> {
-        let targets: Vec<_> = rules
-            .rules()
-            .and_then(|rules| rules.types.as_ref())
-            .into_iter()
-            .flatten()
-            .flat_map(|rule| rule.targets.clone())
-            .collect();
-        for target in targets {
+        for target in targets(rules.rules()) {
             if let Some(profile) = self.validator.profile(&target) {
                 return Held::Shared(profile, Vec::new());
             }
@@ -397,6 +391,12 @@ impl Held<'_> {
             Self::None => Self::None,
         }
     }
+}
+
+/// The profiles that a reference's target may have by rules.
+fn targets(rules: Option<&Rules>) -> Vec<Arc<str>> {
+    let types = rules.and_then(|rules| rules.types.as_ref()).into_iter().flatten();
+    types.flat_map(|rule| rule.targets.iter().cloned()).collect()
 }
 
 /// Whether nodes have the value that rules fix; nothing when they fix none.

@@ -120,7 +120,7 @@ pub(super) fn validate(validator: &Validator, node: Node<'_>, profiles: &[&str])
             IssueType::Structure,
             Rule::Format("xml-order"),
             misplaced.id(),
-            Detail::Says("the elements do not stand in the order of their type"),
+            Detail::Says("elements and attributes do not stand where and in the order in which their type has them"),
         );
     }
     if node.type_id().is_some() {
