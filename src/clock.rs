@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use silta_engine::fhirpath::Temporal;
 use tokio::sync::oneshot;
 
 /// A point on the monotonic scale of one [`Clock`]: the time since it was made. It never goes back.
@@ -75,12 +74,6 @@ impl Clock {
             order: 0,
             sleepers: BTreeMap::new(),
         }))))
-    }
-
-    /// The wall-clock time as a FHIRPath expression takes it, to the millisecond.
-    #[must_use]
-    pub fn moment(&self) -> Option<Temporal> {
-        Temporal::date_time(&format!("{:.3}", self.now()))
     }
 
     /// The wall-clock time, UTC.

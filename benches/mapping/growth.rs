@@ -78,8 +78,8 @@ fn without_numbers(path: &str) -> String {
 /// A document in which a part is there so many times; each with numbers of its own, or all the same.
 fn repeated(tree: &Tree, part: &Part, times: usize, varied: bool) -> Vec<u8> {
     let bytes = tree.bytes();
-    let (before, after) = (&bytes[..part.span.start], &bytes[part.span.end..]);
-    let own = &bytes[part.span.clone()];
+    let piece = |span: std::ops::Range<usize>| bytes.get(span).unwrap_or_default();
+    let (before, own, after) = (piece(0..part.span.start), piece(part.span.clone()), piece(part.span.end..bytes.len()));
     let mut all = before.to_vec();
     for n in 0..times {
         if n > 0 {

@@ -9,7 +9,7 @@ use silta_engine::fhir::document::{Document, Limits};
 use silta_engine::fhirpath::{Context, Plan, Value};
 use silta_engine::validation::Validator;
 
-use super::{DONE, FAILED, USAGE};
+use super::{DONE, FAILED, USAGE, moment};
 use crate::clock::Clock;
 
 /// Evaluates a FHIRPath expression on a document: one line an item.
@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         let _ = writeln!(io::stderr(), "{name}: {}", shown(value));
     };
     let mut context = Context::of(document.root());
-    context.now = Clock::system().moment();
+    context.now = moment(&Clock::system());
     context.trace = Some(&trace);
     let validator = Validator::built_in();
     let knowledge = validator.knowledge();

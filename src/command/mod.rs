@@ -17,6 +17,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use silta_engine::fhirpath::Temporal;
+
+use crate::clock::Clock;
 
 /// Done.
 pub const DONE: u8 = 0;
@@ -43,6 +46,11 @@ enum Command {
     Map(map::Arguments),
     Fhirpath(fhirpath::Arguments),
     Package(package::Arguments),
+}
+
+/// What a clock says as a FHIRPath expression takes it, to the millisecond.
+fn moment(clock: &Clock) -> Option<Temporal> {
+    Temporal::date_time(&format!("{:.3}", clock.now()))
 }
 
 /// Runs the command that the arguments name (the first is the program's own name) and gives its exit code.

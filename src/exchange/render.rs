@@ -9,7 +9,7 @@ use silta_engine::definitions::Model;
 use silta_engine::fault::Fault;
 use silta_engine::fhir::document::{Document, Limits, Node};
 use silta_engine::fhir::edit::Edit;
-use silta_engine::mapping::{Disposition, Map};
+use silta_engine::mapping::{Context, Disposition, Loss, Map, Refusals, Written};
 use silta_engine::native::{Format, Tree};
 
 use crate::provider::{Action, Identifier};
@@ -118,13 +118,14 @@ impl Exchange {
         let is_test = compose::resources(&bundle).any(is_test);
         let sent = strip(&bundle, tree.is_some().then_some(&names), is_answer)?;
         let (written, is_original) = match &tree {
-            Some(tree) if is_answer => (map.answer(&sent, tree, &context), false),
+            Some(tree) if is_answer => (answer(&map, &sent, tree, &context), false),
             Some(tree) => (map.put(&sent, tree, &context), true),
             None => (map.create(&sent, &context), true),
         };
         let written = written.map_err(|error| refused(&error))?;
         let not_carried = written.report.lost.iter().filter(|lost| lost.disposition == Disposition::Error);
-        let left_out = not_carried.map(|lost| place_in(&sent, &lost.path)).collect();
+        let places = not_carried.map(|lost| place_in(&sent, &lost.path));
+        let left_out = places.filter(|path| !is_answer || is_of_order(path)).collect();
         let bytes = written.bytes;
         if is_original && gathered.original.as_ref().is_some_and(|original| original.body == bytes) {
             return Ok(None);
@@ -188,6 +189,22 @@ fn place_in(bundle: &Document, path: &str) -> String {
         (rest.is_empty() || rest.starts_with('.')).then(|| format!("{}{rest}", resource.type_name()))
     });
     found.unwrap_or_else(|| path.to_owned())
+}
+
+/// The answer to a provider's document. That its format lacks something of the order or of how it stands refuses it; what
+/// is known of people and organisations besides is not what was asked.
+fn answer(map: &Map, sent: &Arc<Document>, request: &Tree, context: &Context) -> Result<Written, Refusals> {
+    let refused = match map.answer(sent, request, context) {
+        Err(refused) if context.loss == Loss::Refuse => refused,
+        other => return other,
+    };
+    let written = map.answer(sent, request, &Context { loss: Loss::Warn, ..context.clone() })?;
+    let mut lost = written.report.lost.iter().filter(|lost| lost.disposition == Disposition::Error);
+    if lost.any(|lost| is_of_order(&place_in(sent, &lost.path))) { Err(refused) } else { Ok(written) }
+}
+
+fn is_of_order(path: &str) -> bool {
+    path.starts_with("Task.") || path.starts_with("ServiceRequest.")
 }
 
 /// The Task at its version, and what it refers to as it is now.

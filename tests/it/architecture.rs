@@ -10,7 +10,7 @@ const USES: &[(&str, &[&str])] = &[
     ("native", &["definitions"]),
     ("fhirpath", &["fhir"]),
     ("package", &["fhir"]),
-    ("terminology", &["package"]),
+    ("terminology", &["fhirpath", "package"]),
     ("search", &["fhirpath"]),
     ("validation", &["fhirpath", "package", "terminology"]),
     ("mapping", &["native", "fhirpath", "terminology"]),

@@ -317,7 +317,7 @@ fn behind(loaded: &Loaded, clock: &Clock, store: &Store, metrics: &Metrics) -> R
     let maps = Arc::new(maps(loaded, &files)?);
     let registry = Arc::new(providers(loaded, clock, &requests, random.clone(), &maps)?);
     let now = clock.clone();
-    let validator = Arc::new(Validator::built_in().with_clock(move || now.moment()));
+    let validator = Arc::new(Validator::built_in().with_clock(move || super::super::moment(&now)));
     let parts = exchange::Parts {
         clock: clock.clone(),
         random: random.clone(),

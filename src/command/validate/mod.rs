@@ -15,7 +15,7 @@ use silta_engine::fhir::document::{Document, Limits};
 use silta_engine::package::library::Library;
 use silta_engine::validation::{Options, Validator, outcome, syntax_outcome};
 
-use super::{DONE, FAILED, USAGE, package};
+use super::{DONE, FAILED, USAGE, moment, package};
 use crate::clock::Clock;
 
 /// Judges FHIR documents, JSON or XML, by the core definitions and profiles, and native documents by their own rules.
@@ -89,7 +89,7 @@ fn judge(arguments: &Arguments, clock: &Clock) -> io::Result<u8> {
     let profiles = asked::meant(canonicals, &library, &arguments.package, &mut io::stderr())?;
     let validator = Validator::new(library)
         .with_options(Options { best_practice: arguments.best_practice })
-        .with_clock(|| Clock::system().moment());
+        .with_clock(|| moment(&Clock::system()));
     let rules = native::Rules::of(arguments)?;
     let profiles: Vec<&str> = profiles.iter().map(String::as_str).collect();
     let (mut files, mut seen) = (Vec::new(), BTreeSet::new());

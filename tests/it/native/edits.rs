@@ -283,10 +283,11 @@ fn elements_are_removed_with_their_lines() {
     assert_eq!(text, "<r:request xmlns:r=\"urn:r\" xmlns=\"urn:d\">\n  <item/>\n</r:request>");
     let mut edit = Edit::new(&tree);
     assert!(matches!(edit.remove(top), Err(EditError::Fixed { .. })));
-    assert!(matches!(edit.set(top, &[element("patient")], "x"), Err(EditError::NoSuchStep { .. })));
     assert!(matches!(edit.set(patient, &[element("name")], "\u{1}"), Err(EditError::Value { .. })));
     assert!(matches!(edit.null(patient, &[Step::Attribute(Name::local("id"))]), Err(EditError::NoNull { .. })));
     assert_eq!(edit.finish().bytes, tree.bytes());
+    let text = changed(&tree, |edit| edit.set(top, &[element("patient")], "x").unwrap());
+    assert!(text.contains("<patient id='1'>x<name>Aho</name></patient>"), "words beside elements: {text}");
     let latin = super::read(&Syntax::Xml, "<?xml version='1.0' encoding='ISO-8859-1'?><a/>");
     let text = changed(&latin, |edit| edit.set(latin.document_element().unwrap(), &[], "ŋ").unwrap());
     assert!(text.ends_with("<a>&#331;</a>"), "what the set lacks is a character reference: {text}");
