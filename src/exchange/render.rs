@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::Value;
 use silta_engine::definitions::Model;
 use silta_engine::fault::Fault;
 use silta_engine::fhir::document::{Document, Limits, Node};
@@ -73,6 +74,8 @@ struct Names {
     native: HashMap<String, String>,
     /// What its Task says.
     of_task: Vec<String>,
+    /// Why its Task stands as it does, as its own document has it.
+    reason: Option<Value>,
 }
 
 impl Exchange {
@@ -159,6 +162,7 @@ impl Exchange {
             let mut key = key.clone();
             if entry.resource_type == "Task" {
                 names.of_task.extend(translated.node(entry).children().map(|child| child.name().to_owned()));
+                names.reason = translated.node(entry).first("statusReason").and_then(content);
                 let focus = translated
                     .node(entry)
                     .text_at("focus.reference")
@@ -256,6 +260,10 @@ pub(super) fn gather(view: &View<'_>, provider: &str, news: &TaskNews) -> Result
     Ok(Some(gathered))
 }
 
+fn content(node: Node<'_>) -> Option<Value> {
+    serde_json::from_str(node.raw()).ok()
+}
+
 fn document(content: &Bytes) -> Option<Arc<Document>> {
     Document::from_json(Model::r4(), content.to_vec(), &Limits::default()).ok()
 }
@@ -324,7 +332,7 @@ fn bundle_of(
 
 /// The Bundle as a map would make it: without the gateway's ids and meta, and without what the gateway noted itself of a Task
 /// that the provider's own document says nothing of. An order without a number is known by its id.
-/// An answer leaves out what the requester said itself of its order: letters, diagnoses, the stay.
+/// An answer leaves out what the requester said itself of its order: letters, diagnoses, the stay, why it sent it.
 fn strip(bundle: &Arc<Document>, known: Option<&Names>, is_answer: bool) -> Result<Arc<Document>, ExchangeError> {
     let mut edit = Edit::new(bundle);
     for resource in compose::resources(bundle) {
@@ -332,6 +340,12 @@ fn strip(bundle: &Arc<Document>, known: Option<&Names>, is_answer: bool) -> Resu
             for name in NOTED.iter().filter(|name| !names.of_task.iter().any(|said| said == *name)) {
                 edit.drop_member(resource, name);
             }
+        }
+        // The reason that the requester gave is none of the decision.
+        let reason = resource.first("statusReason").filter(|_| is_answer && resource.type_name() == "Task");
+        let own = known.and_then(|names| names.reason.as_ref());
+        if own.is_some() && reason.and_then(content).as_ref() == own {
+            edit.drop_member(resource, "statusReason");
         }
         if resource.type_name() == "ServiceRequest"
             && resource.first("identifier").is_none()

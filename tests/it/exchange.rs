@@ -127,6 +127,7 @@ mod bad_input;
 mod coordination;
 mod denmark;
 mod directory;
+mod orders;
 mod profiles;
 mod provenance;
 mod sweden;
