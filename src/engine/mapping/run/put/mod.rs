@@ -4,6 +4,7 @@
 //! whose FHIR value is the same in both writes nothing. Repetitions are aligned first, so that what is new, gone or
 //! changed touches its own native repetition.
 
+mod entries;
 mod fhir;
 mod given;
 mod native;
@@ -151,6 +152,8 @@ pub(crate) struct Put<'r> {
     of_type: FxHashMap<&'r str, Vec<Node<'r>>>,
     /// The resources that other lines than a scope's own lead to.
     led_to: FxHashMap<usize, Rc<FxHashSet<FhirId>>>,
+    /// By the holder of a list and the scope: the resources that the list leads to.
+    listed: FxHashMap<(FhirId, usize), Vec<Node<'r>>>,
     /// By the entry and link of a scope: the resources of the wanted Bundle that refer to one by it.
     referring: FxHashMap<(usize, u16, u16), FxHashMap<FhirId, Vec<Node<'r>>>>,
     /// How many repetitions a scope has in the document.
@@ -219,6 +222,7 @@ impl<'r> Put<'r> {
             gone,
             of_type,
             led_to: FxHashMap::default(),
+            listed: FxHashMap::default(),
             referring: FxHashMap::default(),
             counted: FxHashMap::default(),
             made: FxHashMap::default(),

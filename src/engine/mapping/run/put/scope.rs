@@ -1,19 +1,16 @@
 //! Scopes backward: what is in both documents is walked, what is gone is taken out, what is new is made.
 
-use std::rc::Rc;
-
 use rustc_hash::FxHashSet;
 
 use crate::fhir::document::{Node, NodeId as FhirId};
 use crate::native::{Anchor, EditError, Insert, Kind, NodeId, Place, Step};
 
 use super::super::super::plan::{
-    Condition, Constant, Entry, NativeName, NativePath, NativeSelect, NativeStep, Scope, ScopeId, SlotAt, SlotRef,
-    StmtKind,
+    Condition, NativeName, NativePath, NativeSelect, NativeStep, Scope, ScopeId, SlotAt, StmtKind,
 };
 use super::super::super::syntax::Test;
 use super::super::align::{Pair, align};
-use super::super::fold::{choose, choose_first};
+use super::super::fold::choose;
 use super::super::source::Base;
 use super::super::verify::is_same_text;
 use super::fhir::resolve;
@@ -97,7 +94,7 @@ impl<'r> Put<'r> {
     }
 
     /// Whether a fullUrl is that of an entry of a scope.
-    fn is_of(&self, id: ScopeId, slot: u16, url: &str) -> bool {
+    pub(super) fn is_of(&self, id: ScopeId, slot: u16, url: &str) -> bool {
         let entry = self.known.get(url).and_then(|(frame, of)| Some((self.run.frames.get(*frame)?, *of)));
         entry.is_some_and(|(frame, of)| frame.scope == id && of == slot)
     }
@@ -128,110 +125,6 @@ impl<'r> Put<'r> {
             }
             SlotAt::Nowhere => Vec::new(),
         }
-    }
-
-    /// The resources in the wanted Bundle that a scope's entry could be.
-    pub(super) fn entries(&mut self, frame: usize, scope: &'r Scope, entry: &'r Entry) -> Vec<Node<'r>> {
-        let Some(reference) = entry.reference else {
-            return self.free_entries(frame, scope, entry);
-        };
-        let references: Vec<Node<'r>> = match scope.slots.get(usize::from(reference)).map(|s| &s.at) {
-            Some(SlotAt::Child { parent, written, logical, select, .. }) => {
-                let above = self.above(frame, parent.up.saturating_sub(1));
-                let parent = self.node(Side::New, above, parent.slot);
-                parent.map(|p| choose(p, written.symbol, *logical, select)).unwrap_or_default()
-            }
-            Some(SlotAt::Alias(to)) => {
-                let above = self.above(frame, to.up.saturating_sub(1));
-                self.node(Side::New, above, to.slot).into_iter().collect()
-            }
-            _ => Vec::new(),
-        };
-        if references.is_empty() {
-            return Vec::new();
-        }
-        let roles = self.role_has_a_line(scope, entry);
-        references
-            .into_iter()
-            .filter_map(|r| {
-                if roles {
-                    self.target(Side::New, r).filter(|n| n.type_name() == entry.resource.as_ref())
-                } else {
-                    self.target_as(r, entry.resource.as_ref())
-                }
-            })
-            .collect()
-    }
-
-    /// Whether another line takes roles by the same reference: then a role is that line's, not its organisation's.
-    fn role_has_a_line(&self, scope: &'r Scope, entry: &'r Entry) -> bool {
-        let reference = |of: &'r Scope, entry: &Entry| {
-            let slot = entry.reference.and_then(|slot| of.slots.get(usize::from(slot)))?;
-            match &slot.at {
-                SlotAt::Alias(to) => Some((*to, None)),
-                SlotAt::Child { parent, written, .. } => Some((*parent, Some(written))),
-                SlotAt::Entry(_) | SlotAt::Nowhere => None,
-            }
-        };
-        let own = reference(scope, entry);
-        let outer = scope.parent.and_then(|parent| self.plan.scope(parent));
-        own.is_some()
-            && outer.into_iter().flat_map(|s| &s.body).any(|stmt| {
-                let StmtKind::Scope(id) = stmt.kind else { return false };
-                self.plan.scope(id).is_some_and(|other| {
-                    other
-                        .entries
-                        .first()
-                        .is_some_and(|e| e.resource.as_ref() == "PractitionerRole" && reference(other, e) == own)
-                })
-            })
-    }
-
-    /// Resources that nothing refers to by this map: those of the forward run, and new ones of the type.
-    pub(super) fn free_entries(&mut self, frame: usize, scope: &'r Scope, entry: &'r Entry) -> Vec<Node<'r>> {
-        let id = self.plan.scopes.iter().position(|s| std::ptr::eq(s, scope));
-        let led = match id.and_then(|id| self.led_to.get(&id)) {
-            Some(led) => Rc::clone(led),
-            None => {
-                let led = Rc::new(id.map(|id| self.led_to_by_others(id, entry)).unwrap_or_default());
-                if let Some(id) = id {
-                    self.led_to.insert(id, Rc::clone(&led));
-                }
-                led
-            }
-        };
-        let scope_id = id.and_then(|id| ScopeId::try_from(id).ok());
-        let mut wanted = self.resources(entry.resource.as_ref());
-        wanted.retain(|node| self.speaks_of(frame, scope, entry, *node));
-        wanted
-            .into_iter()
-            .filter(|node| {
-                let url = node.parent().and_then(|e| e.text_at("fullUrl")).unwrap_or_default();
-                let free = !self.known.contains_key(url) && !led.contains(&node.id());
-                (scope_id.is_some_and(|id| self.is_of(id, entry.slot, url)) || free)
-                    && self.consts_hold(scope, entry, *node)
-            })
-            .collect()
-    }
-
-    /// Whether a resource has the fixed values that a scope gives its entry.
-    pub(super) fn consts_hold(&self, scope: &'r Scope, entry: &'r Entry, node: Node<'r>) -> bool {
-        scope.consts.iter().filter(|c| !c.default && c.anchor == (SlotRef { up: 0, slot: entry.slot })).all(|one| {
-            let Some(SlotAt::Child { parent, written, logical, select, .. }) =
-                scope.slots.get(usize::from(one.slot)).map(|s| &s.at)
-            else {
-                return true;
-            };
-            if *parent != one.anchor {
-                return true;
-            }
-            match &one.value {
-                Constant::Text(text) => {
-                    choose_first(node, written.symbol, *logical, select).is_none_or(|n| n.text() == Some(text))
-                }
-                _ => true,
-            }
-        })
     }
 
     pub(super) fn enter(
