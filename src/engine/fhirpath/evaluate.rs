@@ -7,10 +7,11 @@ use rustc_hash::FxHashSet;
 
 use crate::definitions::{Symbol, TypeId};
 
+use super::arithmetic::arithmetic;
 use super::decimal::Decimal;
 use super::function::Function;
 use super::syntax::{Id, Op, Operator, TypeName};
-use super::temporal::{Calendar, Kind};
+use super::temporal::Kind;
 use super::value::{Quantity, QuantityUnit, Value, equal, equivalent, key};
 use super::{Context, EvalError, Plan};
 
@@ -538,75 +539,5 @@ pub fn compare(left: &Value<'_>, right: &Value<'_>) -> Result<Option<Ordering>, 
         (Value::Quantity(left), Value::Integer(right)) => left.compare(&Quantity::ucum(Decimal::whole(*right), "1")),
         (Value::Quantity(left), Value::Decimal(right)) => left.compare(&Quantity::ucum(*right, "1")),
         _ => return Err(EvalError::WrongType("<")),
-    })
-}
-
-fn arithmetic<'d>(operator: Operator, left: Value<'d>, right: Value<'d>) -> Result<Option<Value<'d>>, EvalError> {
-    const WRONG: EvalError = EvalError::WrongType("this operator");
-    Ok(match (left, right) {
-        (Value::Integer(left), Value::Integer(right)) => match operator {
-            Operator::Plus => left.checked_add(right).map(Value::Integer),
-            Operator::Minus => left.checked_sub(right).map(Value::Integer),
-            Operator::Times => left.checked_mul(right).map(Value::Integer),
-            Operator::Divide => Decimal::whole(left).divide(Decimal::whole(right)).map(Value::Decimal),
-            Operator::Div => left.checked_div(right).map(Value::Integer),
-            Operator::Mod => left.checked_rem(right).map(Value::Integer),
-            _ => return Err(WRONG),
-        },
-        (Value::String(left), Value::String(right)) if operator == Operator::Plus => {
-            Some(Value::text(left.into_owned() + &right))
-        }
-        (Value::Temporal(point), Value::Quantity(amount)) if matches!(operator, Operator::Plus | Operator::Minus) => {
-            let unit = match &amount.unit {
-                QuantityUnit::Calendar(unit, _) => Some(*unit),
-                QuantityUnit::Ucum(code) => Calendar::of_ucum(code),
-            };
-            let value = if operator == Operator::Plus { amount.value } else { amount.value.negated() };
-            point.plus(value, unit.ok_or(WRONG)?).map(Value::Temporal)
-        }
-        (Value::Quantity(left), Value::Quantity(right)) => match operator {
-            Operator::Times | Operator::Divide => {
-                left.combined(&right, operator == Operator::Divide).map(Value::Quantity)
-            }
-            Operator::Plus | Operator::Minus => left.sum(&right, operator == Operator::Minus).map(Value::Quantity),
-            _ => None,
-        },
-        (left, right) => {
-            let number = |value: &Value<'_>| match value {
-                Value::Integer(value) => Some(Decimal::whole(*value)),
-                Value::Decimal(value) => Some(*value),
-                _ => None,
-            };
-            // A number is a quantity of the unit 1 beside one.
-            match (&left, &right, operator) {
-                (Value::Quantity(amount), other, Operator::Times | Operator::Divide) => {
-                    let Some(factor) = number(other) else { return Err(WRONG) };
-                    return Ok(amount.scaled(factor, operator == Operator::Divide).map(Value::Quantity));
-                }
-                (other, Value::Quantity(amount), Operator::Times) => {
-                    let Some(factor) = number(other) else { return Err(WRONG) };
-                    return Ok(amount.scaled(factor, false).map(Value::Quantity));
-                }
-                (Value::Quantity(_), other, _) => {
-                    let plain = number(other).map(|value| Value::Quantity(Quantity::ucum(value, "1"))).ok_or(WRONG)?;
-                    return arithmetic(operator, left, plain);
-                }
-                (other, Value::Quantity(_), _) => {
-                    let plain = number(other).map(|value| Value::Quantity(Quantity::ucum(value, "1"))).ok_or(WRONG)?;
-                    return arithmetic(operator, plain, right);
-                }
-                _ => {}
-            }
-            let (Some(one), Some(two)) = (number(&left), number(&right)) else { return Err(WRONG) };
-            match operator {
-                Operator::Plus => one.plus(two).map(Value::Decimal),
-                Operator::Minus => one.minus(two).map(Value::Decimal),
-                Operator::Times => one.multiply(two).map(Value::Decimal),
-                Operator::Divide => one.divide(two).map(Value::Decimal),
-                Operator::Div => one.quotient(two).and_then(|value| i64::try_from(value).ok()).map(Value::Integer),
-                Operator::Mod => one.remainder(two).map(Value::Decimal),
-                _ => return Err(WRONG),
-            }
-        }
     })
 }

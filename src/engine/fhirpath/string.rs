@@ -76,10 +76,7 @@ pub(super) fn most_bytes(function: Function, value: &Value<'_>, arguments: &[Opt
         Function::ReplaceMatches => {
             let with = argument(1);
             let groups = with.matches('$').count().saturating_mul(text.len());
-            (text.len() + 1).saturating_mul(with.len()).saturating_add(groups).min(match with.len() {
-                0 => text.len(),
-                _ => usize::MAX,
-            })
+            (text.len() + 1).saturating_mul(with.len().max(1)).saturating_add(groups)
         }
         // Each part is a value of its own.
         Function::ToChars | Function::Split => text.len().saturating_mul(16),

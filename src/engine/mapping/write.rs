@@ -18,7 +18,7 @@ use super::edition::{self, Edition};
 use super::library::msh;
 use super::map::Map;
 use super::plan::{LineId, NativeName};
-use super::run::get::Get;
+use super::run::get::{Get, Run};
 use super::run::put::{Given, Manner, Put, order};
 use super::run::source::Source;
 use super::run::verify::{Difference, Kind, differences};
@@ -89,16 +89,7 @@ impl Map {
         let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
         let fault = |error: crate::fhir::draft::DraftError| Refusals::of_draft(&error);
         let old = run.trace.draft.finish().map_err(fault)?;
-        let given = Given {
-            plan: self.plan(),
-            source: &source,
-            cx,
-            schema: self.xml_schema().map(|schema| &**schema),
-            events: self.events(),
-            run: &run,
-            old: &old,
-            new: wanted,
-        };
+        let given = self.given(&source, cx, &run, (&old, wanted));
         let written = Put::new(given, manner).run();
         if !written.refusals.is_empty() {
             return Err(Refusals { items: written.refusals });
@@ -139,6 +130,18 @@ impl Map {
         Ok(Written { bytes: tree.into_bytes(), report })
     }
 
+    /// What a backward run is given: the document, its forward run, and what that gave beside what is wanted.
+    fn given<'r>(
+        &'r self,
+        source: &'r Source<'r>,
+        cx: &'r Context,
+        run: &'r Run,
+        (old, new): (&'r Document, &'r Document),
+    ) -> Given<'r> {
+        let schema = self.xml_schema().map(|schema| &**schema);
+        Given { plan: self.plan(), source, cx, schema, events: self.events(), run, old, new }
+    }
+
     /// A document that says what is wanted, with its repetitions in the wanted order; nothing where that says other things.
     fn in_order(
         &self,
@@ -147,20 +150,11 @@ impl Map {
         exempt: &FxHashSet<crate::fhir::document::NodeId>,
         cx: &Context,
     ) -> Result<Option<Tree>, Refusals> {
-        let fault = |error: crate::fhir::draft::DraftError| Refusals::one("Bundle", error.to_string(), Fault::Internal);
+        let fault = |error: crate::fhir::draft::DraftError| Refusals::of_draft(&error);
         let source = Source::new(written, self.structure());
         let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
         let old = run.trace.draft.finish().map_err(fault)?;
-        let given = Given {
-            plan: self.plan(),
-            source: &source,
-            cx,
-            schema: self.xml_schema().map(|schema| &**schema),
-            events: self.events(),
-            run: &run,
-            old: &old,
-            new: wanted,
-        };
+        let given = self.given(&source, cx, &run, (&old, wanted));
         let again = Put::new(given, Manner::Onto).run();
         if again.bytes != written.bytes() || again.orders.is_empty() {
             return Ok(None);

@@ -188,7 +188,6 @@ const ERRATA: [(&str, &str); 5] = [
 ];
 const UNDEFINED: [&str; 2] = ["valueset-definition", "questionnaire-allowedResource"];
 
-/// Whether a url is in the namespace of FHIR itself, where every extension is published.
 /// Whether an extension stands for an element of another FHIR version, which needs no definition of its own.
 fn is_of_version(url: &str) -> bool {
     let said =
@@ -196,6 +195,7 @@ fn is_of_version(url: &str) -> bool {
     said.is_some_and(|(version, path)| ["1.0", "3.0", "4.0", "4.3", "5.0"].contains(&version) && path.contains('.'))
 }
 
+/// Whether a url is in the namespace of FHIR itself, where every extension is published.
 fn is_core(url: &str) -> bool {
     url.strip_prefix("http://hl7.org/fhir/StructureDefinition/").is_some_and(|name| !name.contains('/'))
 }
