@@ -60,7 +60,7 @@ pub(super) struct Arguments {
     /// A file for the report.
     #[arg(long, value_name = "FILE", requires = "report")]
     report_file: Option<PathBuf>,
-    /// FHIR as XML.
+    /// XML in place of JSON: FHIR, or a new native document of a format that has both.
     #[arg(long)]
     xml: bool,
     /// FHIR JSON in one line.
@@ -189,7 +189,7 @@ fn native(arguments: &Arguments, loaded: &Loaded, context: &Context, file: &Path
     let wrong = |error: String| Failure::Refused(format!("{}: {error}", file.display()));
     if let Some(name) = &arguments.map {
         let map = loaded.named(name).map_err(Failure::Usage)?;
-        let tree = map.syntax(context.charset).parse(bytes, &Limits::default());
+        let tree = map.syntax_of(&bytes, context.charset).parse(bytes, &Limits::default());
         return Ok((Arc::clone(map), tree.map_err(|error| wrong(error.to_string()))?));
     }
     loaded.maps.recognise(bytes, context.charset, &Limits::default()).map_err(|error| wrong(error.to_string()))
@@ -243,6 +243,7 @@ fn context(arguments: &Arguments, clock: &Clock) -> Result<Context, Failure> {
         context.charset = Charset::named(name)
             .ok_or_else(|| Failure::Usage(format!("--charset: no character set is named {name}")))?;
     }
+    context.xml = arguments.xml;
     if arguments.lossy {
         context.loss = Loss::Warn;
     }

@@ -29,7 +29,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use silta_engine::definitions::Model;
 use silta_engine::mapping::{Context, Disposition, Holds, Loss, Map, Maps, Report, Translation};
-use silta_engine::native::{Edit, Format, Limits, Tree};
+use silta_engine::native::{Edit, Format, Limits, Syntax, Tree};
 
 use documents::Choices;
 use edits::{Edited, Sort};
@@ -88,11 +88,26 @@ impl<'m> Of<'m> {
     }
 }
 
+/// What a document in JSON says as one in XML, where the map reads that too.
+fn in_xml(map: &Arc<Map>, json: &[u8]) -> Option<Vec<u8>> {
+    let cx = Context { xml: true, ..context() };
+    let tree = Syntax::Json.parse(json.to_vec(), &Limits::default()).unwrap();
+    let got = map.get(&tree, &cx).ok()?;
+    Some(map.create(got.document(), &cx).ok()?.bytes)
+}
+
 /// One case: a document, its laws, and edits of each sort.
 fn case(of: &Of<'_>, bytes: &[u8], seed: u64, count: &mut Count) -> Result<(), String> {
     let mut choices = Choices::new(bytes);
     let map = of.map;
-    let (original, syntax) = documents::document(map, &of.vocabulary, &mut choices);
+    let (mut original, mut syntax) = documents::document(map, &of.vocabulary, &mut choices);
+    if seed % 2 == 1
+        && syntax == Syntax::Json
+        && map.takes(Format::Xml)
+        && let Some(xml) = in_xml(map, &original)
+    {
+        (original, syntax) = (xml, Syntax::Xml);
+    }
     let shown = || lines(&original);
     let tree = syntax.parse(original.clone(), &Limits::default()).map_err(|e| format!("{e}\n{}", shown()))?;
     let cx = context();
@@ -242,6 +257,7 @@ impl Case<'_> {
     /// CreateGet: what the map covers can be written as a new document, and says the same.
     fn created(&self) -> Result<(), String> {
         let mut cx = self.cx.clone();
+        cx.xml = self.tree.format() == Format::Xml;
         let header = self.tree.segments().next();
         if let Some(version) = header.and_then(|h| self.tree.field(h, 12)).and_then(|f| self.tree.text(f)) {
             cx.envelope.version = version.into_owned();

@@ -1,4 +1,7 @@
-//! FHIR R5 and STU3 as R4 and back: the official examples of each version.
+//! FHIR R5 and STU3 as R4 and back: the official examples of each version, as JSON and as XML.
+
+mod bundles;
+mod xml;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +21,8 @@ fn context() -> Context {
 }
 
 fn tree(bytes: &[u8]) -> Tree {
-    Syntax::Json.parse(bytes.to_vec(), &native::Limits::default()).unwrap()
+    let syntax = if bytes.starts_with(b"<") { Syntax::Xml } else { Syntax::Json };
+    syntax.parse(bytes.to_vec(), &native::Limits::default()).unwrap()
 }
 
 /// The map of each resource type of a version.
@@ -55,6 +59,9 @@ struct Sum {
     conveyed: u32,
     wrong: Vec<String>,
     findings: Vec<String>,
+    /// Edits of documents in XML that were written, and those that were refused.
+    edits: usize,
+    refused: Vec<String>,
 }
 
 /// Every example of a version of the types that there are maps for: translated, written back, written anew.
@@ -79,10 +86,14 @@ fn examples(version: FhirVersion, variable: &str, known: &str) {
         }
         let map = maps.named(map).unwrap();
         example(map, &name, &bytes, kind == "Bundle", &validator, &mut sum);
+        in_xml(map, &name, &bytes, &mut sum);
     }
     let share = f64::from(sum.conveyed) / f64::from(sum.leaves);
     println!("{version:?}: {} examples, {} leaves, {:.2} % conveyed", sum.examples, sum.leaves, share * 100.0);
+    println!("{} edits in XML, {} refused", sum.edits, sum.refused.len());
+    println!("{}", sum.refused.join("\n"));
     assert!(sum.examples > 30, "the examples are all there");
+    assert!(sum.edits > 100 && sum.refused.len() * 50 < sum.edits, "{} edits", sum.edits);
     assert!(share >= 0.9, "{share} of the leaves are conveyed");
     let known: Vec<&str> = known.lines().filter(|l| !l.starts_with('#') && !l.is_empty()).collect();
     let new: Vec<&String> = sum.findings.iter().filter(|f| !known.contains(&f.as_str())).collect();
@@ -135,6 +146,112 @@ fn example(map: &Arc<Map>, name: &str, bytes: &[u8], many: bool, validator: &Val
             sum.findings.push(format!("{name} {path} {} {rule}", finding.issue.code()));
         }
     }
+}
+
+/// The same example as XML says the same, is written back byte for byte, and can be written anew.
+fn in_xml(map: &Arc<Map>, name: &str, bytes: &[u8], sum: &mut Sum) {
+    let mut cx = context();
+    let text = xml::of(bytes);
+    let got = map.get(&tree(bytes), &cx).unwrap();
+    let written = tree(text.as_bytes());
+    let again = match map.get(&written, &cx) {
+        Ok(again) => again,
+        Err(refusals) => return sum.wrong.push(format!("{name}: XML: {refusals}")),
+    };
+    let (was, is) = (says(&parsed(got.document())), says(&parsed(again.document())));
+    if was != is {
+        sum.wrong.push(format!("{name}: XML: {:?}", difference(&was, &is)));
+    }
+    let report = again.report(&written);
+    let all = report.mapped + report.approximated + report.residue + report.dropped + report.errors;
+    if all != report.leaves || report.leaves != written.leaf_count() {
+        sum.wrong.push(format!("{name}: XML: {all} of {} leaves accounted for", written.leaf_count()));
+    }
+    match map.put(again.document(), &written, &cx) {
+        Ok(back) if back.bytes == text.as_bytes() => {}
+        Ok(_) => sum.wrong.push(format!("{name}: XML: GetPut wrote something else")),
+        Err(refusals) => sum.wrong.push(format!("{name}: XML: GetPut: {refusals}")),
+    }
+    cx.xml = true;
+    match map.create(again.document(), &cx) {
+        Ok(new) => {
+            let is = says(&parsed(map.get(&tree(&new.bytes), &cx).unwrap().document()));
+            if was != is {
+                sum.wrong.push(format!("{name}: XML: created: {:?}", difference(&was, &is)));
+            }
+        }
+        Err(refusals) => sum.wrong.push(format!("{name}: XML: create: {refusals}")),
+    }
+    // A number of more digits than these edits keep is an edit of its own.
+    let whole = parsed(again.document()).to_string().into_bytes();
+    let whole = Document::from_json(Model::r4(), whole, &Limits::default()).unwrap();
+    let is_whole = map.put(&whole, &written, &cx).is_ok_and(|put| put.bytes == text.as_bytes());
+    // Each text in turn: the edit is there, and nothing else is another.
+    for (edited, most) in edits(&parsed(again.document())) {
+        let document = Document::from_json(Model::r4(), edited.to_string().into_bytes(), &Limits::default()).unwrap();
+        match map.put(&document, &written, &cx) {
+            Ok(put) => {
+                let is = says(&parsed(map.get(&tree(&put.bytes), &cx).unwrap().document()));
+                let wanted = says(&edited);
+                if is != wanted {
+                    sum.wrong.push(format!("{name}: XML: PutGet: {:?}", difference(&wanted, &is)));
+                }
+                let touched = lines(text.as_bytes()).symmetric_difference(&lines(&put.bytes)).count();
+                if is_whole && touched > most {
+                    sum.wrong.push(format!("{name}: XML: an edit touched {touched} lines"));
+                }
+                sum.edits += 1;
+            }
+            Err(refusals) => sum.refused.push(format!("{name}: {refusals}")),
+        }
+    }
+}
+
+fn lines(bytes: &[u8]) -> std::collections::BTreeSet<String> {
+    String::from_utf8(bytes.to_vec()).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// The Bundle with a text changed, with a repetition taken out, and with two exchanged; and how many lines that may touch.
+fn edits(bundle: &Value) -> Vec<(Value, usize)> {
+    fn walk(value: &Value, path: String, texts: &mut Vec<String>, lists: &mut Vec<String>) {
+        match value {
+            Value::Object(members) => {
+                for (name, inner) in members.iter().filter(|(n, _)| !matches!(n.as_str(), "contained" | "extension")) {
+                    if matches!(name.as_str(), "display" | "text" | "description" | "title") && inner.is_string() {
+                        texts.push(format!("{path}/{name}"));
+                    }
+                    walk(inner, format!("{path}/{name}"), texts, lists);
+                }
+            }
+            Value::Array(items) => {
+                if items.len() > 1 && items.iter().all(Value::is_object) && path.matches('/').count() > 3 {
+                    lists.push(path.clone());
+                }
+                for (at, item) in items.iter().enumerate() {
+                    walk(item, format!("{path}/{at}"), texts, lists);
+                }
+            }
+            _ => {}
+        }
+    }
+    let (mut texts, mut lists) = (Vec::new(), Vec::new());
+    walk(bundle, String::new(), &mut texts, &mut lists);
+    let mut all = Vec::new();
+    for path in texts.iter().take(4) {
+        let mut edited = bundle.clone();
+        *edited.pointer_mut(path).unwrap() = json!("B & <ä> \"ü\"");
+        all.push((edited, 2));
+    }
+    for path in lists.iter().take(4) {
+        let mut edited = bundle.clone();
+        edited.pointer_mut(path).unwrap().as_array_mut().unwrap().remove(0);
+        all.push((edited, usize::MAX));
+        let mut edited = bundle.clone();
+        let list = edited.pointer_mut(path).unwrap().as_array_mut().unwrap();
+        list.swap(0, 1);
+        all.push((edited, usize::MAX));
+    }
+    all
 }
 
 fn parsed(document: &Document) -> Value {

@@ -32,6 +32,8 @@ pub struct Context {
     pub tables: FxHashMap<String, Vec<(String, String)>>,
     /// What becomes of FHIR content that the native format cannot carry.
     pub loss: Loss,
+    /// Whether new documents are XML, where the format has that beside JSON.
+    pub xml: bool,
     /// The envelope of new messages.
     pub envelope: Envelope,
 }
@@ -125,6 +127,7 @@ impl Context {
             facilities: Vec::new(),
             tables: FxHashMap::default(),
             loss: Loss::default(),
+            xml: false,
             envelope: Envelope::default(),
         }
     }

@@ -15,6 +15,7 @@ use crate::native::xml::XmlSchema;
 use crate::native::{Format, NodeId, Tree};
 
 use super::compile::Library;
+use super::counterpart;
 use super::embedded::EMBEDDED;
 use super::map::Map;
 use super::schema::version;
@@ -127,8 +128,9 @@ impl Maps {
                 continue;
             }
             match serde_json::from_str::<Json>(text) {
-                Ok(schema) => {
+                Ok(mut schema) => {
                     library.problems.extend(leading_nowhere(name, text, &schema));
+                    counterpart::keep_order(&mut schema, text);
                     library.schemas.insert(name.to_owned(), schema);
                 }
                 Err(error) => library.problems.push(unreadable(name, &error)),
@@ -220,7 +222,7 @@ impl Maps {
         let reading = self.maps.iter().filter(|map| map.reads(tree)).max_by_key(|map| map.precision());
         let Some(map) = reading else {
             // What is of another format is no near miss.
-            let alike = self.maps.iter().filter(|map| super::map::format(map.item.native.format()) == tree.format());
+            let alike = self.maps.iter().filter(|map| map.takes(tree.format()));
             let mut known: Vec<String> = alike.map(|map| map.reads_what()).collect();
             known.sort_unstable();
             return Err(NoMap::Unknown { known: known.join(", "), near: self.near(tree) });

@@ -13,6 +13,7 @@ use crate::native::{Format, Kind, Tree};
 
 use super::compile::{Library, compile, recognised_by};
 use super::context::Context;
+use super::counterpart::{Counterpart, Form};
 use super::library::msh;
 use super::plan::{Condition, Plan};
 use super::run::get::{Get, Run};
@@ -159,6 +160,29 @@ impl Map {
         }
     }
 
+    /// The XML that says the same as the JSON that it reads, where there is one.
+    pub(crate) fn form(&self) -> Option<Form<'_>> {
+        match &self.item.native {
+            NativeType::Fhir { version, .. } => Some(Form::Fhir(version.facts())),
+            NativeType::Json { schema, .. } => Form::of_schema(self.library.schemas.get(schema)?),
+            _ => None,
+        }
+    }
+
+    /// What a document in XML says as the JSON that the map reads.
+    pub(crate) fn counterpart<'t>(&'t self, tree: &'t Tree) -> Option<Counterpart<'t>> {
+        if tree.format() != Format::Xml {
+            return None;
+        }
+        Counterpart::read(self.form()?, tree)
+    }
+
+    /// Whether it reads documents of a format.
+    #[must_use]
+    pub fn takes(&self, of: Format) -> bool {
+        format(self.item.native.format()) == of || (of == Format::Xml && self.form().is_some())
+    }
+
     fn xml_reads(&self, when: &[syntax::Condition]) -> String {
         let root = self.xml_schema().map_or("", |schema| &schema.root.local);
         when.iter().fold(format!("<{root}>"), |text, condition| format!("{text} with {condition}"))
@@ -225,7 +249,13 @@ impl Map {
                 let source = Source::new(tree, None);
                 !self.when.is_empty() && source.hold(source.root(), &self.when)
             }
+            (NativeType::Json { .. }, Format::Xml) => {
+                let Some(counterpart) = self.counterpart(tree) else { return false };
+                let source = Source::new(counterpart.json(), None);
+                !self.when.is_empty() && source.hold(source.root(), &self.when)
+            }
             (NativeType::Fhir { version, resource }, Format::Json) => versions::is_of(tree, *version, resource),
+            (NativeType::Fhir { version, resource }, Format::Xml) => versions::is_of_xml(tree, *version, resource),
             (NativeType::Delimited { required, .. }, Format::Delimited) => {
                 !required.is_empty() && required.iter().all(|name| tree.column(name).is_some())
             }
@@ -245,6 +275,7 @@ impl Map {
     pub fn accepts(&self, tree: &Tree) -> bool {
         match (&self.item.native, tree.format()) {
             (NativeType::Fhir { resource, .. }, Format::Json) => versions::is_said(tree, resource),
+            (NativeType::Fhir { resource, .. }, Format::Xml) => versions::is_said_in_xml(tree, resource),
             _ => self.reads(tree),
         }
     }
@@ -276,6 +307,21 @@ impl Map {
     /// # Errors
     /// [`Refusals`] where a line says that a value it cannot carry refuses the document.
     pub fn get(self: &Arc<Self>, tree: &Tree, cx: &Context) -> Result<Translation, Refusals> {
+        if tree.format() != Format::Xml || self.form().is_none() {
+            return self.translated(tree, cx);
+        }
+        let Some(counterpart) = self.counterpart(tree) else { return Err(self.not_its_own()) };
+        let mut translation = self.translated(counterpart.json(), cx).map_err(|r| counterpart.located(r))?;
+        translation.run.trace.retell(&counterpart.leaves());
+        Ok(translation)
+    }
+
+    /// What is said of a document that is none of its own.
+    pub(crate) fn not_its_own(&self) -> Refusals {
+        Refusals::one("/", self.reads_what(), Fault::UnknownType)
+    }
+
+    fn translated(self: &Arc<Self>, tree: &Tree, cx: &Context) -> Result<Translation, Refusals> {
         let source = Source::new(tree, self.structure());
         let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
         let document = run.trace.draft.finish().map_err(|error| Refusals::of_draft(&error))?;

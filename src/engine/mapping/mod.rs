@@ -3,6 +3,7 @@
 mod check;
 mod compile;
 mod context;
+mod counterpart;
 mod describe;
 mod edition;
 mod embedded;

@@ -48,6 +48,8 @@ pub(crate) struct Plan {
     pub(crate) wholes: Vec<Whole>,
     /// What blocks say of that version.
     pub(crate) versions: VersionBlocks,
+    /// The version and the line of a map whose documents are Bundles of that version.
+    pub(crate) envelope: Option<(FhirVersion, LineId)>,
     /// How many one-way rules there are, with their reasons.
     pub(crate) one_way: Vec<(LineId, String)>,
     /// The line that says that a changed document is a new one.

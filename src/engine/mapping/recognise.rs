@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::fault::Fault;
 use crate::native::delimited::Dialect;
 use crate::native::hl7v2::Options;
-use crate::native::{Charset, Limits, Syntax, SyntaxError, Tree};
+use crate::native::{Charset, Format, Limits, Syntax, SyntaxError, Tree};
 
 use super::library::{Maps, NoMap};
 use super::map::Map;
@@ -57,6 +57,20 @@ impl Map {
     }
 }
 
+impl Map {
+    /// How a document that it reads is read: as XML, where it is written so and that says the same.
+    #[must_use]
+    pub fn syntax_of(&self, bytes: &[u8], charset: Charset) -> Syntax {
+        let is_xml = begins(bytes).first() == Some(&b'<');
+        if is_xml && self.takes(Format::Xml) { Syntax::Xml } else { self.syntax(charset) }
+    }
+}
+
+/// A document without what may stand before it.
+fn begins(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start()
+}
+
 impl Maps {
     /// Reads a document of which nothing is said, and finds its map. HL7 v2 begins with a header segment, XML with `<`,
     /// JSON with `{` or `[`; anything else is a table, as one of the maps for tables separates its cells.
@@ -69,7 +83,7 @@ impl Maps {
         charset: Charset,
         limits: &Limits,
     ) -> Result<(Arc<Map>, Tree), Unrecognised> {
-        let begins = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).trim_ascii_start();
+        let begins = begins(&bytes);
         let syntax = match begins.first() {
             Some(b'<') => Syntax::Xml,
             Some(b'{' | b'[') => Syntax::Json,

@@ -1,5 +1,6 @@
 //! What became of each leaf: the trace of a translation, and the report that is read from it.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use serde::Serialize;
@@ -139,6 +140,16 @@ impl Trace {
         draft: Draft,
     ) -> Self {
         Self { records, reasons, dropped, draft, best: OnceLock::new() }
+    }
+
+    /// Tells the same of a document that says the same: of each leaf by those that it is there.
+    pub(crate) fn retell(&mut self, leaves: &[Range<u32>]) {
+        let of = |leaf: u32| leaves.get(leaf as usize).cloned().unwrap_or_default();
+        let records = self.records.iter().flat_map(|r| of(r.leaf).map(|leaf| Record { leaf, ..*r })).collect();
+        self.records = records;
+        self.reasons = self.reasons.iter().flat_map(|(l, why)| of(*l).map(|leaf| (leaf, why.clone()))).collect();
+        self.dropped = self.dropped.iter().flat_map(|(l, line)| of(*l).map(|leaf| (leaf, *line))).collect();
+        self.best = OnceLock::new();
     }
 
     /// The totals, without the items.

@@ -9,11 +9,12 @@ use crate::fault::Fault;
 use crate::fhir::document::Document;
 use crate::native::hl7v2::schema::Version as V2;
 use crate::native::xml::{self, XmlSchema};
-use crate::native::{Edit, EditError, NodeId, Step, SyntaxError, Tree, delimited, hl7v2, json};
+use crate::native::{Edit, EditError, Format, NodeId, Step, Syntax, SyntaxError, Tree, delimited, hl7v2, json};
 
 use rustc_hash::FxHashSet;
 
 use super::context::{Context, Loss};
+use super::counterpart;
 use super::edition::{self, Edition};
 use super::library::msh;
 use super::map::Map;
@@ -61,7 +62,10 @@ impl Map {
     /// As [`Map::put`].
     pub fn create(&self, wanted: &Arc<Document>, cx: &Context) -> Result<Written, Refusals> {
         let start = self.start(cx, None)?;
-        self.write(wanted, &start, cx, Manner::New)
+        let written = self.write(wanted, &start, cx, Manner::New)?;
+        let Some(form) = self.form().filter(|_| cx.xml) else { return Ok(written) };
+        let json = start.syntax().parse(written.bytes, &generous()).map_err(|e| unreadable(&e))?;
+        self.formed(counterpart::document(&form, &json)?, written.report.lost, &json, cx)
     }
 
     /// Writes a Bundle as the answer to a message: the applications swapped, MSA-2 the message's control id, its
@@ -77,7 +81,38 @@ impl Map {
         map.write(wanted, &start, cx, Manner::New)
     }
 
+    /// What was written in XML, read again: it says what its counterpart in JSON says.
+    fn formed(&self, bytes: Vec<u8>, lost: Vec<Lost>, wanted: &Tree, cx: &Context) -> Result<Written, Refusals> {
+        let tree = Syntax::Xml.parse(bytes, &generous()).map_err(|e| unreadable(&e))?;
+        let Some(read) = self.counterpart(&tree) else { return Err(self.not_its_own()) };
+        if let Some(path) = read.differs(wanted) {
+            return Err(Refusals::one(path, "what the format can say in XML", Fault::BusinessRule));
+        }
+        let source = Source::new(read.json(), self.structure());
+        let mut run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
+        run.trace.retell(&read.leaves());
+        let mut report = run.trace.totals(self.name(), &tree);
+        report.lost = lost.into_iter().map(|lost| Lost { path: read.place(&lost.path), ..lost }).collect();
+        Ok(Written { bytes: tree.into_bytes(), report })
+    }
+
     fn write(
+        &self,
+        wanted: &Arc<Document>,
+        original: &Tree,
+        cx: &Context,
+        manner: Manner,
+    ) -> Result<Written, Refusals> {
+        if original.format() != Format::Xml || self.form().is_none() {
+            return self.write_own(wanted, original, cx, manner);
+        }
+        let Some(read) = self.counterpart(original) else { return Err(self.not_its_own()) };
+        let written = self.write_own(wanted, read.json(), cx, manner).map_err(|r| read.located(r))?;
+        let changed = read.json().syntax().parse(written.bytes, &generous()).map_err(|e| unreadable(&e))?;
+        self.formed(read.write(&changed)?, written.report.lost, &changed, cx)
+    }
+
+    fn write_own(
         &self,
         wanted: &Arc<Document>,
         original: &Tree,
@@ -109,7 +144,7 @@ impl Map {
         report.lost = written.lost;
         let entries = run.entries.iter().chain(&again.entries);
         let keyed = entries.filter(|e| e.declared_key).map(|e| e.full_url.as_str()).collect();
-        let found = differences(wanted, &got, &keyed, &written.exempt);
+        let found = differences(wanted, &got, &keyed, &written.exempt, self.plan().envelope.is_some());
         let is_other = !found.is_empty();
         self.judge(found, cx, manner, &mut report)?;
         let mut tree = tree;
@@ -166,7 +201,7 @@ impl Map {
         let got = last.trace.draft.finish().map_err(fault)?;
         let entries = run.entries.iter().chain(&last.entries);
         let keyed = entries.filter(|e| e.declared_key).map(|e| e.full_url.as_str()).collect();
-        Ok(differences(wanted, &got, &keyed, exempt).is_empty().then_some(tree))
+        Ok(differences(wanted, &got, &keyed, exempt, self.plan().envelope.is_some()).is_empty().then_some(tree))
     }
 
     /// A changed document that is a new one, with what is therefore other in it than was wanted.
@@ -185,7 +220,7 @@ impl Map {
         let fault = |error: crate::fhir::draft::DraftError| Refusals::of_draft(&error);
         let got = run.trace.draft.finish().map_err(fault)?;
         let keyed = run.entries.iter().filter(|e| e.declared_key).map(|e| e.full_url.as_str()).collect();
-        let others = differences(before, &got, &keyed, &FxHashSet::default()).into_iter().map(|one| one.path);
+        let others = differences(before, &got, &keyed, &FxHashSet::default(), false).into_iter().map(|one| one.path);
         let mut totals = run.trace.totals(self.name(), &tree);
         totals.lost = report.lost;
         totals.lost.extend(edition.touched.into_iter().chain(others).map(|path| Lost {

@@ -49,6 +49,9 @@ pub enum Insert<'a> {
     Repetition,
     /// XML: an element; its prefix is one in scope for the namespace, else the namespace is declared on it.
     Element(&'a Name),
+    /// XML: an element with all that is in it, as it is to be written. It is well-formed, and its prefixes have their
+    /// meaning where it is put; nothing in it is addressed by the same edit.
+    Markup(&'a str),
     /// JSON: an item of an array: `null` until set.
     Item,
     /// Delimited: a row.
@@ -281,6 +284,7 @@ impl<'t> Edit<'t> {
             (State::Hl7V2(sheet), Insert::Repetition) => sheet.insert_repetition(anchor),
             (State::Json(sheet), Insert::Item) => sheet.insert_item(anchor),
             (State::Xml(sheet), Insert::Element(name)) => sheet.insert_element(anchor, name),
+            (State::Xml(sheet), Insert::Markup(text)) => sheet.insert_markup(anchor, text),
             (State::Delimited(sheet), Insert::Row) => sheet.insert_row(anchor),
             _ => Err(EditError::NoSuchStep {
                 path: String::new(),

@@ -290,7 +290,7 @@ fn read(maps: &Maps, named: Option<&Arc<Map>>, sent: Sent, context: &mut Context
     }
     let limits = Limits::default();
     let found = match named {
-        Some(map) => match map.syntax(context.charset).parse(sent.bytes, &limits) {
+        Some(map) => match map.syntax_of(&sent.bytes, context.charset).parse(sent.bytes, &limits) {
             Ok(tree) => Ok((Arc::clone(map), tree)),
             Err(error) => Err(Unrecognised::Syntax(error)),
         },

@@ -26,6 +26,7 @@ use crate::native::xml::XmlSchema;
 use super::plan::{Condition, Line, LineId, Plan, Scope, ScopeId, Slot, SlotAt, SlotRef, Slots};
 use super::schema::{NativeSchema, Place};
 use super::syntax::{BlockItem, Direction, File, FormatName, Item, Level, MapItem, NativeType, Problem, Span, Table};
+use super::versions::Place as Whose;
 
 /// All items of a tree of maps, by name.
 #[derive(Debug, Default)]
@@ -153,8 +154,13 @@ pub(crate) fn compile(
     if let Some(scope) = compiler.scope_mut(root) {
         scope.when = when;
     }
-    if let NativeType::Fhir { version, .. } = &map.native {
+    if let NativeType::Fhir { version, resource } = &map.native {
         compiler.versions(*version, map.span);
+        if resource == "Bundle" {
+            compiler.plan.envelope = Some((*version, line));
+            let at = compiler.stands();
+            compiler.claim_own(Whose::Bundle, &at);
+        }
     }
     compiler.body(&map.body);
     compiler.overlapping();

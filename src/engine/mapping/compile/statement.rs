@@ -9,6 +9,7 @@ use super::super::schema::Place;
 use super::super::syntax::{
     self, Direction, Each, FhirPath, FhirSelect, FhirStep, FormatName, Kind, NativePath, Span, Statement,
 };
+use super::super::versions::Place as Whose;
 use super::native::Found;
 use super::{Compiler, Standing};
 use crate::definitions::Kind as TypeKind;
@@ -385,6 +386,7 @@ impl Compiler<'_> {
             let name = plan::NativeName::Member("fullUrl".into());
             url.path.push(name.clone());
             self.claim(&url, true);
+            self.claim_own(Whose::Entry, &at);
             let steps = vec![plan::NativeStep { name, select: plan::NativeSelect::First }];
             plan::NativePath { from_document: false, steps }
         });

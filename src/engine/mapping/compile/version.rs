@@ -6,9 +6,9 @@ use super::super::plan::{LineId, NativeName, StmtKind, Whole};
 use super::super::schema::{NativeSchema, Place};
 use super::super::syntax::{self, BlockItem, FhirSelect, FhirVersion, Kind, LensCall, Select, Span, StepName, Table};
 use super::super::versions::lines::{Also, Codes, Side, VersionBlock, VersionLine};
-use super::super::versions::{Facts, TypeFacts};
-use super::Compiler;
+use super::super::versions::{Facts, Place as Whose, TypeFacts, envelope};
 use super::native::Found;
+use super::{Compiler, Standing};
 
 impl Compiler<'_> {
     /// Compiles all blocks on a version.
@@ -156,6 +156,17 @@ impl Compiler<'_> {
             }
         }
         Some(codes)
+    }
+
+    /// What a Bundle or an entry of it says for itself goes over with it.
+    pub(super) fn claim_own(&mut self, whose: Whose, at: &Standing) {
+        let Some((version, _)) = self.plan.envelope else { return };
+        let Some(of) = version.facts().of(whose.type_name()) else { return };
+        for element in of.elements.iter().filter(|e| envelope::is_own(whose.type_name(), &e.name)) {
+            let mut own = at.clone();
+            own.path.push(NativeName::Member(element.name.as_str().into()));
+            self.claim(&own, true);
+        }
     }
 
     /// A line that carries a resource with all that is in it.

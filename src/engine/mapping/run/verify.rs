@@ -8,6 +8,7 @@ use crate::definitions::Symbol;
 use crate::fhir::document::{Document, Node, NodeId};
 
 use super::super::lens::same_moment;
+use super::super::versions::envelope::is_own;
 use super::ABSENT;
 use super::align::gist;
 use super::put::resolve;
@@ -52,12 +53,13 @@ struct Compare<'d, 'x> {
 
 /// Where a read Bundle differs from a wanted one, apart from ids, metadata and narrative, and from what is exempt.
 /// `keyed` are the fullUrls that name a resource by a key of its own: the others may change with the order of the
-/// document.
+/// document. `of_bundles` compares what the Bundle and its entries say for themselves, too.
 pub(crate) fn differences(
     wanted: &Document,
     got: &Document,
     keyed: &FxHashSet<&str>,
     exempt: &FxHashSet<NodeId>,
+    of_bundles: bool,
 ) -> Vec<Difference> {
     // What is written the same says the same.
     if wanted.json() == got.json() {
@@ -109,6 +111,9 @@ pub(crate) fn differences(
         if !compare.paired.contains(&id) {
             compare.note(got.node(id), Kind::Added);
         }
+    }
+    if of_bundles {
+        compare.envelopes();
     }
     compare.found
 }
@@ -169,6 +174,25 @@ impl<'d> Compare<'d, '_> {
         while let Some((a, b)) = self.open.pop() {
             self.nodes(self.wanted.node(a), self.got.node(b));
         }
+    }
+
+    /// Compares what the Bundles and their entries say for themselves.
+    fn envelopes(&mut self) {
+        let mut pairs: Vec<(NodeId, NodeId)> = self.pairs.iter().map(|(a, b)| (*a, *b)).collect();
+        pairs.sort_unstable();
+        let entries = pairs
+            .into_iter()
+            .filter_map(|(a, b)| Some((self.wanted.node(a).parent()?, self.got.node(b).parent()?, "Bundle.entry")));
+        let mut open = vec![(self.wanted.root(), self.got.root(), "Bundle")];
+        open.extend(entries);
+        for (a, b, of) in open {
+            for Both { ours, theirs, .. } in both(a, b) {
+                if ours.first().or(theirs.first()).is_some_and(|c| is_own(of, c.name())) {
+                    self.lists(&ours, &theirs);
+                }
+            }
+        }
+        self.work();
     }
 
     /// Two references in the same place lead to the same resource, unless it is known otherwise.

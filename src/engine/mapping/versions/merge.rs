@@ -208,7 +208,7 @@ fn items(edit: &mut Edit<'_>, node: NodeId, old: &[Json], new: &[Json]) -> Resul
     let nodes: Vec<NodeId> = tree.children(node).collect();
     let there: Vec<Json> = nodes.iter().map(|n| held(tree, *n)).collect();
     let Some(places) = pairs(old, &there) else { return rewrite(edit, node, &Json::Array(new.to_vec())) };
-    let from = alignment(old, new);
+    let from = alignment(old, new, likeness);
     // What is gone is taken out; what was moved is taken out and put in again as it was.
     let mut last = None;
     let mut stays: Vec<Option<usize>> = Vec::new();
@@ -266,7 +266,7 @@ fn pairs(old: &[Json], there: &[Json]) -> Option<Vec<usize>> {
 }
 
 /// Which old item each new one is: the same, else the one most like it.
-fn alignment(old: &[Json], new: &[Json]) -> Vec<Option<usize>> {
+pub(crate) fn alignment<T: PartialEq>(old: &[T], new: &[T], likeness: impl Fn(&T, &T) -> usize) -> Vec<Option<usize>> {
     let mut taken = vec![false; old.len()];
     let mut from: Vec<Option<usize>> = vec![None; new.len()];
     for (at, (item, slot)) in new.iter().zip(&mut from).enumerate() {

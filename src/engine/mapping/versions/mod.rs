@@ -2,6 +2,7 @@
 
 mod apart;
 mod convert;
+pub(crate) mod envelope;
 mod facts;
 pub(crate) mod lines;
 pub(crate) mod merge;
@@ -12,7 +13,24 @@ pub use facts::{ElementFacts, Facts, FhirVersion, TypeFacts};
 
 use crate::native::{Kind, NodeId, Tree};
 
+use super::counterpart::{Counterpart, Form};
 use super::plan::{LineId, Plan, Whole};
+
+/// A part of a Bundle that is no resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Bundle,
+    Entry,
+}
+
+impl Place {
+    pub(crate) const fn type_name(self) -> &'static str {
+        match self {
+            Self::Bundle => "Bundle",
+            Self::Entry => "Bundle.entry",
+        }
+    }
+}
 
 /// Whether a document says that it is a resource of this type.
 pub(crate) fn is_said(tree: &Tree, resource: &str) -> bool {
@@ -27,6 +45,24 @@ pub(crate) fn is_of(tree: &Tree, version: FhirVersion, resource: &str) -> bool {
     }
     let others = FhirVersion::ALL.into_iter().filter(|v| *v != version).map(FhirVersion::facts);
     !others.chain([Facts::r4()]).any(|facts| fits(tree, NodeId::ROOT, facts, resource))
+}
+
+/// Whether a document in XML says that it is a resource of this type.
+pub(crate) fn is_said_in_xml(tree: &Tree, resource: &str) -> bool {
+    let top = tree.document_element();
+    top.is_some_and(|top| {
+        tree.name(top).as_deref() == Some(resource) && tree.namespace(top) == Some("http://hl7.org/fhir")
+    })
+}
+
+/// Whether a document in XML is a resource of a version, and certainly of no other.
+pub(crate) fn is_of_xml(tree: &Tree, version: FhirVersion, resource: &str) -> bool {
+    let fits = |facts| Counterpart::read(Form::Fhir(facts), tree).is_some_and(|read| !read.has_strays());
+    if !is_said_in_xml(tree, resource) || !fits(version.facts()) {
+        return false;
+    }
+    let others = FhirVersion::ALL.into_iter().filter(|v| *v != version).map(FhirVersion::facts);
+    !others.chain([Facts::r4()]).any(fits)
 }
 
 /// Whether everything in an object has a name and a shape that a type of a version gives it.

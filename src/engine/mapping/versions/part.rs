@@ -54,9 +54,20 @@ impl Part {
 
 /// Reads a JSON object of a type. What the version does not know, or writes otherwise, is left out.
 pub(crate) fn read(tree: &Tree, node: NodeId, facts: &Facts, of: &TypeFacts) -> Vec<Part> {
+    read_those(tree, node, facts, of, &|_| true)
+}
+
+/// [`read`] of the members that are asked for.
+pub(crate) fn read_those(
+    tree: &Tree,
+    node: NodeId,
+    facts: &Facts,
+    of: &TypeFacts,
+    is_asked: &dyn Fn(&str) -> bool,
+) -> Vec<Part> {
     let mut members: Vec<(String, Option<NodeId>, Option<NodeId>)> = Vec::new();
     for child in tree.children(node) {
-        let Some(name) = tree.name(child) else { continue };
+        let Some(name) = tree.name(child).filter(|name| is_asked(name)) else { continue };
         let (base, twin) = match name.strip_prefix('_') {
             Some(base) => (base, true),
             None => (name.as_ref(), false),

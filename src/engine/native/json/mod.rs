@@ -10,6 +10,7 @@ pub(crate) mod text;
 pub use create::create;
 pub(crate) use edit::Sheet;
 pub use parse::parse;
+pub(crate) use text::{encode, is_number};
 
 use std::borrow::Cow;
 

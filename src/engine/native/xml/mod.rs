@@ -14,6 +14,7 @@ pub use create::create;
 pub(crate) use edit::Sheet;
 pub use parse::parse;
 pub use schema::{QName, XmlSchema};
+pub(crate) use text::unwritable;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -66,6 +67,14 @@ impl Tree {
     /// XML: the name of an element or attribute without its prefix, as written.
     pub(crate) fn local_bytes(&self, node: NodeId) -> &[u8] {
         local_bytes(self, node)
+    }
+
+    /// XML: the name of an element or attribute, prefix included.
+    #[must_use]
+    pub fn qualified_name(&self, node: NodeId) -> Option<Cow<'_, str>> {
+        matches!(self.kind(node), Kind::Element | Kind::Attribute)
+            .then(|| self.charset().decode(qualified_bytes(self, node)))
+            .flatten()
     }
 
     /// XML: the URI of the namespace of an element or attribute.

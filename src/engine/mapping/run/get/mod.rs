@@ -1,6 +1,7 @@
 //! Forward: a native document becomes a Bundle, and a trace of how.
 
 mod absent;
+mod envelope;
 mod fixed;
 mod place;
 mod rule;
@@ -190,6 +191,7 @@ impl<'r> Get<'r> {
         self.own_words();
         self.verbs();
         self.absences();
+        self.envelope();
         if !self.refusals.is_empty() {
             return Err(Refusals { items: self.refusals });
         }

@@ -250,6 +250,7 @@ impl<'r> Put<'r> {
         }
         let frame = self.frame(0, 0, root, Some(0));
         self.body(frame);
+        self.envelope();
         if self.creating {
             self.event(frame);
         }

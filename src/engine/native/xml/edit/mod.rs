@@ -26,6 +26,8 @@ struct Slot<'t> {
 enum Content<'t> {
     Untouched(NodeId),
     Text(Vec<u8>),
+    /// A new element as it is written.
+    Markup(Vec<u8>),
     Element(Element<'t>),
 }
 
@@ -193,7 +195,7 @@ impl<'t> Sheet<'t> {
     fn is_element(&self, slot: u32) -> bool {
         match self.slots.get(slot as usize).map(|slot| &slot.content) {
             Some(Content::Untouched(node)) => self.tree.kind(*node) == Kind::Element,
-            Some(Content::Element(_)) => true,
+            Some(Content::Element(_) | Content::Markup(_)) => true,
             _ => false,
         }
     }
@@ -505,7 +507,36 @@ impl<'t> Sheet<'t> {
     }
 
     pub(crate) fn insert_element(&mut self, anchor: Anchor<'_>, name: &Name) -> Result<NewId, EditError> {
-        let (parent, beside, before) = match anchor {
+        let (parent, beside, before) = self.anchor(anchor)?;
+        let slot = match beside {
+            Some(_) => self.insert_child(parent, beside, before, name)?,
+            None if self.schema.is_some() => self.append(parent, name)?,
+            None => self.insert_child(parent, None, before, name)?,
+        };
+        Ok(self.made(slot))
+    }
+
+    pub(crate) fn insert_markup(&mut self, anchor: Anchor<'_>, markup: &str) -> Result<NewId, EditError> {
+        let (parent, beside, before) = self.anchor(anchor)?;
+        let mut bytes = Vec::with_capacity(markup.len());
+        for c in markup.chars() {
+            if !self.found.charset.push(c, &mut bytes) {
+                bytes.extend_from_slice(format!("&#{};", u32::from(c)).as_bytes());
+            }
+        }
+        let slot = self.put_child(parent, beside, before, Content::Markup(bytes))?;
+        Ok(self.made(slot))
+    }
+
+    fn made(&mut self, slot: u32) -> NewId {
+        let id = NewId(u32::try_from(self.made.len()).unwrap_or(u32::MAX));
+        self.made.push(slot);
+        id
+    }
+
+    /// The element that something is inserted in, the child that it stands beside, and whether before that.
+    fn anchor(&mut self, anchor: Anchor<'_>) -> Result<(u32, Option<u32>, bool), EditError> {
+        Ok(match anchor {
             Anchor::Last(place, steps) => {
                 let Target::Element(slot) = self.make(place, steps)? else {
                     let path = self.path(place, steps);
@@ -525,15 +556,7 @@ impl<'t> Sheet<'t> {
                 };
                 (parent, Some(slot), matches!(anchor, Anchor::Before(_)))
             }
-        };
-        let slot = match beside {
-            Some(_) => self.insert_child(parent, beside, before, name)?,
-            None if self.schema.is_some() => self.append(parent, name)?,
-            None => self.insert_child(parent, None, before, name)?,
-        };
-        let id = NewId(u32::try_from(self.made.len()).unwrap_or(u32::MAX));
-        self.made.push(slot);
-        Ok(id)
+        })
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
@@ -557,7 +580,7 @@ impl<'t> Sheet<'t> {
             match self.slots.get(slot as usize).map(|slot| &slot.content) {
                 None => {}
                 Some(Content::Untouched(node)) => out.extend_from_slice(self.tree.raw(*node)),
-                Some(Content::Text(text)) => out.extend_from_slice(text),
+                Some(Content::Text(text) | Content::Markup(text)) => out.extend_from_slice(text),
                 Some(Content::Element(element)) => {
                     let content = element.write_start(out);
                     parts.extend(content.then_some(Part::Bytes(&element.end)));

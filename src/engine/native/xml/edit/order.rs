@@ -9,7 +9,7 @@ use super::super::schema::{Content as Holds, MemberKind, TypeIndex};
 use super::names::is_type;
 use super::{Content, Sheet};
 
-impl Sheet<'_> {
+impl<'t> Sheet<'t> {
     /// The white space of a text that puts what follows on a line of its own.
     pub(super) fn line_break(&self, slot: u32) -> Option<Vec<u8>> {
         let raw = match &self.slots.get(slot as usize)?.content {
@@ -70,7 +70,7 @@ impl Sheet<'_> {
         match &self.slots.get(slot as usize)?.content {
             Content::Untouched(node) => of_node(*node),
             Content::Element(element) => element.new_name.clone().or_else(|| of_node(element.node?)),
-            Content::Text(_) => None,
+            Content::Text(_) | Content::Markup(_) => None,
         }
     }
 
@@ -116,6 +116,17 @@ impl Sheet<'_> {
     ) -> Result<u32, EditError> {
         let (qualified, declaration) = self.qualify(parent, name, true)?;
         let element = Element::new(name.clone(), qualified, declaration);
+        self.put_child(parent, beside, before, Content::Element(element))
+    }
+
+    /// Puts new content beside a child, or as the last, with the white space that its neighbours have.
+    pub(super) fn put_child(
+        &mut self,
+        parent: u32,
+        beside: Option<u32>,
+        before: bool,
+        content: Content<'t>,
+    ) -> Result<u32, EditError> {
         let children = self.element(parent)?.children.clone();
         let position = beside.and_then(|beside| children.iter().position(|child| *child == beside));
         let (index, lead) = match position {
@@ -130,7 +141,7 @@ impl Sheet<'_> {
                 (if closing && lead.is_some() { children.len() - 1 } else { children.len() }, lead)
             }
         };
-        let slot = self.push(parent, Content::Element(element));
+        let slot = self.push(parent, content);
         let space = lead.map(|lead| self.push(parent, Content::Text(lead)));
         let children = &mut self.element(parent)?.children;
         let mut index = index.min(children.len());
