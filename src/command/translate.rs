@@ -1,6 +1,7 @@
 //! `silta translate`: a document through its map, either way.
 
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use jiff::tz::TimeZone;
 use silta_engine::definitions::Model;
 use silta_engine::fhir::document::{self, Document};
 use silta_engine::mapping::{Context, Disposition, Loss, Map, Refusals, Report};
-use silta_engine::native::{Charset, Limits, Tree};
+use silta_engine::native::{Charset, Limits, Syntax, Tree, hl7v2};
 
 use super::maps::Loaded;
 use super::{DONE, FAILED, USAGE};
@@ -22,7 +23,7 @@ use crate::exchange::MapSettings as Settings;
 #[command(
     after_help = "Examples:\n  silta translate --to fhir referral.hl7 > referral.json\n  silta translate --to native \
                   --original referral.hl7 edited.json > changed.hl7\n  silta translate --to native --map ref-i12 \
-                  bundle.json\n  silta translate --to fhir --report=json --maps my-maps/ order.csv\n\nThe map is found by \
+                  bundle.json\n  silta translate --to fhir --report=json --maps my-maps/ order.csv\n\nA file of several HL7 v2 messages (one after another, in batches, in frames of MLLP) gives a Bundle a line, and such lines go back.\n\nThe map is found by \
                   the document's own type where none is named. Exit 0: translated; 1: refused, or rows of a table are, each place is named; 2: a \
                   file, a map or the command line is wrong."
 )]
@@ -130,73 +131,167 @@ fn translate(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
 }
 
 fn to_fhir(arguments: &Arguments, loaded: &Loaded, context: &Context) -> Result<(), Failure> {
-    let (map, tree) = native(arguments, loaded, context, &arguments.file)?;
-    let got = map.get(&tree, context).map_err(|refusals| Failure::refused(&refusals))?;
-    if arguments.report.is_some() {
-        report(arguments, &got.report(&tree))?;
+    let natives = natives(arguments, loaded, context, &arguments.file)?;
+    let many = natives.parts.len() > 1;
+    if many && arguments.xml {
+        return Err(Failure::Usage(format!(
+            "--xml writes one Bundle, and there are {} messages in {}",
+            natives.parts.len(),
+            arguments.file.display()
+        )));
     }
-    let text = match (arguments.xml, arguments.compact) {
-        (true, _) => got.document().to_xml().map_err(|error| Failure::Refused(error.to_string()))?,
-        (false, true) => got.document().json().to_owned(),
-        (false, false) => pretty(got.document().json()),
-    };
+    let mut reports = Vec::new();
+    let mut refused = Vec::new();
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    if !text.ends_with('\n') {
-        out.write_all(b"\n")?;
+    for (number, part) in (1..).zip(natives.parts) {
+        let of = |text: String| if many { format!("message {number}: {text}") } else { text };
+        let translated = part.and_then(|(map, tree)| {
+            let got = map.get(&tree, context).map_err(|refusals| Failure::refused(&refusals))?;
+            Ok((got, tree))
+        });
+        let (got, tree) = match translated {
+            Ok(translated) => translated,
+            Err(Failure::Refused(text)) => {
+                refused.push(of(text));
+                continue;
+            }
+            Err(other) => return Err(other),
+        };
+        if arguments.report.is_some() {
+            reports.push(got.report(&tree));
+        }
+        let text = match (arguments.xml, arguments.compact || many) {
+            (true, _) => got.document().to_xml().map_err(|error| Failure::Refused(error.to_string()))?,
+            (false, true) => got.document().json().to_owned(),
+            (false, false) => pretty(got.document().json()),
+        };
+        out.write_all(text.as_bytes())?;
+        if !text.ends_with('\n') {
+            out.write_all(b"\n")?;
+        }
+        refused.extend(tree.row_faults().iter().map(ToString::to_string));
     }
     out.flush()?;
-    let faults: Vec<String> = tree.row_faults().iter().map(ToString::to_string).collect();
-    if faults.is_empty() { Ok(()) } else { Err(Failure::Refused(faults.join("\n"))) }
+    if !reports.is_empty() {
+        report(arguments, &reports)?;
+    }
+    if refused.is_empty() { Ok(()) } else { Err(Failure::Refused(refused.join("\n"))) }
 }
 
 fn to_native(arguments: &Arguments, loaded: &Loaded, context: &Context) -> Result<(), Failure> {
-    let wanted = bundle(&arguments.file)?;
-    let written = match &arguments.original {
-        Some(original) => {
-            if original == Path::new("-") && arguments.file == Path::new("-") {
-                return Err(Failure::Usage("only one of the two can be standard input".to_owned()));
-            }
-            let (map, tree) = native(arguments, loaded, context, original)?;
-            map.put(&wanted, &tree, context)
-        }
-        None => {
-            let Some(name) = &arguments.map else {
-                return Err(Failure::Usage(format!(
-                    "a new document needs --map, a change of one --original; there are the maps {}",
-                    loaded.names()
-                )));
-            };
-            loaded.named(name).map_err(Failure::Usage)?.create(&wanted, context)
-        }
+    let Some(original) = &arguments.original else {
+        let Some(name) = &arguments.map else {
+            return Err(Failure::Usage(format!(
+                "a new document needs --map, a change of one --original; there are the maps {}",
+                loaded.names()
+            )));
+        };
+        let map = loaded.named(name).map_err(Failure::Usage)?;
+        let written = map.create(&bundle(&arguments.file, read(&arguments.file)?)?, context);
+        let written = written.map_err(|refusals| Failure::refused(&refusals))?;
+        told(arguments, std::slice::from_ref(&written.report))?;
+        let mut out = io::stdout().lock();
+        out.write_all(&written.bytes)?;
+        return Ok(out.flush()?);
     };
-    let written = written.map_err(|refusals| Failure::refused(&refusals))?;
-    if arguments.report.is_some() {
-        report(arguments, &written.report)?;
-    } else {
-        for lost in &written.report.lost {
-            writeln!(io::stderr(), "{}: {}", lost.path, lost.reason)?;
-        }
+    if original == Path::new("-") && arguments.file == Path::new("-") {
+        return Err(Failure::Usage("only one of the two can be standard input".to_owned()));
     }
+    let natives = natives(arguments, loaded, context, original)?;
+    let wanted = bundles(&arguments.file, natives.parts.len())?;
+    let mut bytes = Vec::with_capacity(natives.bytes.len());
+    let mut reports = Vec::new();
+    let mut at = 0;
+    let many = natives.parts.len() > 1;
+    for (number, ((part, range), wanted)) in (1..).zip(natives.parts.into_iter().zip(natives.ranges).zip(wanted)) {
+        let of = |text: String| if many { format!("message {number}: {text}") } else { text };
+        let written = part
+            .and_then(|(map, tree)| map.put(&wanted, &tree, context).map_err(|refusals| Failure::refused(&refusals)));
+        let written = written.map_err(|failure| match failure {
+            Failure::Refused(text) => Failure::Refused(of(text)),
+            other => other,
+        })?;
+        // What is around the messages stays.
+        bytes.extend_from_slice(natives.bytes.get(at..range.start).unwrap_or_default());
+        bytes.extend_from_slice(&written.bytes);
+        at = range.end;
+        reports.push(written.report);
+    }
+    bytes.extend_from_slice(natives.bytes.get(at..).unwrap_or_default());
+    told(arguments, &reports)?;
     let mut out = io::stdout().lock();
-    out.write_all(&written.bytes)?;
+    out.write_all(&bytes)?;
     Ok(out.flush()?)
 }
 
-/// A native document and its map.
-fn native(arguments: &Arguments, loaded: &Loaded, context: &Context, file: &Path) -> Result<(Arc<Map>, Tree), Failure> {
-    let bytes = read(file)?;
-    let wrong = |error: String| Failure::Refused(format!("{}: {error}", file.display()));
-    if let Some(name) = &arguments.map {
-        let map = loaded.named(name).map_err(Failure::Usage)?;
-        let tree = map.syntax_of(&bytes, context.charset).parse(bytes, &Limits::default());
-        return Ok((Arc::clone(map), tree.map_err(|error| wrong(error.to_string()))?));
+/// What became of what was to be written: the reports where they are wanted, else what was not written.
+fn told(arguments: &Arguments, reports: &[Report]) -> Result<(), Failure> {
+    if arguments.report.is_some() {
+        return report(arguments, reports);
     }
-    loaded.maps.recognise(bytes, context.charset, &Limits::default()).map_err(|error| wrong(error.to_string()))
+    for lost in reports.iter().flat_map(|report| &report.lost) {
+        writeln!(io::stderr(), "{}: {}", lost.path, lost.reason)?;
+    }
+    Ok(())
 }
 
-fn bundle(file: &Path) -> Result<Arc<Document>, Failure> {
+/// A file of native documents: one, or several HL7 v2 messages.
+struct Natives {
+    bytes: Vec<u8>,
+    ranges: Vec<Range<usize>>,
+    /// Each with its map.
+    parts: Vec<Result<(Arc<Map>, Tree), Failure>>,
+}
+
+fn natives(arguments: &Arguments, loaded: &Loaded, context: &Context, file: &Path) -> Result<Natives, Failure> {
     let bytes = read(file)?;
+    let wrong = |error: String| Failure::Refused(format!("{}: {error}", file.display()));
+    let named = arguments.map.as_ref().map(|name| loaded.named(name).map_err(Failure::Usage)).transpose()?;
+    let is_message = named.is_none_or(|map| matches!(map.syntax(context.charset), Syntax::Hl7V2(_)));
+    let ranges = match hl7v2::messages(&bytes).filter(|_| is_message) {
+        Some(ranges) => ranges.map_err(|error| wrong(error.to_string()))?,
+        None => vec![0..bytes.len()],
+    };
+    if ranges.is_empty() {
+        return Err(wrong("expected a message between the headers and trailers of the file".to_owned()));
+    }
+    // A byte order mark speaks for all messages of a file.
+    let charset = if bytes.starts_with(b"\xef\xbb\xbf") { Charset::Utf8 } else { context.charset };
+    let parse = |range: &Range<usize>| {
+        let bytes = bytes.get(range.clone()).unwrap_or_default().to_vec();
+        match named {
+            Some(map) => {
+                let tree = map.syntax_of(&bytes, charset).parse(bytes, &Limits::default());
+                Ok((Arc::clone(map), tree.map_err(|error| wrong(error.to_string()))?))
+            }
+            None => {
+                let found = loaded.maps.recognise(bytes, charset, &Limits::default());
+                found.map_err(|error| wrong(error.to_string()))
+            }
+        }
+    };
+    let parts = ranges.iter().map(parse).collect();
+    Ok(Natives { bytes, ranges, parts })
+}
+
+/// So many Bundles: one, or one a line.
+fn bundles(file: &Path, count: usize) -> Result<Vec<Arc<Document>>, Failure> {
+    let bytes = read(file)?;
+    if count == 1 {
+        return Ok(vec![bundle(file, bytes)?]);
+    }
+    let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
+    if lines.len() != count {
+        return Err(Failure::Usage(format!(
+            "{}: expected {count} Bundles, a line each, for the {count} messages of the original; there are {} lines",
+            file.display(),
+            lines.len()
+        )));
+    }
+    lines.into_iter().map(|line| bundle(file, line.to_vec())).collect()
+}
+
+fn bundle(file: &Path, bytes: Vec<u8>) -> Result<Arc<Document>, Failure> {
     let is_xml = bytes.iter().find(|byte| !byte.is_ascii_whitespace() && !matches!(byte, 0xef | 0xbb | 0xbf));
     let parse = if is_xml == Some(&b'<') { Document::from_xml } else { Document::from_json };
     let wanted = parse(Model::r4(), bytes, &document::Limits::default())
@@ -250,14 +345,17 @@ fn context(arguments: &Arguments, clock: &Clock) -> Result<Context, Failure> {
     Ok(context)
 }
 
-fn report(arguments: &Arguments, report: &Report) -> Result<(), Failure> {
-    let text = match arguments.report {
-        Some(Form::Json) => {
-            let json = serde_json::to_string(report).map_err(io::Error::other)?;
-            format!("{json}\n")
+fn report(arguments: &Arguments, reports: &[Report]) -> Result<(), Failure> {
+    let mut text = String::new();
+    for report in reports {
+        match arguments.report {
+            Some(Form::Json) => {
+                text.push_str(&serde_json::to_string(report).map_err(io::Error::other)?);
+                text.push('\n');
+            }
+            _ => text.push_str(&in_words(report)),
         }
-        _ => in_words(report),
-    };
+    }
     match &arguments.report_file {
         Some(file) => {
             std::fs::write(file, text).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))

@@ -47,10 +47,9 @@ impl Rules {
 /// The outcome of a native document, and whether nothing was found; nothing when it is to be read as FHIR.
 pub(super) fn judge(rules: &Rules, file: &Path, content: &[u8]) -> Option<(Value, bool)> {
     let start = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content).trim_ascii_start();
-    let start = start.strip_prefix(b"\x0b").unwrap_or(start);
     let is_table = file.extension() == Some(OsStr::new("csv"));
-    let issues = if [b"MSH", b"FHS", b"BHS"].iter().any(|name| start.starts_with(*name)) {
-        message(rules, content)
+    let issues = if let Some(issues) = messages(rules, content) {
+        issues
     } else if is_table {
         table(rules, content)
     } else if start.starts_with(b"<") {
@@ -90,9 +89,29 @@ fn unreadable(error: &SyntaxError) -> Vec<Value> {
     vec![issue("fatal", error.fault(), "syntax", &error.problem.to_string(), &place)]
 }
 
-/// HL7 v2: by the structure, segments, types and tables of the message's version.
-fn message(rules: &Rules, content: &[u8]) -> Vec<Value> {
-    let syntax = Syntax::Hl7V2(hl7v2::Options { charset: rules.charset });
+/// HL7 v2: by the structure, segments, types and tables of the message's version; each message of a file.
+fn messages(rules: &Rules, content: &[u8]) -> Option<Vec<Value>> {
+    let ranges = match hl7v2::messages(content)? {
+        Ok(ranges) => ranges,
+        Err(error) => return Some(unreadable(&error)),
+    };
+    // A byte order mark speaks for all messages of a file.
+    let charset = if content.starts_with(b"\xef\xbb\xbf") { Charset::Utf8 } else { rules.charset };
+    let many = ranges.len() > 1;
+    let mut all = Vec::new();
+    for (number, range) in (1_usize..).zip(ranges) {
+        let mut issues = message(charset, content.get(range).unwrap_or_default());
+        for issue in issues.iter_mut().filter(|_| many) {
+            let place = format!("message {number}: {}", issue["diagnostics"].as_str().unwrap_or_default());
+            issue["diagnostics"] = place.into();
+        }
+        all.append(&mut issues);
+    }
+    Some(all)
+}
+
+fn message(charset: Charset, content: &[u8]) -> Vec<Value> {
+    let syntax = Syntax::Hl7V2(hl7v2::Options { charset });
     let tree = match syntax.parse(content.to_vec(), &Limits::default()) {
         Ok(tree) => tree,
         Err(error) => return unreadable(&error),

@@ -13,4 +13,5 @@ pub(crate) mod tables;
 pub use facts::{CodeSystem, Concept, Include, SearchParameter, SearchType, ValueSet};
 pub use format::FormatError;
 pub use format_version::FORMAT_VERSION;
+pub(crate) use model::JsonForm;
 pub use model::{Constraint, Element, ElementId, Kind, Model, Resolved, Strength, Symbol, TypeChoice, TypeId};

@@ -67,6 +67,8 @@ pub struct Model {
     /// The required elements of the types that have such.
     required: FxHashMap<u16, Vec<ElementId>>,
     names: FxHashMap<Box<str>, TypeId>,
+    /// How JSON writes the values of each type.
+    json: Vec<JsonForm>,
     /// The name that says which resource an object is.
     pub(crate) resource_type: Symbol,
 }
@@ -98,6 +100,24 @@ fn child_key(of: TypeId, symbol: Symbol) -> u32 {
 
 fn child_hash(key: u32) -> usize {
     (key.wrapping_mul(0x9E37_79B1) >> 12) as usize
+}
+
+/// How JSON writes a primitive (R4, JSON representation).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JsonForm {
+    String,
+    Boolean,
+    Number,
+}
+
+impl JsonForm {
+    fn of(type_name: &str) -> Self {
+        match type_name {
+            "boolean" => Self::Boolean,
+            "integer" | "decimal" | "positiveInt" | "unsignedInt" => Self::Number,
+            _ => Self::String,
+        }
+    }
 }
 
 static R4: LazyLock<Arc<Model>> = LazyLock::new(|| {
@@ -153,6 +173,7 @@ impl Model {
             children: ChildTable { slots: Vec::new(), mask: 0 },
             required: FxHashMap::default(),
             names: FxHashMap::default(),
+            json: Vec::new(),
             resource_type: Symbol::UNKNOWN,
         };
         model.symbols = symbols.into_iter().map(|string| Box::from(model.string(string))).collect();
@@ -173,6 +194,7 @@ impl Model {
             children: ChildTable { slots: vec![(NONE, NONE, NO_TYPE)], mask: 0 },
             required: FxHashMap::default(),
             names: FxHashMap::default(),
+            json: Vec::new(),
             resource_type: Symbol::UNKNOWN,
         }
     }
@@ -210,6 +232,7 @@ impl Model {
             .zip(0_u16..)
             .map(|(record, id)| (Box::from(self.string(record.name)), TypeId(id)))
             .collect();
+        self.json = self.types.iter().map(|record| JsonForm::of(self.string(record.name))).collect();
         self.resource_type = self.symbol("resourceType");
         Ok(())
     }
@@ -272,6 +295,16 @@ impl Model {
     #[must_use]
     pub fn type_url(&self, id: TypeId) -> &str {
         self.types.get(usize::from(id.0)).map_or("", |record| self.string(record.url))
+    }
+
+    /// How JSON writes its values.
+    pub(crate) fn json_form(&self, id: TypeId) -> JsonForm {
+        self.json.get(usize::from(id.0)).copied().unwrap_or(JsonForm::String)
+    }
+
+    /// Whether JSON writes an element as an array.
+    pub(crate) fn is_array(&self, id: ElementId) -> bool {
+        self.elements.get(id.0 as usize).is_some_and(|record| record.flags & flag::ARRAY != 0)
     }
 
     /// What sort of type it is.

@@ -33,24 +33,28 @@ pub struct At(pub(super) u32);
 
 pub(super) const NOWHERE: u32 = u32::MAX;
 
-/// One element being made.
+/// One element being made: 32 bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part {
     pub(super) symbol: Symbol,
-    pub(super) element: u32,
     pub(super) type_id: u16,
-    /// Span of the lexical value in [`Draft::text`].
-    pub(super) value: Option<(u32, u32)>,
+    pub(super) element: u32,
+    /// Span of the lexical value in [`Draft::text`], from [`NOWHERE`] where there is none.
+    start: u32,
+    end: u32,
+    pub(super) first: u32,
+    last: u32,
+    next: u32,
+    removed: bool,
+}
+
+/// Where an element stands in a source that is being read, and what is only known of those.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Origin {
+    pub(super) place: u32,
     /// Span of a name that no type has.
     pub(super) name: (u32, u32),
-    pub(super) first: u32,
-    pub(super) last: u32,
-    pub(super) next: u32,
-    /// Where it stands in a source that is being read.
-    pub(super) place: u32,
     pub(super) misplaced: bool,
-    /// An XML attribute or the like that is no element of its own right.
-    pub(super) removed: bool,
 }
 
 /// A resource being made.
@@ -58,6 +62,8 @@ pub(super) struct Part {
 pub struct Draft {
     pub(super) model: Arc<Model>,
     pub(super) parts: Vec<Part>,
+    /// Those of the first parts; of all that have one.
+    origins: Vec<Origin>,
     pub(super) text: String,
     fault: Option<DraftError>,
 }
@@ -96,17 +102,20 @@ impl Part {
     fn new(symbol: Symbol, element: u32, type_id: u16) -> Self {
         Self {
             symbol,
-            element,
             type_id,
-            value: None,
-            name: (0, 0),
+            element,
+            start: NOWHERE,
+            end: NOWHERE,
             first: NOWHERE,
             last: NOWHERE,
             next: NOWHERE,
-            place: 0,
-            misplaced: false,
             removed: false,
         }
+    }
+
+    /// Whether it has a lexical value.
+    pub(super) const fn is_valued(&self) -> bool {
+        self.start != NOWHERE
     }
 }
 
@@ -123,7 +132,7 @@ impl Draft {
 
     pub(super) fn bare(model: &Arc<Model>, type_id: Option<TypeId>) -> Self {
         let root = Part::new(Symbol::UNKNOWN, NO_ELEMENT, type_id.map_or(NO_TYPE, |id| id.0));
-        Self { model: Arc::clone(model), parts: vec![root], text: String::new(), fault: None }
+        Self { model: Arc::clone(model), parts: vec![root], origins: Vec::new(), text: String::new(), fault: None }
     }
 
     /// The resource itself.
@@ -136,8 +145,26 @@ impl Draft {
         self.parts.get(at.0 as usize)
     }
 
-    pub(super) fn part_mut(&mut self, at: At) -> Option<&mut Part> {
+    fn part_mut(&mut self, at: At) -> Option<&mut Part> {
         self.parts.get_mut(at.0 as usize)
+    }
+
+    /// Makes room for so many elements with texts of so many bytes together.
+    pub(crate) fn reserve(&mut self, parts: usize, text: usize) {
+        self.parts.reserve(parts);
+        self.text.reserve(text);
+    }
+
+    pub(super) fn origin(&self, at: At) -> Origin {
+        self.origins.get(at.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// What is noted of where an element comes from; nothing to note it in where there is no such element.
+    pub(super) fn origin_mut(&mut self, at: At) -> Option<&mut Origin> {
+        if self.origins.len() < self.parts.len() {
+            self.origins.resize(self.parts.len(), Origin::default());
+        }
+        self.origins.get_mut(at.0 as usize)
     }
 
     pub(crate) fn type_of(&self, at: At) -> Option<TypeId> {
@@ -168,18 +195,27 @@ impl Draft {
     }
 
     pub(crate) fn existing(&self, at: At, symbol: Symbol) -> Option<At> {
-        self.children(at).find(|child| self.part(*child).is_some_and(|part| part.symbol == symbol))
+        self.held(at).find(|(_, part)| part.symbol == symbol).map(|(child, _)| child)
     }
 
     /// The children of a place in the order they were made.
     pub fn children(&self, at: At) -> impl Iterator<Item = At> + '_ {
+        self.held(at).map(|(child, _)| child)
+    }
+
+    /// The children of a place with what they are.
+    pub(super) fn held(&self, at: At) -> impl Iterator<Item = (At, &Part)> {
         let mut next = self.part(at).map_or(NOWHERE, |part| part.first);
         std::iter::from_fn(move || {
-            let here = At(next);
-            next = self.part(here)?.next;
-            Some(here)
+            loop {
+                let here = At(next);
+                let part = self.part(here)?;
+                next = part.next;
+                if !part.removed {
+                    return Some((here, part));
+                }
+            }
         })
-        .filter(|child| self.part(*child).is_some_and(|part| !part.removed))
     }
 
     /// Where each element stands among those of its name in what holds it, from 0.
@@ -208,8 +244,11 @@ impl Draft {
     /// The lexical value set at a place.
     #[must_use]
     pub fn text(&self, at: At) -> Option<&str> {
-        let (start, end) = self.part(at)?.value?;
-        self.text.get(start as usize..end as usize)
+        self.part(at).and_then(|part| self.text_of(part))
+    }
+
+    pub(super) fn text_of(&self, part: &Part) -> Option<&str> {
+        self.text.get(part.start as usize..part.end as usize)
     }
 
     /// A new repetition of this name.
@@ -245,8 +284,12 @@ impl Draft {
         self.text.push_str(name);
         let mut part = Part::new(Symbol::UNKNOWN, NO_ELEMENT, NO_TYPE);
         part.symbol = self.model.symbol(name);
-        part.name = (start, offset(self.text.len()));
-        self.append(at, part)
+        let name = (start, offset(self.text.len()));
+        let new = self.append(at, part);
+        if let Some(origin) = self.origin_mut(new) {
+            origin.name = name;
+        }
+        new
     }
 
     fn append(&mut self, at: At, part: Part) -> At {
@@ -278,7 +321,7 @@ impl Draft {
         self.text.push_str(value);
         let end = offset(self.text.len());
         if let Some(part) = self.part_mut(at) {
-            part.value = Some((start, end));
+            (part.start, part.end) = (start, end);
         }
     }
 
@@ -339,7 +382,7 @@ impl Draft {
     /// Whether nothing is set at or below a place.
     #[must_use]
     pub fn is_empty(&self, at: At) -> bool {
-        self.part(at).is_none_or(|part| part.value.is_none()) && self.children(at).next().is_none()
+        self.part(at).is_none_or(|part| !part.is_valued()) && self.children(at).next().is_none()
     }
 
     /// The resource as JSON, elements in the order of their types, empty ones left out.

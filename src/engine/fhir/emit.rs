@@ -3,13 +3,17 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::definitions::{ElementId, Kind, Model, Symbol, TypeId};
+use crate::definitions::{ElementId, JsonForm, Kind, Symbol, TypeId};
 
 use super::bind::{Bound, NO_ELEMENT, NO_TYPE};
 use super::document::Limits;
-use super::draft::{At, Draft, Part};
-use super::json::{Aside, Shape, Slot, Slots, flag, offset};
+use super::draft::{At, Draft, NOWHERE, Part};
+use super::json::{Shape, Slot, Slots, flag, offset};
 use super::scan;
+
+mod notes;
+
+use notes::{Notes, Nothing, Origins, Reading};
 
 /// In which order members stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,26 +40,11 @@ pub(super) struct Read {
     pub(super) bound: Bound,
 }
 
-/// What is noted while writing.
-enum Notes {
-    Nothing,
-    /// Where values came from.
-    Places(Vec<(u32, u32)>, Vec<u32>),
-    /// What reading it would give, as far as `limits` allow.
-    Slots {
-        slots: Slots,
-        bound: Bound,
-        depth: u16,
-        limits: Limits,
-        over: bool,
-    },
-}
-
-struct Emitter<'d> {
+struct Emitter<'d, N> {
     draft: &'d Draft,
     order: Order,
     text: String,
-    notes: Notes,
+    notes: N,
     /// Which parts say something.
     said: Vec<bool>,
     /// The members of the objects that are open, in the order in which they are written.
@@ -81,17 +70,15 @@ struct Run {
 
 /// The text, with where its values came from.
 pub(super) fn write_in_place(draft: &Draft) -> Emitted {
-    let mut emitter = Emitter::new(draft, Order::Document, Notes::Places(Vec::new(), Vec::new()));
+    let mut emitter = Emitter::new(draft, Order::Document, Origins::default());
     emitter.object(draft.root(), true, Symbol::UNKNOWN, 0);
-    match emitter.notes {
-        Notes::Places(places, misplaced) => Emitted { text: emitter.text, places, misplaced },
-        _ => Emitted { text: emitter.text, ..Emitted::default() },
-    }
+    let Origins { places, misplaced } = emitter.notes;
+    Emitted { text: emitter.text, places, misplaced }
 }
 
 /// The text.
 pub(super) fn write(draft: &Draft) -> String {
-    let mut emitter = Emitter::new(draft, Order::Definition, Notes::Nothing);
+    let mut emitter = Emitter::new(draft, Order::Definition, Nothing);
     emitter.object(draft.root(), true, Symbol::UNKNOWN, 0);
     emitter.text
 }
@@ -103,26 +90,20 @@ pub(super) fn write_read(draft: &Draft, limits: &Limits) -> Option<Read> {
     if !draft.parts.iter().skip(1).all(known) {
         return None;
     }
-    let expected = draft.parts.len() + draft.parts.len() / 2;
-    let slots = Slots { slots: Vec::with_capacity(expected), ..Slots::default() };
-    let bound =
-        Bound { elements: Vec::with_capacity(expected), types: Vec::with_capacity(expected), twins: Vec::new() };
-    let notes = Notes::Slots { slots, bound, depth: 0, limits: *limits, over: false };
-    let mut emitter = Emitter::new(draft, Order::Definition, notes);
+    let mut emitter = Emitter::new(draft, Order::Definition, Reading::new(draft.parts.len(), limits));
     emitter.object(draft.root(), true, Symbol::UNKNOWN, 0);
-    match emitter.notes {
-        Notes::Slots { slots, mut bound, over: false, .. } if emitter.text.len() <= limits.bytes as usize => {
-            bound.twins.sort_unstable();
-            Some(Read { text: emitter.text, slots, bound })
-        }
-        _ => None,
+    let Reading { slots, mut bound, over, .. } = emitter.notes;
+    if over || emitter.text.len() > limits.bytes as usize {
+        return None;
     }
+    bound.twins.sort_unstable();
+    Some(Read { text: emitter.text, slots, bound })
 }
 
-impl<'d> Emitter<'d> {
-    fn new(draft: &'d Draft, order: Order, notes: Notes) -> Self {
+impl<'d, N: Notes> Emitter<'d, N> {
+    fn new(draft: &'d Draft, order: Order, notes: N) -> Self {
         let said = if order == Order::Definition { said(draft) } else { Vec::new() };
-        let text = String::with_capacity(draft.text.len() * 2 + draft.parts.len() * 8);
+        let text = String::with_capacity(draft.text.len() + draft.parts.len() * 24);
         Self { draft, order, text, notes, said, open: Vec::new() }
     }
 
@@ -137,9 +118,8 @@ impl<'d> Emitter<'d> {
     /// Whether it is written as a value with a twin rather than as an object.
     fn is_primitive(&self, part: &Part) -> bool {
         match self.kind(part) {
-            Some(Kind::Primitive) => true,
-            Some(_) => false,
-            None => part.value.is_some(),
+            Some(kind) => kind == Kind::Primitive,
+            None => part.is_valued(),
         }
     }
 
@@ -149,34 +129,40 @@ impl<'d> Emitter<'d> {
 
     /// Whether a primitive has something beside its value.
     fn has_more(&self, at: At) -> bool {
-        self.draft.children(at).any(|child| self.is_said(child))
+        self.draft.held(at).any(|(child, _)| self.is_said(child))
     }
 
     /// Puts the children of a place on [`Emitter::open`], in the order in which they are written.
     fn members(&mut self, at: At) {
         let from = self.open.len();
         let mut unknown: FxHashMap<&str, u32> = FxHashMap::default();
-        for child in self.draft.children(at) {
-            let Some(part) = self.part(child).filter(|_| self.is_said(child)) else { continue };
-            let here = offset(self.open.len());
+        let mut sorted = true;
+        let mut last = (0, 0);
+        let draft = self.draft;
+        for (child, part) in draft.held(at) {
+            if !self.is_said(child) {
+                continue;
+            }
             let (order, name) = if self.order == Order::Definition && part.element != NO_ELEMENT {
-                (self.draft.model.element(ElementId(part.element)).order(), u32::from(part.symbol.0))
+                // The elements of a type are numbered in its order.
+                (part.element, u32::from(part.symbol.0))
             } else {
+                let here = offset(self.open.len());
                 // What the model does not know, and what keeps its order, stands where its name came first. A type bounds
                 // the number of its own names; the others are found by hashing.
                 let first = if part.symbol == Symbol::UNKNOWN {
-                    *unknown.entry(self.name(part.name)).or_insert(here)
+                    *unknown.entry(self.name(draft.origin(child).name)).or_insert(here)
                 } else {
                     let before = self.open.get(from..).unwrap_or_default();
                     before.iter().rev().find(|one| one.symbol == part.symbol).map_or(here, |one| one.name)
                 };
                 (if self.order == Order::Definition { u32::MAX } else { 0 }, first)
             };
+            sorted &= last <= (order, name);
+            last = (order, name);
             self.open.push(Member { order, name, symbol: part.symbol, at: child });
         }
-        if let Some(members) = self.open.get_mut(from..)
-            && !members.is_sorted_by_key(|one| (one.order, one.name))
-        {
+        if !sorted && let Some(members) = self.open.get_mut(from..) {
             members.sort_by_key(|one| (one.order, one.name));
         }
     }
@@ -186,59 +172,26 @@ impl<'d> Emitter<'d> {
     }
 
     /// Notes where a value begins; gives its slot.
-    fn begin(&mut self, at: At, shape: Shape, symbol: Symbol, flags: u8) -> usize {
-        let here = offset(self.text.len());
-        match &mut self.notes {
-            Notes::Nothing => 0,
-            Notes::Places(places, misplaced) => {
-                if let Some(part) = self.draft.part(at).filter(|_| shape != Shape::Array) {
-                    places.push((here, part.place));
-                    if part.misplaced {
-                        misplaced.push(here);
-                    }
-                }
-                0
-            }
-            Notes::Slots { slots, bound, depth, limits, over } => {
-                let index = slots.slots.len();
-                let part = self.draft.part(at);
-                let is_root = index == 0;
-                bound.elements.push(part.filter(|_| !is_root).map_or(NO_ELEMENT, |part| part.element));
-                bound.types.push(part.map_or(NO_TYPE, |part| type_of(&self.draft.model, part, shape)));
-                slots.slots.push(Slot { start: here, end: here, next: offset(index + 1), symbol, shape, flags });
-                if matches!(shape, Shape::Object | Shape::Array) {
-                    *depth = depth.saturating_add(1);
-                    *over |= *depth > limits.depth;
-                }
-                *over |= index >= limits.nodes as usize;
-                index
-            }
-        }
+    fn begin(&mut self, at: At, part: &Part, shape: Shape, symbol: Symbol, flags: u8) -> usize {
+        self.notes.begin(
+            self.draft,
+            at,
+            part,
+            Slot { start: offset(self.text.len()), end: 0, next: 0, symbol, shape, flags },
+        )
     }
 
     /// Notes where a value ends.
     fn end(&mut self, slot: usize) {
-        let here = offset(self.text.len());
-        if let Notes::Slots { slots, depth, .. } = &mut self.notes {
-            let next = offset(slots.slots.len());
-            if let Some(slot) = slots.slots.get_mut(slot) {
-                slot.end = here;
-                slot.next = next;
-                if matches!(slot.shape, Shape::Object | Shape::Array) {
-                    *depth = depth.saturating_sub(1);
-                }
-            }
-        }
+        self.notes.end(slot, offset(self.text.len()));
     }
 
     fn object(&mut self, at: At, with_type: bool, symbol: Symbol, flags: u8) {
-        let slot = self.begin(at, Shape::Object, symbol, flags);
+        let Some(part) = self.part(at) else { return };
+        let slot = self.begin(at, part, Shape::Object, symbol, flags);
         self.text.push('{');
         let mut is_first = true;
-        if with_type
-            && let Some(part) = self.part(at)
-            && self.kind(part) == Some(Kind::Resource)
-        {
+        if with_type && self.kind(part) == Some(Kind::Resource) {
             self.resource_type(self.draft.model.type_name(TypeId(part.type_id)));
             is_first = false;
         }
@@ -247,10 +200,10 @@ impl<'d> Emitter<'d> {
         let end = self.open.len();
         let mut next = from;
         while let Some(first) = self.open.get(next).copied().filter(|_| next < end) {
-            let others = self.open.get(next..end).unwrap_or_default();
-            let count = others.iter().take_while(|one| (one.order, one.name) == (first.order, first.name)).count();
-            self.run(slot, first, next, next + count, &mut is_first);
-            next += count.max(1);
+            let others = self.open.get(next + 1..end).unwrap_or_default();
+            let more = others.iter().take_while(|one| (one.order, one.name) == (first.order, first.name)).count();
+            self.run(slot, first, next, next + 1 + more, &mut is_first);
+            next += 1 + more;
         }
         self.open.truncate(from);
         self.text.push('}');
@@ -261,18 +214,7 @@ impl<'d> Emitter<'d> {
         self.text.push_str("\"resourceType\":\"");
         let start = offset(self.text.len());
         self.text.push_str(name);
-        if let Notes::Slots { slots, bound, .. } = &mut self.notes {
-            bound.elements.push(NO_ELEMENT);
-            bound.types.push(NO_TYPE);
-            slots.slots.push(Slot {
-                start,
-                end: offset(self.text.len()),
-                next: offset(slots.slots.len() + 1),
-                symbol: self.draft.model.resource_type,
-                shape: Shape::String,
-                flags: flag::RESOURCE_TYPE,
-            });
-        }
+        self.notes.resource_type(self.draft, start, offset(self.text.len()));
         self.text.push('"');
     }
 
@@ -285,7 +227,7 @@ impl<'d> Emitter<'d> {
             self.text.push('_');
         }
         if first.symbol == Symbol::UNKNOWN {
-            let name = self.part(first.at).map_or("", |part| self.name(part.name));
+            let name = self.name(self.draft.origin(first.at).name);
             let mut quoted = String::new();
             scan::write_string(name, &mut quoted);
             self.text.push_str(quoted.strip_prefix('"').unwrap_or(&quoted));
@@ -299,19 +241,27 @@ impl<'d> Emitter<'d> {
     /// The repetitions of one name.
     fn run(&mut self, object: usize, first: Member, from: usize, to: usize, is_first: &mut bool) {
         let Some(part) = self.part(first.at) else { return };
-        let is_array = to - from > 1
-            || (part.element != NO_ELEMENT && self.draft.model.element(ElementId(part.element)).is_array());
+        let is_array =
+            to - from > 1 || (part.element != NO_ELEMENT && self.draft.model.is_array(ElementId(part.element)));
         let run = Run { from, to, is_array };
         if !self.is_primitive(part) {
             self.key(first, false, is_first);
             self.list(run, first, 0, |emitter, at, flags| emitter.object(at, true, first.symbol, flags));
             return;
         }
+        if !is_array && part.first == NOWHERE {
+            // A value and nothing else.
+            if part.is_valued() {
+                self.key(first, false, is_first);
+                self.value(first.at, first.symbol, 0);
+            }
+            return;
+        }
         let any = |emitter: &Self, of: &dyn Fn(&Self, At) -> bool| {
             emitter.open.get(from..to).unwrap_or_default().iter().any(|one| of(emitter, one.at))
         };
         let mut value = None;
-        if any(self, &|emitter, at| emitter.part(at).is_some_and(|part| part.value.is_some())) {
+        if any(self, &|emitter, at| emitter.part(at).is_some_and(Part::is_valued)) {
             self.key(first, false, is_first);
             value = Some(self.list(run, first, 0, |emitter, at, flags| emitter.value(at, first.symbol, flags)));
         }
@@ -324,37 +274,19 @@ impl<'d> Emitter<'d> {
                     emitter.null(at, first.symbol, flags);
                 }
             });
-            self.pair(object, value, twin);
-        }
-    }
-
-    /// Notes that an object has a twin, and which value it is of.
-    fn pair(&mut self, object: usize, value: Option<usize>, twin: usize) {
-        let Notes::Slots { slots, bound, .. } = &mut self.notes else { return };
-        let mut mark = |slot: usize, flag: u8| {
-            if let Some(slot) = slots.slots.get_mut(slot) {
-                slot.flags |= flag;
-            }
-        };
-        mark(object, flag::HAS_TWINS);
-        if let Some(value) = value {
-            mark(value, flag::PAIRED);
-            mark(twin, flag::PAIRED);
-            bound.twins.push((offset(value), offset(twin)));
+            self.notes.pair(object, value, twin);
         }
     }
 
     /// The value of a member: the repetitions, in an array where it is one; gives its slot.
     fn list(&mut self, run: Run, first: Member, flags: u8, mut each: impl FnMut(&mut Self, At, u8)) -> usize {
-        let slot = match &self.notes {
-            Notes::Slots { slots, .. } => slots.slots.len(),
-            _ => 0,
-        };
+        let slot = self.notes.next();
         if !run.is_array {
             each(self, first.at, flags);
             return slot;
         }
-        let slot = self.begin(first.at, Shape::Array, first.symbol, flags);
+        let Some(part) = self.part(first.at) else { return slot };
+        let slot = self.begin(first.at, part, Shape::Array, first.symbol, flags);
         self.text.push('[');
         for index in run.from..run.to {
             let Some(member) = self.open.get(index).copied() else { break };
@@ -369,29 +301,26 @@ impl<'d> Emitter<'d> {
     }
 
     fn null(&mut self, at: At, symbol: Symbol, flags: u8) {
-        let slot = match &self.notes {
-            Notes::Slots { .. } => self.begin(at, Shape::Null, symbol, flags),
-            _ => 0,
-        };
+        let Some(part) = self.part(at) else { return };
+        let slot = self.begin(at, part, Shape::Null, symbol, flags);
         self.text.push_str("null");
         self.end(slot);
     }
 
     fn value(&mut self, at: At, symbol: Symbol, flags: u8) {
-        let Some((part, text)) = self.part(at).and_then(|part| Some((part, self.draft.text(at)?))) else {
-            if let Notes::Places(..) = self.notes {
-                self.begin(at, Shape::Null, symbol, flags);
-            }
+        let Some(part) = self.part(at) else { return };
+        let Some(text) = self.draft.text_of(part).filter(|_| part.is_valued()) else {
             self.null(at, symbol, flags);
             return;
         };
-        let type_name = if part.type_id == NO_TYPE { "" } else { self.draft.model.type_name(TypeId(part.type_id)) };
-        let bare = match type_name {
-            "boolean" if matches!(text, "true" | "false") => Some(Shape::Boolean),
-            "integer" | "decimal" | "positiveInt" | "unsignedInt" if scan::is_number(text) => Some(Shape::Number),
+        let form =
+            if part.type_id == NO_TYPE { JsonForm::String } else { self.draft.model.json_form(TypeId(part.type_id)) };
+        let bare = match form {
+            JsonForm::Boolean if matches!(text, "true" | "false") => Some(Shape::Boolean),
+            JsonForm::Number if scan::is_number(text) => Some(Shape::Number),
             _ => None,
         };
-        let slot = self.begin(at, bare.unwrap_or(Shape::String), symbol, flags);
+        let slot = self.begin(at, part, bare.unwrap_or(Shape::String), symbol, flags);
         if bare.is_some() {
             self.text.push_str(text);
             self.end(slot);
@@ -400,29 +329,8 @@ impl<'d> Emitter<'d> {
         let start = self.text.len() + 1;
         scan::write_string(text, &mut self.text);
         let end = self.text.len() - 1;
-        if let Notes::Slots { slots, over, limits, .. } = &mut self.notes
-            && let Some(held) = slots.slots.get_mut(slot)
-        {
-            (held.start, held.end) = (offset(start), offset(end));
-            *over |= end - start > limits.string as usize;
-            // Every escape is longer than what it stands for.
-            if end - start != text.len() {
-                held.flags |= flag::ESCAPED;
-                let start = offset(slots.decoded.len());
-                slots.decoded.push_str(text);
-                slots.escapes.push(Aside { slot: offset(slot), start, end: offset(slots.decoded.len()) });
-            }
-        }
+        self.notes.string(slot, (start, end), text);
     }
-}
-
-/// The type of what is written: that of an array of resources is what its element takes, whichever they are.
-fn type_of(model: &Model, part: &Part, shape: Shape) -> u16 {
-    if shape == Shape::Array && part.type_id != NO_TYPE && model.kind(TypeId(part.type_id)) == Kind::Resource {
-        let declared = model.element(ElementId(part.element)).types().next();
-        return declared.map_or(part.type_id, |choice| choice.type_id().0);
-    }
-    part.type_id
 }
 
 /// Which parts have a value, are a resource, or have something below them that is or has. A part is made before what is
@@ -430,12 +338,14 @@ fn type_of(model: &Model, part: &Part, shape: Shape) -> u16 {
 fn said(draft: &Draft) -> Vec<bool> {
     let mut said = vec![false; draft.parts.len()];
     for (index, part) in draft.parts.iter().enumerate().rev() {
-        let is_resource = part.type_id != NO_TYPE
-            && draft.model.kind(TypeId(part.type_id)) == Kind::Resource
-            && !draft.model.is_abstract(TypeId(part.type_id));
+        let is_resource = || {
+            part.type_id != NO_TYPE
+                && draft.model.kind(TypeId(part.type_id)) == Kind::Resource
+                && !draft.model.is_abstract(TypeId(part.type_id))
+        };
         let below =
-            || draft.children(At(offset(index))).any(|child| said.get(child.0 as usize).copied().unwrap_or(false));
-        let says = part.value.is_some() || is_resource || below();
+            || draft.held(At(offset(index))).any(|(child, _)| said.get(child.0 as usize).copied().unwrap_or(false));
+        let says = part.is_valued() || below() || is_resource();
         if let Some(held) = said.get_mut(index) {
             *held = says;
         }

@@ -131,7 +131,7 @@ impl XmlReader<'_> {
         let is_void = self.draft.part(at).is_some_and(|part| {
             part.type_id != NO_TYPE
                 && self.model.kind(TypeId(part.type_id)) == Kind::Primitive
-                && part.value.is_none()
+                && !part.is_valued()
                 && part.first == NOWHERE
         });
         if is_void {
@@ -182,8 +182,8 @@ impl XmlReader<'_> {
         let Some(holder) = self.frames.last().map(|frame| frame.at) else { return };
         let div = self.draft.push(holder, "div");
         self.draft.set(div, &raw);
-        if let Some(part) = self.draft.part_mut(div) {
-            part.place = offset(start);
+        if let Some(origin) = self.draft.origin_mut(div) {
+            origin.place = offset(start);
         }
     }
 
@@ -223,10 +223,10 @@ impl XmlReader<'_> {
             }
             Some(_) => self.element(name, in_fhir),
         };
-        if let Some(part) = self.draft.part_mut(here)
-            && part.place == 0
+        if let Some(origin) = self.draft.origin_mut(here)
+            && origin.place == 0
         {
-            part.place = place;
+            origin.place = place;
         }
         let awaits_resource = self.draft.part(here).is_some_and(|part| {
             part.type_id != NO_TYPE
@@ -266,16 +266,16 @@ impl XmlReader<'_> {
         let Some(found) = found else {
             let here = self.draft.push_unknown(holder, name);
             // What is an attribute in XML has the name of an element in JSON.
-            if let Some(part) = self.draft.part_mut(here) {
-                part.misplaced = in_fhir && of != NO_TYPE && self.model.child(TypeId(of), symbol).is_some();
+            if let Some(origin) = self.draft.origin_mut(here) {
+                origin.misplaced = in_fhir && of != NO_TYPE && self.model.child(TypeId(of), symbol).is_some();
             }
             return here;
         };
         let order = self.model.element(found.element).order();
         let here = self.draft.push_symbol(holder, symbol, name);
         if order < last {
-            if let Some(part) = self.draft.part_mut(here) {
-                part.misplaced = true;
+            if let Some(origin) = self.draft.origin_mut(here) {
+                origin.misplaced = true;
             }
         } else if let Some(frame) = self.frames.last_mut() {
             frame.order = order;
@@ -326,10 +326,10 @@ impl XmlReader<'_> {
                 if known { self.draft.push_symbol(here, symbol, name) } else { self.draft.push_unknown(here, name) };
             self.draft.set(child, &value);
             let place = self.frames.last().map_or(0, |frame| frame.element);
-            if let Some(part) = self.draft.part_mut(child) {
-                part.place = place;
+            if let Some(origin) = self.draft.origin_mut(child) {
+                origin.place = place;
                 // An attribute that is none, though an element has its name.
-                part.misplaced = !known && of != NO_TYPE && self.model.child(TypeId(of), symbol).is_some();
+                origin.misplaced = !known && of != NO_TYPE && self.model.child(TypeId(of), symbol).is_some();
             }
         }
         Ok(())

@@ -18,7 +18,7 @@ use super::library::msh;
 use super::plan::{Condition, Plan};
 use super::run::get::{Get, Run};
 use super::run::source::Source;
-use super::run::{Refusals, State, Verb, fold};
+use super::run::{EntryInfo, Refusals, State, fold};
 use super::schema::NativeSchema;
 use super::syntax::{self, FormatName, MapItem, NativeType, Problem};
 use super::trace::Report;
@@ -52,28 +52,6 @@ pub struct Translation {
     map: Arc<Map>,
     document: Arc<Document>,
     pub(crate) run: Run,
-    entries: Vec<EntryInfo>,
-}
-
-/// A resource of a translation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EntryInfo {
-    /// Its name in the map.
-    pub name: String,
-    /// Its resource type.
-    pub resource: String,
-    /// Its fullUrl in the Bundle.
-    pub full_url: String,
-    /// The native key, its parts joined by `-`; the keyed HMAC in hexadecimal where it is personal.
-    pub native_id: String,
-    /// Whether the map gives the resource a key of its own; else the native id hangs on the document's.
-    pub has_key: bool,
-    /// Whether the document gives that key. Without it the native id hangs on the document's too.
-    pub key_found: bool,
-    /// Whether the key is a personal identifier.
-    pub personal: bool,
-    /// What is to be done with it.
-    pub verb: Verb,
 }
 
 impl Map {
@@ -325,21 +303,7 @@ impl Map {
         let source = Source::new(tree, self.structure());
         let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
         let document = run.trace.draft.finish().map_err(|error| Refusals::of_draft(&error))?;
-        let entries = run
-            .entries
-            .iter()
-            .map(|e| EntryInfo {
-                name: e.name.clone(),
-                resource: e.resource.clone(),
-                full_url: e.full_url.clone(),
-                native_id: e.native_id.clone(),
-                has_key: e.declared_key,
-                key_found: e.found_key,
-                personal: e.personal,
-                verb: e.verb,
-            })
-            .collect();
-        Ok(Translation { map: Arc::clone(self), document, run, entries })
+        Ok(Translation { map: Arc::clone(self), document, run })
     }
 }
 
@@ -359,7 +323,7 @@ impl Translation {
     /// Its entries, in the Bundle's order.
     #[must_use]
     pub fn entries(&self) -> &[EntryInfo] {
-        &self.entries
+        &self.run.entries
     }
 
     /// The resource of an entry.
@@ -377,7 +341,7 @@ impl Translation {
     /// The first entry of this name.
     #[must_use]
     pub fn entry_named(&self, name: &str) -> Option<usize> {
-        self.entries.iter().position(|e| e.name == name)
+        self.run.entries.iter().position(|e| e.name == name)
     }
 
     /// Folds an entry, as the news of an event, onto what is known of the resource: what the document values
@@ -386,7 +350,7 @@ impl Translation {
     /// # Errors
     /// [`Refusals`] when the entry is not there or of another type.
     pub fn fold(&self, entry: usize, known: &Arc<Document>) -> Result<Arc<Document>, Refusals> {
-        let (Some(node), Some(of)) = (self.resource(entry), self.run.entries.get(entry)) else {
+        let (Some(node), Some(of)) = (self.resource(entry), self.run.entry_places.get(entry)) else {
             return Err(Refusals::one("Bundle.entry", "an entry of the translation", Fault::Internal));
         };
         let known = &self.map.along(known)?;
@@ -395,9 +359,8 @@ impl Translation {
         }
         let owner = (of.frame, of.slot);
         let (plan, frames) = (self.map.plan(), self.run.frames.as_slice());
-        let said: Vec<(Vec<super::run::ReachStep<'_>>, State)> = self
-            .run
-            .fold
+        let said = self.run.said(plan);
+        let said: Vec<(Vec<super::run::ReachStep<'_>>, State)> = said
             .iter()
             .filter_map(|state| {
                 let (of, path) = fold::reach(plan, frames, state)?;

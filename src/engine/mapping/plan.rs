@@ -218,7 +218,7 @@ pub(crate) struct Leaf {
 }
 
 /// By what an element was spoken of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Said {
     /// A slot of the frame's scope.
     Slot(u16),

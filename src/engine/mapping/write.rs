@@ -143,13 +143,13 @@ impl Map {
         let mut report = again.trace.totals(self.name(), &tree);
         report.lost = written.lost;
         let entries = run.entries.iter().chain(&again.entries);
-        let keyed = entries.filter(|e| e.declared_key).map(|e| e.full_url.as_str()).collect();
+        let keyed = entries.filter(|e| e.has_key).map(|e| e.full_url.as_str()).collect();
         let found = differences(wanted, &got, &keyed, &written.exempt, self.plan().envelope.is_some());
         let is_other = !found.is_empty();
         self.judge(found, cx, manner, &mut report)?;
         let mut tree = tree;
         if manner == Manner::Onto
-            && !written.orders.is_empty()
+            && (written.inserted || !written.orders.is_empty())
             && !is_other
             && let Some(ordered) = self.in_order(wanted, &tree, &written.exempt, cx)?
         {
@@ -200,7 +200,7 @@ impl Map {
         let Ok(last) = Get::new(self.plan(), self.name(), &self.model, &read, cx).run() else { return Ok(None) };
         let got = last.trace.draft.finish().map_err(fault)?;
         let entries = run.entries.iter().chain(&last.entries);
-        let keyed = entries.filter(|e| e.declared_key).map(|e| e.full_url.as_str()).collect();
+        let keyed = entries.filter(|e| e.has_key).map(|e| e.full_url.as_str()).collect();
         Ok(differences(wanted, &got, &keyed, exempt, self.plan().envelope.is_some()).is_empty().then_some(tree))
     }
 
@@ -219,7 +219,7 @@ impl Map {
         let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
         let fault = |error: crate::fhir::draft::DraftError| Refusals::of_draft(&error);
         let got = run.trace.draft.finish().map_err(fault)?;
-        let keyed = run.entries.iter().filter(|e| e.declared_key).map(|e| e.full_url.as_str()).collect();
+        let keyed = run.entries.iter().filter(|e| e.has_key).map(|e| e.full_url.as_str()).collect();
         let others = differences(before, &got, &keyed, &FxHashSet::default(), false).into_iter().map(|one| one.path);
         let mut totals = run.trace.totals(self.name(), &tree);
         totals.lost = report.lost;

@@ -300,7 +300,7 @@ impl<'t> Edit<'t> {
     pub fn finish(self) -> Finished {
         let transliterations = self.ink.transliterations;
         if !self.touched {
-            return Finished { bytes: self.tree.bytes.clone(), transliterations };
+            return Finished { bytes: self.tree.bytes.to_vec(), transliterations };
         }
         let mut bytes = Vec::with_capacity(self.tree.bytes.len() + 256);
         match self.state {

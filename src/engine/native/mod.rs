@@ -65,6 +65,7 @@
 //! namespace declaration, each text node that is not white space. JSON: each scalar. Delimited: each cell below the
 //! header that is not empty.
 
+mod bytes;
 pub mod charset;
 pub mod delimited;
 pub mod edit;

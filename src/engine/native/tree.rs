@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::sync::OnceLock;
 
+use super::bytes::Bytes;
 use super::charset::Charset;
 use super::error::{Position, Problem, RowFault};
 use super::{Format, Limits, Syntax, delimited, hl7v2, json, xml};
@@ -162,10 +163,21 @@ pub(crate) enum Dialect {
     Delimited(delimited::Found),
 }
 
+impl Dialect {
+    const fn charset(&self) -> Charset {
+        match self {
+            Self::Hl7V2(found) => found.charset,
+            Self::Json => Charset::Utf8,
+            Self::Xml(found) => found.charset,
+            Self::Delimited(found) => found.charset,
+        }
+    }
+}
+
 /// A native document: its bytes, and its nodes in document order.
 #[derive(Debug, Clone)]
 pub struct Tree {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Bytes,
     pub(crate) nodes: Vec<Record>,
     pub(crate) leaves: Vec<u32>,
     pub(crate) syntax: Syntax,
@@ -184,7 +196,7 @@ impl Tree {
     /// The bytes, as they came.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+        self.bytes.into_vec()
     }
 
     /// The format.
@@ -202,12 +214,7 @@ impl Tree {
     /// The character set that it is in.
     #[must_use]
     pub const fn charset(&self) -> Charset {
-        match &self.dialect {
-            Dialect::Hl7V2(found) => found.charset,
-            Dialect::Json => Charset::Utf8,
-            Dialect::Xml(found) => found.charset,
-            Dialect::Delimited(found) => found.charset,
-        }
+        self.dialect.charset()
     }
 
     /// The top node.
@@ -503,6 +510,7 @@ impl Builder {
     }
 
     pub(crate) fn finish(self, bytes: Vec<u8>, syntax: Syntax, dialect: Dialect) -> Tree {
+        let bytes = Bytes::new(bytes, dialect.charset());
         Tree { bytes, nodes: self.nodes, leaves: self.leaves, syntax, dialect, lines: OnceLock::new() }
     }
 }

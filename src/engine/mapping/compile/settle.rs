@@ -221,7 +221,6 @@ mod tests {
     use crate::mapping::context::Context;
     use crate::mapping::embedded::EMBEDDED;
     use crate::mapping::library::Maps;
-    use crate::mapping::run::State;
     use crate::mapping::run::get::Get;
     use crate::mapping::run::source::Source;
     use crate::mapping::syntax;
@@ -276,9 +275,7 @@ mod tests {
         let model = Model::r4();
         match Get::new(plan, name, model, &source, &cx).run() {
             Ok(run) => {
-                // Whether a line was silent or said nothing is the same for folding.
-                let said = |state: State| if state == State::Silent { State::Empty } else { state };
-                let fold: Vec<_> = run.fold.iter().map(|one| (one.frame, one.of, said(one.state))).collect();
+                let fold: Vec<_> = run.fold.iter().map(|one| (one.frame, one.of, one.state)).collect();
                 let trace = &run.trace;
                 format!(
                     "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{fold:?}",

@@ -166,7 +166,7 @@ pub(crate) fn gist(node: Node<'_>) -> u64 {
 }
 
 /// For each old element of a list that is filled by place, its place in the new one: the same place where the lists are
-/// as long, else the elements that are the same, in their order.
+/// as long, and where something new comes before one that stays; else the elements that are the same, in their order.
 pub(crate) fn in_order(
     old_document: &Document,
     new_document: &Document,
@@ -181,7 +181,8 @@ pub(crate) fn in_order(
         places.entry(gist(*other)).or_default().push(at);
     }
     let mut from = 0;
-    old.iter()
+    let found: Vec<Option<usize>> = old
+        .iter()
         .map(|one| {
             let all = places.get(&gist(*one))?;
             let left = all.get(all.partition_point(|at| *at < from)..).unwrap_or_default();
@@ -190,7 +191,13 @@ pub(crate) fn in_order(
             from = at + 1;
             Some(at)
         })
-        .collect()
+        .collect();
+    // What is new before one that stays has its place: all behind it move on.
+    let mut at = 0;
+    if found.iter().flatten().all(|place| *place == std::mem::replace(&mut at, place + 1)) {
+        return found;
+    }
+    (0..old.len()).map(|at| (at < new.len()).then_some(at)).collect()
 }
 
 /// The fullUrl of a resource that is an entry.

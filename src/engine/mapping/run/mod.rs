@@ -17,16 +17,29 @@ use super::plan::{Said, SlotSelect};
 pub(crate) const ABSENT: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
 
 /// A resource of a translation.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) name: String,
-    pub(crate) resource: String,
-    pub(crate) full_url: String,
-    pub(crate) native_id: String,
-    pub(crate) declared_key: bool,
-    pub(crate) found_key: bool,
-    pub(crate) personal: bool,
-    pub(crate) verb: Verb,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryInfo {
+    /// Its name in the map.
+    pub name: String,
+    /// Its resource type.
+    pub resource: String,
+    /// Its fullUrl in the Bundle.
+    pub full_url: String,
+    /// The native key, its parts joined by `-`; the keyed HMAC in hexadecimal where it is personal.
+    pub native_id: String,
+    /// Whether the map gives the resource a key of its own; else the native id hangs on the document's.
+    pub has_key: bool,
+    /// Whether the document gives that key. Without it the native id hangs on the document's too.
+    pub key_found: bool,
+    /// Whether the key is a personal identifier.
+    pub personal: bool,
+    /// What is to be done with it.
+    pub verb: Verb,
+}
+
+/// Where a resource of a translation is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EntryPlace {
     pub(crate) frame: usize,
     pub(crate) slot: u16,
     pub(crate) at: At,

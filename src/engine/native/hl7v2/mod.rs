@@ -10,6 +10,7 @@ mod batch;
 mod create;
 mod edit;
 mod escape;
+mod file;
 mod header;
 mod navigate;
 mod parse;
@@ -19,9 +20,13 @@ mod segment;
 pub use batch::{Part, Parts, is_batch};
 pub use create::create;
 pub(crate) use edit::Sheet;
+pub use file::messages;
 pub use header::Header;
 pub use navigate::{Repetitions, Segments};
+use parse::ESCAPED;
 pub use parse::parse;
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -122,11 +127,21 @@ impl Tree {
 
 pub(crate) fn value<'t>(tree: &'t Tree, found: &Found, node: NodeId) -> Value<'t> {
     let Some(node) = tree.first_leaf(node) else { return Value::Empty };
-    let raw = tree.raw(node);
+    let record = tree.record(node);
+    let range = record.start as usize..record.end as usize;
+    let is_plain = record.flags & (PLAIN | ESCAPED) != ESCAPED;
+    if is_plain && let Some(text) = tree.bytes.text(range.clone()) {
+        return match text {
+            "" => Value::Empty,
+            "\"\"" => Value::Null,
+            text => Value::Text(Cow::Borrowed(text)),
+        };
+    }
+    let raw = tree.bytes.get(range).unwrap_or_default();
     match raw {
         [] => Value::Empty,
         b"\"\"" => Value::Null,
-        _ if tree.record(node).flags & PLAIN != 0 => found.charset.decode(raw).map_or(Value::Empty, Value::of_text),
+        _ if is_plain => found.charset.decode(raw).map_or(Value::Empty, Value::of_text),
         _ => Value::of_text(escape::decode(raw, &found.separators, found.charset)),
     }
 }

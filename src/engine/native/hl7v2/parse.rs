@@ -15,6 +15,8 @@ pub(crate) const REPETITIONS: u8 = 16;
 pub(crate) const COMPONENTS: u8 = 32;
 /// The component (or what stands for it) is written as several subcomponents.
 pub(crate) const SUBCOMPONENTS: u8 = 64;
+/// An escape character stands in it.
+pub(crate) const ESCAPED: u8 = 128;
 /// What ends a field beside its separator.
 const LINE_END: u8 = 1;
 const FIELD: u8 = 2;
@@ -104,6 +106,7 @@ fn classes(separators: &Separators) -> [u8; 256] {
     class(Some(separators.component), COMPONENTS);
     class(separators.repetition, REPETITIONS);
     class(separators.subcomponent, SUBCOMPONENTS);
+    class(separators.escape, ESCAPED);
     classes
 }
 
@@ -291,7 +294,7 @@ impl Reader<'_> {
     ) -> Result<(), Full> {
         if seen & SUBCOMPONENTS == 0 {
             return if end > start {
-                self.builder.leaf(kind, 0, number, start, end, parent).map(|_| ())
+                self.builder.leaf(kind, seen & ESCAPED, number, start, end, parent).map(|_| ())
             } else {
                 self.builder.push(kind, number, start, end, parent).map(|_| ())
             };
@@ -300,12 +303,18 @@ impl Reader<'_> {
         let mut from = start;
         let mut subcomponent = 1;
         loop {
+            let mut seen = 0;
             let mut to = from;
-            while to < end && self.class(to) != SUBCOMPONENTS {
+            while to < end {
+                let class = self.class(to);
+                if class == SUBCOMPONENTS {
+                    break;
+                }
+                seen |= class;
                 to += 1;
             }
             if to > from {
-                self.builder.leaf(Kind::Subcomponent, 0, subcomponent, from, to, node)?;
+                self.builder.leaf(Kind::Subcomponent, seen & ESCAPED, subcomponent, from, to, node)?;
             }
             if to >= end {
                 break;

@@ -10,7 +10,7 @@ impl Get<'_> {
     /// Required elements that no line has made are there without a value (data-absent-reason: unknown), never with one
     /// that nobody said.
     pub(super) fn absences(&mut self) {
-        let mut open: Vec<At> = self.entries.iter().map(|entry| entry.at).collect();
+        let mut open: Vec<At> = self.entry_places.iter().map(|entry| entry.at).collect();
         while let Some(at) = open.pop() {
             let Some(of) = self.draft.type_of(at) else { continue };
             if matches!(self.model.kind(of), Kind::Primitive) {

@@ -30,7 +30,7 @@ impl Get<'_> {
             .children(root)
             .filter_map(|entry| Some((self.draft.existing_child(entry, "resource")?, entry)))
             .collect();
-        let entries: Vec<_> = self.entries.iter().map(|e| (e.frame, e.at)).collect();
+        let entries: Vec<_> = self.entry_places.iter().map(|e| (e.frame, e.at)).collect();
         for (frame, at) in entries {
             let Some(holder) = holders.get(&at) else { continue };
             let read = envelope::read(tree, self.of(frame).base.node, from, Place::Entry);

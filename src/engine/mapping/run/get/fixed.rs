@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use crate::fhir::draft::At;
 use crate::native::NodeId;
 
-use super::super::super::plan::{Const, Constant, Said, SlotAt};
+use super::super::super::plan::{Const, Constant, Said, ScopeId, SlotAt};
 use super::super::super::trace::{By, Disposition};
 use super::super::{FoldState, State, Verb};
 use super::Get;
@@ -122,16 +122,20 @@ impl<'r> Get<'r> {
 
     pub(super) fn links(&mut self) {
         let plan = self.plan;
-        let urls: FxHashMap<At, String> = self.entries.iter().map(|e| (e.at, e.full_url.clone())).collect();
+        let urls: FxHashMap<At, usize> =
+            self.entry_places.iter().zip(0..).map(|(entry, number)| (entry.at, number)).collect();
         for frame in 0..self.frames.len() {
             let Some(scope) = plan.scope(self.of(frame).scope) else { continue };
             for link in &scope.links {
                 let anchored = self.peek(self.above(frame, link.anchor.up), link.anchor.slot).is_some();
                 let mut named = std::iter::once(&link.to).chain(&link.outer).filter(|_| anchored);
                 let Some(target) = named.find_map(|to| self.peek(self.above(frame, to.up), to.slot)) else { continue };
-                let Some(url) = urls.get(&target) else { continue };
+                let Some(entry) = urls.get(&target).copied() else { continue };
                 let at = self.ensure(frame, link.slot);
-                self.draft.set_path(at, "reference", url);
+                let reference = self.draft.child_of(at, self.names.reference);
+                if let Some(entry) = self.entries.get(entry) {
+                    self.draft.set(reference, &entry.full_url);
+                }
                 self.fold.push(FoldState { frame, of: Said::Slot(link.slot), state: State::Valued });
             }
         }
@@ -141,7 +145,7 @@ impl<'r> Get<'r> {
     pub(super) fn verbs(&mut self) {
         let plan = self.plan;
         let mut of_frames: FxHashMap<usize, Vec<usize>> = FxHashMap::default();
-        for (at, entry) in self.entries.iter().enumerate() {
+        for (at, entry) in self.entry_places.iter().enumerate() {
             of_frames.entry(entry.frame).or_default().push(at);
         }
         for frame in 0..self.frames.len() {
@@ -171,12 +175,16 @@ impl<'r> Get<'r> {
             }
         }
         let mut dropped = Vec::new();
-        for fate in &self.plan.fates {
+        let drops = || self.plan.fates.iter().filter(|fate| fate.drop.is_some());
+        let mut frames: FxHashMap<ScopeId, Vec<usize>> = drops().map(|fate| (fate.scope, Vec::new())).collect();
+        for (at, frame) in self.frames.iter().enumerate() {
+            if let Some(frames) = frames.get_mut(&frame.scope) {
+                frames.push(at);
+            }
+        }
+        for fate in drops() {
             let Some(reason) = &fate.drop else { continue };
-            for frame in 0..self.frames.len() {
-                if self.of(frame).scope != fate.scope {
-                    continue;
-                }
+            for frame in frames.get(&fate.scope).into_iter().flatten().copied() {
                 let base = self.of(frame).base;
                 let mut places: Vec<NodeId> = Vec::new();
                 for path in &fate.paths {

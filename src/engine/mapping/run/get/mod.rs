@@ -19,12 +19,12 @@ use crate::native::{Kind, NodeId, Tree, Value};
 
 use super::super::context::Context;
 use super::super::plan::{
-    Condition, DOCUMENT, Link, NativePath, NativeSelect, Plan, RuleId, Scope, ScopeId, SlotAt, Stmt, StmtKind,
+    Condition, DOCUMENT, Link, NativePath, NativeSelect, Plan, RuleId, Said, Scope, ScopeId, SlotAt, Stmt, StmtKind,
 };
-use super::super::syntax::{Direction, Otherwise, Test};
+use super::super::syntax::{Direction, Otherwise, Test, Version};
 use super::super::trace::{By, Disposition, Record, Trace};
 use super::source::{Base, Present, Source};
-use super::{Entry, FoldState, Refusal, Refusals, State};
+use super::{EntryInfo, EntryPlace, FoldState, Refusal, Refusals, State};
 
 /// One occurrence of a scope.
 #[derive(Debug, Clone, Copy)]
@@ -41,9 +41,12 @@ pub(crate) struct Frame {
 pub(crate) struct Run {
     pub(crate) frames: Vec<Frame>,
     slots: Vec<Option<At>>,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<EntryInfo>,
+    pub(crate) entry_places: Vec<EntryPlace>,
     pub(crate) trace: Trace,
+    /// What lines said of resources, but for those that found nothing.
     pub(crate) fold: Vec<FoldState>,
+    version: Version,
     /// Where each element stands in its list, once asked for.
     in_lists: OnceLock<FxHashMap<At, usize>>,
     /// Leaves that say again what another alternative of their line says.
@@ -58,6 +61,19 @@ impl Run {
 }
 
 impl Run {
+    /// What lines said of resources: those that found something as they came, then those that found nothing.
+    pub(crate) fn said(&self, plan: &Plan) -> Vec<FoldState> {
+        let mut all = self.fold.clone();
+        let said: FxHashSet<(usize, Said)> = all.iter().map(|one| (one.frame, one.of)).collect();
+        for (frame, scope) in self.frames.iter().enumerate().filter_map(|(at, of)| Some((at, plan.scope(of.scope)?))) {
+            let holds = |stmt: &&Stmt| self.version == (0, 0, 0) || stmt.holds(self.version);
+            let others = scope.body.iter().filter(holds).filter_map(|stmt| stmt.said);
+            let others = others.filter(|of| !said.contains(&(frame, *of)));
+            all.extend(others.map(|of| FoldState { frame, of, state: State::Empty }));
+        }
+        all
+    }
+
     /// Where in its list the element of a slot stands.
     pub(crate) fn place_in_list(&self, plan: &Plan, frame: usize, slot: u16) -> Option<usize> {
         let of = self.frames.get(frame)?;
@@ -92,6 +108,28 @@ impl Run {
     }
 }
 
+/// The numbers of names that every run needs.
+#[derive(Debug, Clone, Copy)]
+struct Names {
+    display: Symbol,
+    entry: Symbol,
+    full_url: Symbol,
+    reference: Symbol,
+    resource: Symbol,
+}
+
+impl Names {
+    fn of(model: &Model) -> Self {
+        Self {
+            display: model.symbol("display"),
+            entry: model.symbol("entry"),
+            full_url: model.symbol("fullUrl"),
+            reference: model.symbol("reference"),
+            resource: model.symbol("resource"),
+        }
+    }
+}
+
 /// A forward run.
 pub(crate) struct Get<'r> {
     plan: &'r Plan,
@@ -104,7 +142,8 @@ pub(crate) struct Get<'r> {
     slots: Vec<Option<At>>,
     records: Vec<Record>,
     reasons: Vec<(u32, String)>,
-    entries: Vec<Entry>,
+    entries: Vec<EntryInfo>,
+    entry_places: Vec<EntryPlace>,
     urls: FxHashSet<String>,
     /// How often an entry of a name came with the same key.
     keyed: FxHashMap<(String, String), u32>,
@@ -112,8 +151,7 @@ pub(crate) struct Get<'r> {
     copies: FxHashSet<u32>,
     /// Displays of codings: where they are, and by which record.
     displays: Vec<(usize, u16, usize)>,
-    /// What `display` is called in the model.
-    display: Symbol,
+    names: Names,
     /// How many resources each entry of a scope has made.
     ordinals: FxHashMap<(ScopeId, u16), usize>,
     document_key: Option<String>,
@@ -131,23 +169,26 @@ impl<'r> Get<'r> {
         source: &'r Source<'r>,
         cx: &'r Context,
     ) -> Self {
+        let mut draft = Draft::new(model, "Bundle");
+        draft.reserve(source.tree.leaf_count() as usize * 2, source.tree.bytes().len() * 2);
         Self {
             plan,
             map,
             model,
             source,
             cx,
-            draft: Draft::new(model, "Bundle"),
+            draft,
             frames: Vec::new(),
             slots: Vec::new(),
             records: Vec::with_capacity(source.tree.leaf_count() as usize),
             reasons: Vec::new(),
             entries: Vec::new(),
+            entry_places: Vec::new(),
             urls: FxHashSet::default(),
             keyed: FxHashMap::default(),
             copies: FxHashSet::default(),
             displays: Vec::new(),
-            display: model.symbol("display"),
+            names: Names::of(model),
             ordinals: FxHashMap::default(),
             document_key: None,
             defaults: Vec::new(),
@@ -197,8 +238,17 @@ impl<'r> Get<'r> {
         }
         let dropped = self.fates();
         let trace = Trace::new(self.records, self.reasons, dropped, self.draft);
-        let (frames, slots, entries, fold) = (self.frames, self.slots, self.entries, self.fold);
-        Ok(Run { frames, slots, entries, trace, fold, copies: self.copies, in_lists: OnceLock::new() })
+        Ok(Run {
+            frames: self.frames,
+            slots: self.slots,
+            entries: self.entries,
+            entry_places: self.entry_places,
+            trace,
+            fold: self.fold,
+            version: self.source.version,
+            copies: self.copies,
+            in_lists: OnceLock::new(),
+        })
     }
 
     /// A patient for whom the structure has no place refuses the message: what follows would be read as another's.
@@ -233,17 +283,21 @@ impl<'r> Get<'r> {
         let of = self.of(frame);
         let Some(scope) = plan.scope(of.scope) else { return };
         let present = self.source.present(of.base.node);
+        let version = self.source.version;
         for stmt in &scope.body {
-            let version = self.source.version;
-            if version != (0, 0, 0)
-                && !stmt.holds(version)
-                && !(stmt.holds_where_there(version) && self.is_early(of.base, stmt))
+            if !present.has(stmt)
+                || (version != (0, 0, 0)
+                    && !stmt.holds(version)
+                    && !(stmt.holds_where_there(version) && self.is_early(of.base, stmt)))
             {
                 continue;
             }
-            let state = if present.has(stmt) { self.statement(frame, &present, stmt) } else { State::Empty };
-            // What a line said of a resource is noted, for folding it onto what is known.
-            if let Some(of) = stmt.said {
+            let state = self.statement(frame, &present, stmt);
+            // What a line said of a resource is noted, for folding it onto what is known; those that found nothing are
+            // all others.
+            if let Some(of) = stmt.said
+                && state > State::Empty
+            {
                 self.fold.push(FoldState { frame, of, state });
             }
         }
@@ -307,13 +361,14 @@ impl<'r> Get<'r> {
             let end = self.places.len();
             for (number, at) in (1_usize..).zip(from..end) {
                 let Some(place) = self.places.get(at).copied() else { break };
-                if self.all_null(place.node) {
-                    null = true;
-                    self.claim_all(place.node, By::Line(scope.line), Disposition::Mapped);
-                    continue;
-                }
-                if !self.has_value(place.node) {
-                    continue;
+                match self.says(place.node) {
+                    State::Null => {
+                        null = true;
+                        self.claim_all(place.node, By::Line(scope.line), Disposition::Mapped);
+                        continue;
+                    }
+                    State::Valued => {}
+                    _ => continue,
                 }
                 state = State::Valued;
                 self.claim_conditions(base, &scope.when, scope.line);
@@ -429,15 +484,22 @@ impl<'r> Get<'r> {
         self.refusals.push(Refusal { path, rule, expected: expected.into(), fault });
     }
 
-    fn all_null(&self, node: NodeId) -> bool {
+    /// Whether a part says something: a value, that there is none, or nothing.
+    fn says(&self, node: NodeId) -> State {
         let tree = self.source.tree;
-        let mut leaves = tree.leaves(node).peekable();
-        leaves.peek().is_some() && leaves.all(|leaf| matches!(tree.value(tree.leaf_node(leaf)), Value::Null))
-    }
-
-    fn has_value(&self, node: NodeId) -> bool {
-        let tree = self.source.tree;
-        tree.leaves(node).any(|leaf| matches!(tree.value(tree.leaf_node(leaf)), Value::Text(_) | Value::Null))
+        let (mut null, mut other) = (false, false);
+        for leaf in tree.leaves(node) {
+            match tree.value(tree.leaf_node(leaf)) {
+                Value::Text(_) => return State::Valued,
+                Value::Null => null = true,
+                Value::Empty | Value::Absent => other = true,
+            }
+        }
+        match (null, other) {
+            (true, false) => State::Null,
+            (true, true) => State::Valued,
+            (false, _) => State::Empty,
+        }
     }
 
     fn claim_all(&mut self, node: NodeId, by: By, disposition: Disposition) {

@@ -10,7 +10,7 @@ use super::super::super::identity;
 use super::super::super::plan::{Key, Mark, MarkValue, Slot, SlotAt, SlotSelect};
 use super::super::super::trace::{By, Disposition};
 use super::super::source::Base;
-use super::super::{Entry, Verb};
+use super::super::{EntryInfo, EntryPlace, Verb};
 use super::Get;
 
 /// What a resource is known by in its provider's world.
@@ -163,31 +163,34 @@ impl<'r> Get<'r> {
             url = identity::url(&self.cx.provider, self.map, &entry.name, &format!("{shown}#{copy}"));
         }
         let root = self.draft.root();
-        let place = self.draft.push(root, "entry");
-        let name = self.draft.child(place, "fullUrl");
+        let place = self.draft.push_of(root, self.names.entry);
+        let name = self.draft.push_of(place, self.names.full_url);
         self.draft.set(name, &url);
         // What a resource is known by is in its name; of a personal key the name keeps nothing.
         for part in own.into_iter().chain(parts.into_iter().filter(|_| !personal)) {
             self.record(part, name, By::Line(entry.line), Disposition::Mapped);
         }
-        let at = self.draft.resource_in(place, "resource", &entry.resource);
+        let at = self.draft.push_of(place, self.names.resource);
+        self.draft.becomes(at, &entry.resource);
         self.remember_slot(frame, slot, at);
-        self.entries.push(Entry {
+        let number = self.entries.len();
+        self.entry_places.push(EntryPlace { frame, slot, at });
+        self.entries.push(EntryInfo {
             name: entry.name.to_string(),
             resource: entry.resource.to_string(),
-            full_url: url.clone(),
+            full_url: url,
             native_id: shown,
-            declared_key: entry.key.is_some(),
-            found_key,
+            has_key: entry.key.is_some(),
+            key_found: found_key,
             personal,
             verb: Verb::Put,
-            frame,
-            slot,
-            at,
         });
         if let Some(reference) = entry.reference {
             let reference = self.ensure(frame, reference);
-            self.draft.set_path(reference, "reference", &url);
+            let reference = self.draft.child_of(reference, self.names.reference);
+            if let Some(entry) = self.entries.get(number) {
+                self.draft.set(reference, &entry.full_url);
+            }
         }
         at
     }

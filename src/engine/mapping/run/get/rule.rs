@@ -181,7 +181,7 @@ impl<'r> Get<'r> {
                         continue;
                     }
                     self.record(*node, at, By::Rule(id), disposition);
-                    if self.draft.symbol(at) == self.display {
+                    if self.draft.symbol(at) == self.names.display {
                         self.displays.push((frame, rule.slot, self.records.len() - 1));
                     }
                     if matches!(rule.lens, Lens::Lines) {

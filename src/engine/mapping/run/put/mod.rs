@@ -114,6 +114,8 @@ pub(crate) struct Written {
     pub(crate) exempt: FxHashSet<FhirId>,
     /// Repetitions that are wanted in another order.
     pub(crate) orders: Vec<order::Order>,
+    /// Whether something new is wanted before what was there.
+    pub(crate) inserted: bool,
 }
 
 /// A backward run.
@@ -176,6 +178,7 @@ pub(crate) struct Put<'r> {
     refusals: Vec<Refusal>,
     exempt: FxHashSet<FhirId>,
     orders: Vec<order::Order>,
+    inserted: bool,
 }
 
 impl<'r> Put<'r> {
@@ -186,9 +189,10 @@ impl<'r> Put<'r> {
             inner.entry((frame.parent, frame.scope)).or_default().push(index);
         }
         let mut gone: FxHashMap<(ScopeId, u16), Vec<&str>> = FxHashMap::default();
-        for entry in run.entries.iter().filter(|entry| new.bundle().by_url(&entry.full_url).is_none()) {
-            let scope = run.frames.get(entry.frame).map_or(0, |frame| frame.scope);
-            gone.entry((scope, entry.slot)).or_default().push(&entry.full_url);
+        let made = || run.entries.iter().map(|entry| entry.full_url.as_str()).zip(&run.entry_places);
+        for (url, place) in made().filter(|(url, _)| new.bundle().by_url(url).is_none()) {
+            let scope = run.frames.get(place.frame).map_or(0, |frame| frame.scope);
+            gone.entry((scope, place.slot)).or_default().push(url);
         }
         let mut of_type: FxHashMap<&str, Vec<Node<'r>>> = FxHashMap::default();
         let entries = new.root().children().filter(|c| c.name() == "entry");
@@ -217,8 +221,8 @@ impl<'r> Put<'r> {
             change_at: FxHashMap::default(),
             changed: FxHashSet::default(),
             around_changed: FxHashSet::default(),
-            entry_at: run.entries.iter().rev().map(|e| ((e.frame, e.slot), e.full_url.as_str())).collect(),
-            known: run.entries.iter().map(|e| (e.full_url.as_str(), (e.frame, e.slot))).collect(),
+            entry_at: made().rev().map(|(url, at)| ((at.frame, at.slot), url)).collect(),
+            known: made().map(|(url, at)| (url, (at.frame, at.slot))).collect(),
             gone,
             of_type,
             led_to: FxHashMap::default(),
@@ -237,6 +241,7 @@ impl<'r> Put<'r> {
             refusals: Vec::new(),
             exempt: FxHashSet::default(),
             orders: Vec::new(),
+            inserted: false,
         }
     }
 
@@ -270,6 +275,7 @@ impl<'r> Put<'r> {
             refusals: self.refusals,
             exempt: self.exempt,
             orders: self.orders,
+            inserted: self.inserted,
         }
     }
 

@@ -42,6 +42,9 @@ impl<'r> Put<'r> {
             Pair::Both(was, _) => Some(*was),
             Pair::New(_) | Pair::Gone(_) => None,
         };
+        // A new one is written behind those that are there, be it wanted before them.
+        let mut standing = pairs.iter().skip_while(|pair| matches!(pair, Pair::Both(..)));
+        self.inserted |= standing.any(|pair| matches!(pair, Pair::Both(..)));
         let wanted: Vec<usize> = pairs.iter().filter_map(both).collect();
         if wanted.is_sorted() {
             return;
