@@ -180,6 +180,7 @@ fn to_fhir(arguments: &Arguments, loaded: &Loaded, context: &Context) -> Result<
 
 fn to_native(arguments: &Arguments, loaded: &Loaded, context: &Context) -> Result<(), Failure> {
     let Some(original) = &arguments.original else {
+        let wanted = bundle(&arguments.file, read(&arguments.file)?)?;
         let Some(name) = &arguments.map else {
             return Err(Failure::Usage(format!(
                 "a new document needs --map, a change of one --original; there are the maps {}",
@@ -187,8 +188,7 @@ fn to_native(arguments: &Arguments, loaded: &Loaded, context: &Context) -> Resul
             )));
         };
         let map = loaded.named(name).map_err(Failure::Usage)?;
-        let written = map.create(&bundle(&arguments.file, read(&arguments.file)?)?, context);
-        let written = written.map_err(|refusals| Failure::refused(&refusals))?;
+        let written = map.create(&wanted, context).map_err(|refusals| Failure::refused(&refusals))?;
         told(arguments, std::slice::from_ref(&written.report))?;
         let mut out = io::stdout().lock();
         out.write_all(&written.bytes)?;

@@ -261,3 +261,34 @@ fn a_providers_settings_come_from_a_gateways_configuration() {
     assert_eq!(unknown.status.code(), Some(2));
     assert!(err(&unknown).contains("there are hospital"), "{}", err(&unknown));
 }
+
+#[test]
+fn a_file_of_several_messages_is_translated_and_written_back_message_by_message() {
+    let second = REFERRAL.replace("M1", "M2").replace("Virtanen", "Korhonen");
+    let batch = format!("FHS|^~\\&|HIS\rBHS|^~\\&|HIS\r{REFERRAL}{second}BTS|2\rFTS|1\r");
+    let framed = format!("\x0b{REFERRAL}\x1c\r\x0b{second}\x1c\r");
+    let plain = format!("{REFERRAL}\r{second}");
+    let folder = tempfile::tempdir().unwrap();
+    for (name, file) in [("batch.hl7", &batch), ("framed.hl7", &framed), ("plain.hl7", &plain)] {
+        let original = written(folder.path(), name, file.as_bytes());
+        let got = silta(&["translate", "--to", "fhir", "--report=json", text(&original)]);
+        assert_eq!(got.status.code(), Some(0), "{name}: {}", err(&got));
+        let bundles = out(&got);
+        assert_eq!(bundles.lines().count(), 2, "{name}");
+        assert_eq!(err(&got).lines().count(), 2, "{name}: {}", err(&got));
+        let back = ["translate", "--to", "native", "--original", text(&original), "-"];
+        assert_eq!(silta_with(bundles.as_bytes(), &back).stdout, file.as_bytes(), "{name}");
+        let edited = bundles.replace("Korhonen", "Nieminen");
+        assert_eq!(out(&silta_with(edited.as_bytes(), &back)), file.replace("Korhonen", "Nieminen"), "{name}");
+        let one = silta_with(bundles.lines().next().unwrap().as_bytes(), &back);
+        assert_eq!(one.status.code(), Some(2), "{name}");
+        assert!(err(&one).contains("expected 2 Bundles"), "{name}: {}", err(&one));
+    }
+    let alone = written(folder.path(), "one.hl7", format!("\x0b{REFERRAL}\x1c\r").as_bytes());
+    let got = silta(&["translate", "--to", "fhir", text(&alone)]);
+    assert!(got.status.success() && out(&got).lines().count() > 10, "{}", err(&got));
+    let half = written(folder.path(), "half.hl7", batch.replace("REF^I12^REF_I12|M2", "XXX^Y99|M2").as_bytes());
+    let got = silta(&["translate", "--to", "fhir", text(&half)]);
+    assert_eq!((got.status.code(), out(&got).lines().count()), (Some(1), 1), "{}", err(&got));
+    assert!(err(&got).starts_with("message 2: "), "{}", err(&got));
+}

@@ -50,6 +50,7 @@ mod support;
 mod v2_acknowledgement;
 mod v2_grouping;
 mod v2_maps;
+mod v2_order;
 mod v2_patients;
 mod v2_rules;
 mod v2_schema;
