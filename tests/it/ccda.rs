@@ -524,3 +524,74 @@ fn a_clinical_document_of_another_type_is_refused_with_the_types_that_are_read()
         assert!(!told.contains("ADT^A01"), "{told}");
     }
 }
+
+/// The resources of a type that a document becomes.
+fn resources(native: &str, kind: &str) -> Vec<serde_json::Value> {
+    let maps = Maps::embedded(Model::r4());
+    let tree = parse(native).unwrap();
+    let got = maps.find(&tree).unwrap().get(&tree, &context()).unwrap();
+    let bundle: serde_json::Value = serde_json::from_str(got.document().json()).unwrap();
+    let all = bundle["entry"].as_array().unwrap().iter().map(|e| e["resource"].clone());
+    all.filter(|r| r["resourceType"] == kind).collect()
+}
+
+/// A referral note whose first act of referral, problems and so on are in a section of the shell.
+fn note(entries: &str) -> String {
+    let section = format!("<section><title>t</title><text>t</text>{entries}</section>");
+    shell(&section, "2.16.840.1.113883.10.20.22.1.14").0
+}
+
+#[test]
+fn what_is_said_not_to_be_known_identifies_no_one() {
+    let known = r#"<id root="1.2.246.10.2" extension="2"/>"#;
+    let document =
+        note("").replace(known, r#"<id nullFlavor="UNK" root="2.16.840.1.113883.4.1"/><id nullFlavor="NI"/>"#);
+    let patient = &resources(&document, "Patient")[0];
+    assert_eq!(patient["identifier"], serde_json::Value::Null, "{patient}");
+    let kinds = patient["extension"].as_array().unwrap().iter().map(|e| e["valueIdentifier"]["system"].as_str());
+    assert_eq!(kinds.collect::<Vec<_>>(), [Some("http://hl7.org/fhir/sid/us-ssn"), None]);
+    // Another person of whom as little is known is another.
+    let name = |document: &str| {
+        let maps = Maps::embedded(Model::r4());
+        let tree = parse(document).unwrap();
+        let got = maps.find(&tree).unwrap().get(&tree, &context()).unwrap();
+        got.entries()[got.entry_named("patient").unwrap()].full_url.clone()
+    };
+    assert_ne!(name(&document), name(&document.replace("extension=\"1\"", "extension=\"other\"")));
+}
+
+#[test]
+fn one_act_of_referral_is_one_request_with_its_reason() {
+    let act = r#"<entry><act classCode="PCPR" moodCode="RQO"><templateId root="2.16.840.1.113883.10.20.22.4.140"/>
+        <id root="1.2.246.10.9" extension="R1"/><code code="103696004" codeSystem="2.16.840.1.113883.6.96"/><statusCode code="active"/>
+        <entryRelationship typeCode="RSON"><observation classCode="OBS" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.19"/>
+        <id root="1.2.246.10.9" extension="I1"/><code code="404684003" codeSystem="2.16.840.1.113883.6.96"/><statusCode code="completed"/>
+        <value xsi:type="CD" code="29857009" codeSystem="2.16.840.1.113883.6.96"/></observation></entryRelationship></act></entry>"#;
+    let requests = resources(&note(act), "ServiceRequest");
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert_eq!(requests[0]["identifier"][0]["value"], "R1");
+    assert_eq!(requests[0]["reasonReference"].as_array().unwrap().len(), 1);
+    assert_eq!(resources(&note(act), "Condition")[0]["code"]["coding"][0]["code"], "29857009");
+    // Without one the note is the request.
+    let requests = resources(&note(""), "ServiceRequest");
+    assert_eq!((requests.len(), &requests[0]["code"]["text"]), (1, &"Shell".into()));
+}
+
+#[test]
+fn a_problem_is_active_where_its_list_is_concerned_with_it_and_it_has_not_ended() {
+    let listed = |concern: &str, end: &str| {
+        let problem = format!(
+            r#"<entry><act classCode="ACT" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.3"/>
+            <id root="1.2.246.10.9" extension="C1"/><code code="CONC" codeSystem="2.16.840.1.113883.5.6"/><statusCode code="{concern}"/>
+            <effectiveTime><low value="2020"/></effectiveTime><entryRelationship typeCode="SUBJ"><observation classCode="OBS" moodCode="EVN">
+            <templateId root="2.16.840.1.113883.10.20.22.4.4"/><id root="1.2.246.10.9" extension="P1"/>
+            <code code="55607006" codeSystem="2.16.840.1.113883.6.96"/><statusCode code="completed"/>
+            <effectiveTime><low value="2020"/>{end}</effectiveTime>
+            <value xsi:type="CD" code="13645005" codeSystem="2.16.840.1.113883.6.96"/></observation></entryRelationship></act></entry>"#
+        );
+        resources(&note(&problem), "Condition")[0]["clinicalStatus"]["coding"][0]["code"].clone()
+    };
+    assert_eq!(listed("active", ""), "active");
+    assert_eq!(listed("active", r#"<high value="2021"/>"#), "resolved");
+    assert_eq!(listed("completed", ""), serde_json::Value::Null);
+}

@@ -338,6 +338,7 @@ fn push_name(text: &mut String, name: &NativeName) {
         NativeName::Member(name) => write!(text, ".{name}"),
         NativeName::Element(name) => write!(text, "/{name}"),
         NativeName::Attribute(name) => write!(text, "/@{name}"),
+        NativeName::Parent => write!(text, "/.."),
         NativeName::Row => write!(text, "row"),
         NativeName::Column(name) => write!(text, "/{name}"),
     };

@@ -395,6 +395,8 @@ pub(crate) enum NativeName {
     /// A child element of XML.
     Element(Arc<QName>),
     Attribute(Arc<QName>),
+    /// The element that holds the part: only lines that are not written back look there.
+    Parent,
     Row,
     Column(Box<str>),
 }
@@ -433,6 +435,7 @@ impl NativePath {
             NativeName::Member(name) => format!("{place}.{name}"),
             NativeName::Element(name) => format!("{place}/{name}"),
             NativeName::Attribute(name) => format!("{place}/@{name}"),
+            NativeName::Parent => format!("{place}/.."),
             NativeName::Row => format!("{place}row"),
             NativeName::Column(name) if place.is_empty() => name.to_string(),
             NativeName::Column(name) => format!("{place}/{name}"),

@@ -126,6 +126,8 @@ struct Compiler<'l> {
     file: Arc<str>,
     from: Option<LineId>,
     depth: u8,
+    /// Whether the statement being compiled is a line that is not written back.
+    one_way: bool,
 }
 
 /// Compiles one map. The plan is only good when no problem is an error.
@@ -208,6 +210,7 @@ impl<'l> Compiler<'l> {
             file: Arc::clone(file),
             from: None,
             depth: 0,
+            one_way: false,
         }
     }
 }

@@ -30,6 +30,11 @@ impl Compiler<'_> {
         let mut at = from.clone();
         let mut steps = Vec::new();
         for (i, step) in path.steps.iter().enumerate() {
+            if step.name == StepName::Parent {
+                at = self.around(path, &at)?;
+                steps.push(plan::NativeStep { name: NativeName::Parent, select: NativeSelect::First });
+                continue;
+            }
             let mut name = self.name(path, &step.name, &at.place)?;
             // Inside a component, `.n` is a subcomponent.
             if let (NativeName::Component(n), Some(NativeName::Component(_) | NativeName::Subcomponent(_))) =
@@ -67,6 +72,24 @@ impl Compiler<'_> {
         Some((steps, at))
     }
 
+    /// What holds a part, for a line that is not written back.
+    fn around(&mut self, path: &NativePath, at: &Standing) -> Option<Standing> {
+        if !self.one_way {
+            self.problem(
+                path.span,
+                "a line that is written back looks at its own part only",
+                "`=>` and a reason, or a line where that part stands",
+            );
+            return None;
+        }
+        let Some((_, names)) = at.path.split_last() else {
+            self.problem(path.span, "nothing holds the document", "a path without `..`");
+            return None;
+        };
+        let place = names.iter().try_fold(self.schema.document(), |place, name| self.schema.step(&place, name)).ok()?;
+        Some(Standing { place, path: names.to_vec() })
+    }
+
     fn name(&mut self, path: &NativePath, name: &StepName, place: &Place) -> Option<NativeName> {
         Some(match name {
             StepName::Element(written) | StepName::Attribute(written) => {
@@ -91,6 +114,7 @@ impl Compiler<'_> {
             StepName::Component(n) => NativeName::Component(*n),
             StepName::Subcomponent(n) => NativeName::Subcomponent(*n),
             StepName::Member(name) => NativeName::Member(name.as_str().into()),
+            StepName::Parent => NativeName::Parent,
             StepName::Row => NativeName::Row,
             StepName::Column(name) => NativeName::Column(name.as_str().into()),
         })

@@ -30,6 +30,8 @@ impl Compiler<'_> {
     fn statement(&mut self, statement: &Statement) {
         let line = self.line(statement.span);
         let mark = self.mark_of_body();
+        let one_way = matches!(&statement.kind, Kind::Rule(rule) if rule.direction == Direction::Get);
+        let outer = std::mem::replace(&mut self.one_way, one_way);
         match &statement.kind {
             Kind::Entry(_) => {}
             Kind::Const(all) => {
@@ -87,6 +89,7 @@ impl Compiler<'_> {
                 }
             }
         }
+        self.one_way = outer;
         let here = self.here();
         if let Some(scope) = self.scope_mut(here) {
             for stmt in scope.body.iter_mut().skip(mark) {

@@ -307,6 +307,7 @@ impl<'t> Source<'t> {
                 self.choose(all, &step.select, &mut on)
             }
             NativeName::Attribute(name) => self.one(base, self.tree.attribute(base.node, &name.name), &mut on),
+            NativeName::Parent => self.one(base, self.tree.parent(base.node), &mut on),
         }
     }
 

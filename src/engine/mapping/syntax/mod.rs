@@ -487,6 +487,8 @@ pub enum StepName {
     Element(String),
     /// An XML attribute.
     Attribute(String),
+    /// The XML element that holds the part: `..`.
+    Parent,
     /// A row of a delimited document.
     Row,
     /// A column of a row.

@@ -132,7 +132,11 @@ fn xml(cursor: &mut Cursor<'_>) -> Read<NativePath> {
     // Paths from the document start at its element, which is not named.
     let origin = if cursor.at("/") { Origin::Document } else { Origin::Scope };
     let mut steps = Vec::new();
-    if cursor.eat_tight(".") && !cursor.at("/") {
+    while cursor.eat_tight("..") {
+        steps.push(NativeStep { name: StepName::Parent, select: Select::First });
+        cursor.eat_tight("/");
+    }
+    if steps.is_empty() && cursor.eat_tight(".") && !cursor.at("/") {
         return Ok(NativePath { span, origin, steps });
     }
     loop {

@@ -60,6 +60,7 @@ impl fmt::Display for NativePath {
                 StepName::Member(name) => write!(f, "{}{name}", if first { "$." } else { "." })?,
                 StepName::Element(name) => write!(f, "{}{name}", if first { "" } else { "/" })?,
                 StepName::Attribute(name) => write!(f, "{}@{name}", if first { "" } else { "/" })?,
+                StepName::Parent => f.write_str(if first { ".." } else { "/.." })?,
                 StepName::Row => f.write_str("row")?,
                 StepName::Column(name) => f.write_str(name)?,
             }

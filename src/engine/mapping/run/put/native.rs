@@ -84,7 +84,7 @@ impl<'r> Put<'r> {
                 let there = from.node.and_then(|node| tree.attribute(node, &name.name));
                 Ok(below(from, Step::Attribute(name.name.clone()), there))
             }
-            NativeName::Row => Ok(from),
+            NativeName::Row | NativeName::Parent => Ok(from),
             NativeName::Group(name) => Ok(self.group(from, name, select)),
         }
     }
