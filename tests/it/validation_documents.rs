@@ -273,21 +273,3 @@ fn extensions_of_fhir_stand_where_their_definitions_let_them() {
     assert_eq!(patient("http://t.example/unknown"), NONE);
     assert_eq!(patient("http://hl7.org/fhir/uv/guide/StructureDefinition/unknown"), ["Patient.extension[0]"]);
 }
-
-#[test]
-fn a_vital_sign_of_a_more_specific_code_has_that_of_its_profile_too() {
-    let measured = |codes: &[&str]| {
-        let codings: Vec<Value> =
-            codes.iter().map(|code| json!({"system": "http://loinc.org", "code": code})).collect();
-        places(
-            &json!({"resourceType": "Observation", "status": "final", "code": {"coding": codings},
-                "category": [{"coding": [
-                    {"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs"}]}],
-                "subject": {"reference": "Patient/1"}, "effectiveDateTime": "2020-01-01",
-                "valueQuantity": {"value": 70, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"}})
-            .to_string(),
-        )
-    };
-    assert_eq!(measured(&["3141-9", "29463-7"]), NONE);
-    assert_eq!(measured(&["3141-9"]), ["Observation.code"]);
-}

@@ -8,32 +8,19 @@ use super::walk::Walk;
 
 const LOINC: &str = "http://loinc.org";
 
-/// The codes that make an Observation a vital sign, by the profile that it must then conform to, first that of the profile,
-/// which a more specific code stands beside (<http://hl7.org/fhir/R4/observation-vitalsigns.html>).
+/// The codes that make an Observation a vital sign, by the profile that it must then conform to
+/// (<http://hl7.org/fhir/R4/observation-vitalsigns.html>).
 const VITAL_SIGNS: [(&str, &[&str]); 10] = [
     ("vitalspanel", &["85353-1"]),
-    ("resprate", &["9279-1", "33438-3", "19840-8", "76170-0", "76171-8", "76172-6", "76270-8"]),
-    (
-        "heartrate",
-        &["8867-4", "8889-8", "8890-6", "8891-4", "8892-2", "8893-0", "11328-2", "40443-4", "68999-2", "69000-8"],
-    ),
-    (
-        "oxygensat",
-        &["2708-6", "2709-4", "2710-2", "2713-6", "20564-1", "51733-4", "59408-5", "59417-6", "89276-0", "97549-0"],
-    ),
-    (
-        "bodytemp",
-        &[
-            "8310-5", "8309-7", "8328-7", "8329-5", "8330-3", "8331-1", "8332-9", "8333-7", "8334-5", "60834-9",
-            "60835-6", "60836-4", "60838-0", "75539-7", "75987-8", "76010-8", "76011-6", "91371-5", "98657-0",
-            "98663-8",
-        ],
-    ),
-    ("bodyheight", &["8302-2", "3137-7", "3138-5", "8306-3", "8308-9"]),
-    ("headcircum", &["9843-4", "8287-5"]),
-    ("bodyweight", &["29463-7", "3141-9", "3142-7", "8350-1", "8351-9", "75292-3", "79348-9"]),
-    ("bmi", &["39156-5", "59574-4", "89270-3"]),
-    ("bp", &["85354-9", "35094-2", "55284-4", "76534-7"]),
+    ("resprate", &["9279-1"]),
+    ("heartrate", &["8867-4"]),
+    ("oxygensat", &["2708-6"]),
+    ("bodytemp", &["8310-5"]),
+    ("bodyheight", &["8302-2"]),
+    ("headcircum", &["9843-4"]),
+    ("bodyweight", &["29463-7"]),
+    ("bmi", &["39156-5"]),
+    ("bp", &["85354-9"]),
 ];
 
 /// Whether a code system is published apart from FHIR and grows, as HL7's own terminology: what is at hand is a state of it.

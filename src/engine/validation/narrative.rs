@@ -79,13 +79,21 @@ pub(super) fn read(text: &str, anchors: &mut Anchors) -> Vec<Fault> {
     pass.faults
 }
 
+/// An element that is open.
+struct Open<'t> {
+    name: &'t [u8],
+    /// Whether it is a paragraph or within one.
+    in_paragraph: bool,
+    may_have_text: bool,
+}
+
 /// One pass over a text.
 struct Pass<'t, 'a> {
     rest: &'t [u8],
     /// The prefix of XHTML, where the root has one.
     prefix: &'t [u8],
-    /// The names of the elements that are open, and whether each is a paragraph or within one.
-    open: Vec<(&'t [u8], bool)>,
+    /// The elements that are open.
+    open: Vec<Open<'t>>,
     /// Links and images so far.
     links: usize,
     /// The open link that leads nowhere: how deep it is, which fault, its address, and the text from its content on.
@@ -149,7 +157,7 @@ impl<'t> Pass<'t, '_> {
 
     fn text(&mut self, text: &[u8]) {
         // Once there is content only text that stands where none may is wrong.
-        let may_be = self.open.last().is_some_and(|(name, _)| may_have_text(name));
+        let may_be = self.open.last().is_some_and(|open| open.may_have_text);
         if text.is_empty() || (self.has_content && may_be) {
             return;
         }
@@ -158,7 +166,7 @@ impl<'t> Pass<'t, '_> {
         self.has_content |= !is_blank;
         match self.open.last() {
             None if !is_blank => self.faults.push(Fault::Malformed),
-            Some((name, _)) if !may_be && !is_blank => self.faults.push(Fault::Text(lossy(name))),
+            Some(open) if !may_be && !is_blank => self.faults.push(Fault::Text(lossy(open.name))),
             _ => {}
         }
     }
@@ -215,7 +223,7 @@ impl<'t> Pass<'t, '_> {
         }
         self.rest = self.rest.get(end + 1..)?;
         let name = self.local(name);
-        self.open.pop().filter(|(open, _)| *open == name).map(|_| ())
+        self.open.pop().filter(|open| open.name == name).map(|_| ())
     }
 
     /// A name without the prefix of XHTML. What has none where the root has one is of no language, and stays as it is.
@@ -304,25 +312,24 @@ impl<'t> Pass<'t, '_> {
         let before = self.faults.len();
         self.link(name, &named);
         let wrong = (self.faults.len() > before).then_some(before);
-        let in_paragraph = self.open.last().is_some_and(|(_, within)| *within);
+        let in_paragraph = self.open.last().is_some_and(|open| open.in_paragraph);
         if in_paragraph && matches!(name, b"div" | b"blockquote" | b"table" | b"ol" | b"ul" | b"p") {
             self.faults.push(Fault::Block(String::from_utf8_lossy(name).into_owned()));
         }
-        if let Some((outer, _)) = self.open.last()
-            && !may_stand(name, outer)
-        {
-            self.faults.push(Fault::Place(lossy(name), lossy(outer)));
-        }
-        if let Some((outer, _)) = self.open.last()
-            && !may_hold(outer, name)
-        {
-            self.faults.push(Fault::Place(lossy(name), lossy(outer)));
+        if let Some(outer) = self.open.last().map(|open| open.name) {
+            let rules = [may_stand(name, outer), may_hold(outer, name)];
+            let broken = rules.into_iter().filter(|holds| !holds);
+            self.faults.extend(broken.map(|_| Fault::Place(lossy(name), lossy(outer))));
         }
         if self.open.len() == 1 && name == b"div" {
             self.anchors.languages.extend(named.language.map(lossy));
         }
         if !is_closed {
-            self.open.push((name, in_paragraph || name == b"p"));
+            self.open.push(Open {
+                name,
+                in_paragraph: in_paragraph || name == b"p",
+                may_have_text: may_have_text(name),
+            });
             if let (Some(fault), Some(target)) = (wrong, named.target) {
                 self.wrong_link = Some((self.open.len(), fault, lossy(target), self.rest));
             }

@@ -142,7 +142,7 @@ impl<'d> Walk<'_, 'd> {
     /// What a reference that leads to nothing in the document is made of: it is a URI; in an entry of a Bundle one that is
     /// relative has a type and an id, or in a transaction is a search.
     fn address(&mut self, node: Node<'d>, text: &str) {
-        if text.contains(char::is_whitespace) {
+        if text.bytes().any(|byte| byte <= b' ') {
             let says = Detail::Says("a reference is a URI, which has no white space");
             self.error(IssueType::Value, Rule::Format("reference"), node.id(), says);
             return;
