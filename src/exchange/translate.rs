@@ -7,6 +7,7 @@ use silta_engine::definitions::Model;
 use silta_engine::fault::Fault;
 use silta_engine::fhir::document::{Document, Limits, Node, Part};
 use silta_engine::fhir::edit::Edit;
+use silta_engine::mapping::syntax::NativeType;
 use silta_engine::mapping::{Map, Refusals, Translation, Verb};
 use silta_engine::native::{self, Format, Syntax, Tree};
 
@@ -68,12 +69,20 @@ impl Exchange {
         partner: &Arc<Partner>,
         native: &NativeDocument,
     ) -> Result<(Translated, Option<String>), ExchangeError> {
-        if native.media_type.contains("fhir") {
+        // FHIR of another version is a provider's whose settings name a map for it.
+        let is_other =
+            |name: &String| self.maps().named(name).is_ok_and(|map| matches!(map.native(), NativeType::Fhir { .. }));
+        let is_fhir = native.media_type.contains("fhir");
+        if is_fhir && !partner.settings.maps.iter().any(is_other) {
             return fhir_document(native);
         }
         let syntax = self.syntax_of(partner, &native.media_type);
         let tree = parse(&syntax, &native.bytes.0)?;
-        Ok((self.translate_tree(partner, &tree)?, None))
+        let base = native.url.as_deref().filter(|_| is_fhir).and_then(|url| {
+            let mut steps = url.split("/_history/").next()?.rsplitn(3, '/');
+            (steps.next(), steps.next(), steps.next()).2.map(str::to_owned)
+        });
+        Ok((self.translate_tree(partner, &tree)?, base))
     }
 
     fn translate_one(

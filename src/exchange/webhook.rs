@@ -92,7 +92,15 @@ impl Exchange {
             return Ok(received);
         }
         if arrival.partner.connection.speaks_fhir() || arrival.media.contains("fhir") {
-            return self.take_fhir(arrival, names).await;
+            let is_xml = arrival.media.contains("xml");
+            let posted = match arrival.partner.connection.in_r4(&arrival.body, is_xml) {
+                Some(posted) => posted,
+                None => {
+                    let what = "expected a resource of the version of FHIR that the provider speaks";
+                    return Err(ExchangeError::refused(Fault::CannotParse, what));
+                }
+            };
+            return self.take_fhir(arrival, names, posted).await;
         }
         if names.is_some() {
             return Err(ExchangeError::refused(

@@ -108,6 +108,8 @@ pub struct Connection {
     /// How old a stale answer may be that is served while the provider fails.
     pub stale_if_error: Option<std::time::Duration>,
     config: Config,
+    /// How its server is spoken with, where that is of another version of FHIR.
+    dialect: Option<fhir::Dialect>,
     stamp: [u8; 32],
 }
 
@@ -226,6 +228,21 @@ impl Connection {
     #[must_use]
     pub fn speaks_fhir(&self) -> bool {
         self.config.fhir.is_some()
+    }
+
+    /// A resource that it posted, as JSON or XML of its version of FHIR, in R4; as it is where that is its version.
+    #[must_use]
+    pub fn in_r4(&self, bytes: &bytes::Bytes, is_xml: bool) -> Option<bytes::Bytes> {
+        match &self.dialect {
+            Some(dialect) => dialect.inward(bytes, is_xml),
+            None => Some(bytes.clone()),
+        }
+    }
+
+    /// What it calls a type of resource.
+    #[must_use]
+    pub fn native_type<'n>(&'n self, kind: &'n str) -> &'n str {
+        self.dialect.as_ref().map_or(kind, |dialect| dialect.native(kind))
     }
 
     /// The address of its FHIR server.
@@ -401,6 +418,7 @@ fn connect(
         map: config.map.clone(),
         validation: config.validation,
         stale_if_error: config.stale_if_error.map(|wait| wait.0),
+        dialect: config.fhir.as_ref().and_then(fhir::Dialect::of),
         config: config.clone(),
         stamp,
     }))

@@ -1,5 +1,7 @@
 //! `$silta-convert`, as a caller has it over HTTP.
 
+mod formats;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,6 +1,9 @@
 //! Organisations whose system is a FHIR server and nothing else: what is ordered from them stands there, once, as they call
 //! it; and what they do to it is known here.
 
+#[path = "plain/versions.rs"]
+mod versions;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -168,7 +171,7 @@ impl Site {
         let held: Shared = Arc::default();
         let behind = Arc::clone(&held);
         let server = Server::plain(move |seen| behind.lock().unwrap().answer(seen)).await;
-        let types = ["Patient", "ServiceRequest", "Task"].map(|kind| format!("{kind} = {ALL}")).join(", ");
+        let types = ["Patient", "ServiceRequest", "Task", "CarePlan"].map(|kind| format!("{kind} = {ALL}")).join(", ");
         let station = Station::start(&format!(
             "mode = 'test'\n\
              [exchange.outbox]\nfirst_wait_seconds = 1\n\

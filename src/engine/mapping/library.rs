@@ -244,6 +244,12 @@ impl Maps {
 impl Maps {
     /// What columns a table lacks to be one that a map reads: of the map of which it has most, if it has half.
     fn near(&self, tree: &Tree) -> String {
+        let is_fhir = |map: &&Arc<Map>| matches!(map.native(), NativeType::Fhir { .. }) && map.accepts(tree);
+        let versions: Vec<&str> = self.maps.iter().filter(is_fhir).map(|map| map.name()).collect();
+        if !versions.is_empty() {
+            let named = versions.join(", ");
+            return format!(" by itself: of which version of FHIR it is, it does not say; name the map: {named}");
+        }
         let lacking = self.maps.iter().filter_map(|map| {
             let NativeType::Delimited { required, .. } = map.native() else { return None };
             let lacking: Vec<&str> =

@@ -29,6 +29,6 @@ pub use map::{Map, Translation, format};
 pub use recognise::Unrecognised;
 pub use run::{EntryInfo, Refusal, Refusals, Verb};
 pub use trace::{Disposition, Lost, Report, ReportItem};
-pub use versions::{ElementFacts, Facts, FhirVersion, TypeFacts};
+pub use versions::{Crossing, ElementFacts, Facts, FhirVersion, TypeFacts};
 pub use vocabulary::Holds;
 pub use write::Written;

@@ -130,6 +130,9 @@ pub enum Problem {
     /// A byte sequence that the character set of the document does not have.
     #[error("bytes that are not {0}")]
     NotInCharset(Charset),
+    /// A document of two or four bytes a character, which none here is read in.
+    #[error("in UTF-16 or UTF-32; expected UTF-8, or a character set of one byte a character")]
+    WideCharset,
     /// The document declares a character set that is not known here.
     #[error("the declared character set is not known")]
     UnknownCharset,

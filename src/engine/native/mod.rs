@@ -129,8 +129,19 @@ impl Limits {
                 segment: None,
             });
         }
+        if is_wide(bytes) {
+            return Err(SyntaxError::new(Problem::WideCharset, bytes, 0));
+        }
         Ok(())
     }
+}
+
+/// Whether a document begins as text of two or four bytes a character does: by its byte order mark, or by the zero that
+/// its first character has beside it.
+fn is_wide(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] | [0, 0, 0xFE, 0xFF, ..])
+        || matches!(bytes, [0, first, ..] | [first, 0, ..] if first.is_ascii_graphic())
+        || matches!(bytes, [0, 0, 0, first, ..] if first.is_ascii_graphic())
 }
 
 /// How a document is to be read: the format and what its sender has declared about it.

@@ -22,20 +22,24 @@ use super::{MEDIA, RECORD, Record, read_record, record};
 const BESIDE: [&str; 5] = ["Parameters", "OperationOutcome", "Subscription", "Bundle", "MessageHeader"];
 
 impl Exchange {
-    /// Takes a resource, or a Bundle of them, that a provider's server gave. `names`: the one that it says it is.
+    /// Takes a resource, or a Bundle of them, that a provider's server gave. `names`: the one that it says it is; `posted`:
+    /// what arrived, in R4.
     pub(in crate::exchange) async fn take_fhir(
         &self,
         arrival: &mut Arrival,
         names: Option<&str>,
+        posted: Bytes,
     ) -> Result<Received, ExchangeError> {
-        let read = if arrival.media.contains("xml") { Document::from_xml } else { Document::from_json };
-        let document = read(Model::r4(), arrival.body.to_vec(), &Limits::default()).map_err(|error| {
+        let is_xml = arrival.media.contains("xml") && posted == arrival.body;
+        let read = if is_xml { Document::from_xml } else { Document::from_json };
+        let document = read(Model::r4(), posted.to_vec(), &Limits::default()).map_err(|error| {
             let place = format!("{}:{}", error.line, error.column);
             ExchangeError::Refused(vec![Problem::new(error.fault(), error.fault.to_string()).at(place)])
         })?;
         let root = document.root();
         if let Some(names) = names {
-            let own = format!("{}/{}", root.type_name(), root.text_at("id").unwrap_or_default());
+            let kind = arrival.partner.connection.native_type(root.type_name());
+            let own = format!("{kind}/{}", root.text_at("id").unwrap_or_default());
             if own != names {
                 let problem = Problem::new(Fault::BadValue, "the resource is not the one that the address names");
                 return Err(ExchangeError::Refused(vec![problem.expression(format!("{}.id", root.type_name()))]));
@@ -89,7 +93,8 @@ impl Exchange {
             base: None,
             request: format!("seen at {}", partner.name()),
         };
-        match self.take_fhir(&mut arrival, None).await {
+        let posted = arrival.body.clone();
+        match self.take_fhir(&mut arrival, None, posted).await {
             Ok(_) => {}
             Err(error) if error.fault() == Fault::StoreUnavailable => return Err(error),
             Err(error) => self.keep_refused(&arrival, &error).await?,

@@ -14,8 +14,10 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use serde_json::{Value, json};
 use silta_engine::fault::Fault;
 use silta_engine::fhir::document::{Document, Node, Part};
+use silta_engine::mapping::syntax::NativeType;
 use silta_engine::mapping::{Context, Disposition, Map, Maps, NoMap, Refusals, Report, Unrecognised};
-use silta_engine::native::{Charset, Format as Native, Limits, Tree};
+use silta_engine::native::hl7v2::Options;
+use silta_engine::native::{Charset, Format as Native, Limits, Syntax, Tree};
 
 use super::document;
 use crate::clock::Clock;
@@ -32,8 +34,13 @@ pub(super) const DEFINITION: &str = "https://silta.example/fhir/OperationDefinit
 
 const HL7V2: &str = "x-application/hl7-v2+er7";
 
-/// Media types of native documents, without parameters.
-const NATIVE: [&str; 9] = [
+const FHIR_JSON: &str = "application/fhir+json";
+const FHIR_XML: &str = "application/fhir+xml";
+
+/// Media types of native documents, without parameters. FHIR is one where it is of another version.
+const NATIVE: [&str; 11] = [
+    FHIR_JSON,
+    FHIR_XML,
     HL7V2,
     "application/hl7-v2",
     "application/hl7-v2+er7",
@@ -100,16 +107,15 @@ impl Converter {
     }
 }
 
-/// A native document that a request's body is, as the Binary that Parameters would have it in; none when the body is a
-/// resource, or of a type that is not taken.
+/// A document that a request's body is, as the Binary that Parameters would have it in; none when the body is Parameters or
+/// a Binary, or of a type that is not taken.
 pub(in crate::gateway) fn taken(interaction: &Interaction, headers: &HeaderMap, body: &Bytes) -> Option<Payload> {
     let is_it = matches!(interaction, Interaction::Operation(None, None, name) if name == NAME);
     if !is_it || body.is_empty() || headers.contains_key(CONTENT_ENCODING) {
         return None;
     }
     let media = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let is_resource = || essence(media).ends_with("json") && has_type(body);
-    if !is_native(media) || is_resource() {
+    if !is_native(media) || matches!(resource_type(media, body).as_deref(), Some("Parameters" | "Binary")) {
         return None;
     }
     let binary = json!({"resourceType": "Binary", "contentType": media, "data": STANDARD.encode(body)});
@@ -120,13 +126,35 @@ fn essence(media: &str) -> String {
     media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+/// A parameter of a media type.
+fn parameter<'m>(media: &'m str, wanted: &str) -> Option<&'m str> {
+    let named = media.split(';').skip(1).filter_map(|one| one.trim().split_once('='));
+    let mut found = named.filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+    found.next().map(|(_, value)| value.trim_matches('"'))
+}
+
 fn is_native(media: &str) -> bool {
     NATIVE.contains(&essence(media).as_str())
 }
 
-/// Whether JSON says that it is a FHIR resource.
-fn has_type(body: &[u8]) -> bool {
-    serde_json::from_slice::<Value>(body).is_ok_and(|value| value.get("resourceType").is_some())
+/// The type that a body says it is a FHIR resource of.
+fn resource_type(media: &str, body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        #[serde(rename = "resourceType")]
+        resource_type: Option<String>,
+    }
+    let essence = essence(media);
+    if essence.ends_with("json") {
+        let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        return serde_json::from_slice::<Head>(text).ok()?.resource_type;
+    }
+    if !essence.ends_with("xml") || essence == "application/cda+xml" {
+        return None;
+    }
+    let tree = Syntax::Xml.parse(body.to_vec(), &Limits::default()).ok()?;
+    let top = tree.document_element().filter(|top| tree.namespace(*top) == Some("http://hl7.org/fhir"))?;
+    Some(tree.name(top)?.into_owned())
 }
 
 /// Where to.
@@ -140,6 +168,12 @@ enum To {
 struct Sent {
     charset: Option<Charset>,
     bytes: Vec<u8>,
+    /// The resource that it says it is.
+    resource: Option<String>,
+    /// The version of FHIR that its media type says.
+    version: Option<String>,
+    /// Whether its media type says that it is HL7 v2.
+    is_v2: bool,
 }
 
 enum Input {
@@ -155,6 +189,8 @@ struct Asked {
     map: Option<String>,
     provider: Option<String>,
     to: Option<To>,
+    /// Whether a new native document is wanted in XML.
+    xml: bool,
 }
 
 fn asked(request: &Request) -> Result<Asked, Refusal> {
@@ -194,7 +230,14 @@ impl Asked {
             ("provider", name) => self.provider = Some(name.to_owned()),
             ("to", "fhir") => self.to = Some(To::Fhir),
             ("to", "native") => self.to = Some(To::Native),
-            ("to", _) => return Err(Refusal::new(Fault::BadValue, "to is fhir or native")),
+            ("to", media) if is_native(media) => {
+                self.to = Some(To::Native);
+                self.xml = essence(media).ends_with("xml");
+            }
+            ("to", _) => {
+                let text = "to is fhir, native, or the media type of a native document";
+                return Err(Refusal::new(Fault::BadValue, text));
+            }
             _ => {
                 let text =
                     format!("$silta-convert does not take {name}: it takes input, original, map, provider and to");
@@ -228,16 +271,16 @@ fn binary(resource: Node<'_>) -> Result<Sent, Refusal> {
     }
     let data: String = resource.text_at("data").unwrap_or_default().split_ascii_whitespace().collect();
     let bytes = STANDARD.decode(data).map_err(|_| wrong(Fault::BadValue, "data is base64"))?;
-    let named =
-        media.split(';').skip(1).filter_map(|one| one.trim().split_once('=')).find(|(name, _)| *name == "charset");
-    let charset = match named {
-        Some((_, name)) => Some(
-            Charset::named(name.trim_matches('"'))
+    let charset = match parameter(media, "charset") {
+        Some(name) => Some(
+            Charset::named(name)
                 .ok_or_else(|| wrong(Fault::MediaTypeNotSupported, "this character set is not known"))?,
         ),
         None => None,
     };
-    Ok(Sent { charset, bytes })
+    let version = parameter(media, "fhirVersion").map(str::to_owned);
+    let is_v2 = essence(media).contains("hl7-v2");
+    Ok(Sent { charset, resource: resource_type(media, &bytes), version, is_v2, bytes })
 }
 
 fn converted(converter: &Converter, asked: Asked) -> Result<String, Refusal> {
@@ -248,7 +291,12 @@ fn converted(converter: &Converter, asked: Asked) -> Result<String, Refusal> {
         }
         None => None,
     };
-    match asked.input {
+    context.xml = asked.xml;
+    let input = match asked.input {
+        Some(Input::Native(sent)) => Some(understood(&converter.maps, named, asked.to, sent)?),
+        other => other,
+    };
+    match input {
         None => Err(Refusal::new(Fault::RequiredMissing, "the document to convert is missing")),
         Some(Input::Native(sent)) if asked.to != Some(To::Native) => {
             let (map, tree) = read(&converter.maps, named, sent, &mut context)?;
@@ -284,7 +332,52 @@ fn converted(converter: &Converter, asked: Asked) -> Result<String, Refusal> {
     }
 }
 
+/// Whether a document is a native one, or a resource of R4 that is to be written natively: FHIR says it by the version of
+/// its media type, by the map that is asked for, by where it is to go, or by what only another version has.
+fn understood(maps: &Maps, named: Option<&Arc<Map>>, to: Option<To>, sent: Sent) -> Result<Input, Refusal> {
+    if sent.resource.is_none() {
+        return Ok(Input::Native(sent));
+    }
+    let is_of_fhir = |map: &Arc<Map>| matches!(map.native(), NativeType::Fhir { .. });
+    let is_foreign = match (sent.version.as_deref(), to) {
+        (Some(version), _) => !version.starts_with("4."),
+        (None, Some(To::Fhir)) => true,
+        (None, Some(To::Native)) => false,
+        (None, None) if named.is_some_and(|map| !is_of_fhir(map)) => false,
+        (None, None) => {
+            let is_bundle = sent.resource.as_deref() == Some("Bundle");
+            !is_bundle
+                || maps
+                    .recognise(sent.bytes.clone(), Charset::Utf8, &Limits::default())
+                    .is_ok_and(|(map, _)| is_of_fhir(&map))
+        }
+    };
+    if is_foreign {
+        return Ok(Input::Native(sent));
+    }
+    let is_xml = sent.bytes.trim_ascii_start().strip_prefix(b"\xef\xbb\xbf").unwrap_or(&sent.bytes).starts_with(b"<");
+    document::parsed(sent.bytes, if is_xml { Format::Xml } else { Format::Json }).map(Input::Resource)
+}
+
+/// The map that the media type of a document of FHIR says, by its version.
+fn by_version(maps: &Maps, sent: &Sent) -> Result<Option<Arc<Map>>, Refusal> {
+    let (Some(version), Some(kind)) = (&sent.version, &sent.resource) else { return Ok(None) };
+    let is_it = |map: &&Arc<Map>| match map.native() {
+        NativeType::Fhir { version: of, resource } => resource == kind && version.starts_with(of.text()),
+        _ => false,
+    };
+    match maps.iter().find(is_it) {
+        Some(map) => Ok(Some(Arc::clone(map))),
+        None => {
+            let text = format!("no map reads {kind} of FHIR {version}");
+            Err(Refusal::new(Fault::MediaTypeNotSupported, text))
+        }
+    }
+}
+
 fn read(maps: &Maps, named: Option<&Arc<Map>>, sent: Sent, context: &mut Context) -> Result<(Arc<Map>, Tree), Refusal> {
+    let by_version = if named.is_none() { by_version(maps, &sent)? } else { None };
+    let named = named.or(by_version.as_ref());
     if let Some(charset) = sent.charset {
         context.charset = charset;
     }
@@ -294,6 +387,11 @@ fn read(maps: &Maps, named: Option<&Arc<Map>>, sent: Sent, context: &mut Context
             Ok(tree) => Ok((Arc::clone(map), tree)),
             Err(error) => Err(Unrecognised::Syntax(error)),
         },
+        None if sent.is_v2 => {
+            let syntax = Syntax::Hl7V2(Options { charset: context.charset });
+            let tree = syntax.parse(sent.bytes, &limits).map_err(Unrecognised::from);
+            tree.and_then(|tree| Ok((Arc::clone(maps.find(&tree)?), tree)))
+        }
         None => maps.recognise(sent.bytes, context.charset, &limits),
     };
     let (map, tree) = found.map_err(|error| match &error {
@@ -331,10 +429,15 @@ fn refused(refusals: &Refusals) -> Refusal {
 }
 
 fn media_of(map: &Map, bytes: &[u8], charset: Charset) -> String {
-    match map.syntax(charset).format() {
+    let format = map.syntax_of(bytes, charset).format();
+    if let NativeType::Fhir { version, .. } = map.native() {
+        let media = if format == Native::Xml { FHIR_XML } else { FHIR_JSON };
+        return format!("{media}; fhirVersion={}", version.text());
+    }
+    match format {
         Native::Hl7V2 => HL7V2.to_owned(),
         Native::Json => "application/json".to_owned(),
-        Native::Xml if String::from_utf8_lossy(bytes).contains("ClinicalDocument") => "application/cda+xml".to_owned(),
+        Native::Xml if map.makes_editions() => "application/cda+xml".to_owned(),
         Native::Xml => "application/xml".to_owned(),
         Native::Delimited => format!("text/csv; charset={}", charset.name()),
     }

@@ -19,8 +19,16 @@ pub(super) fn read(request: &Request) -> Result<Arc<Document>, Refusal> {
     let Some(payload) = &request.body else {
         return Err(Refusal::new(Fault::RequiredMissing, "the body with the resource is missing"));
     };
-    let (bytes, limits) = (payload.bytes.to_vec(), Limits::default());
-    let read = match payload.format {
+    parsed(payload.bytes.to_vec(), payload.format)
+}
+
+/// A resource in a format.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn parsed(bytes: Vec<u8>, format: Format) -> Result<Arc<Document>, Refusal> {
+    let limits = Limits::default();
+    let read = match format {
         Format::Json => Document::from_json(Model::r4(), bytes, &limits),
         Format::Xml => Document::from_xml(Model::r4(), bytes, &limits),
     };

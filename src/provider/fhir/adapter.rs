@@ -9,7 +9,7 @@ use reqwest::{Method, Url};
 
 use super::bundle::{Bundle, Head};
 use super::doubt::{Doubts, says_the_same};
-use super::{Config, MEDIA_TYPE, PatientBy, Type};
+use super::{Config, Dialect, MEDIA_TYPE, PatientBy, Type};
 use crate::clock::{Clock, Instant};
 use crate::provider::web::{Reply, Request, Site, Web, encode};
 use crate::provider::{
@@ -22,12 +22,14 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const IF_NONE_EXIST: HeaderName = HeaderName::from_static("if-none-exist");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// A provider's FHIR R4 server.
+/// A provider's FHIR server.
 pub struct Fhir {
     config: Config,
     capabilities: Capabilities,
     web: Web,
     doubts: Doubts,
+    /// How it is spoken with, where that is not R4.
+    dialect: Option<Dialect>,
 }
 
 impl Fhir {
@@ -52,22 +54,36 @@ impl Fhir {
             config.types.iter().map(|(name, of)| (name.clone(), interactions(of))).collect();
         let live = types.values().any(|of| of.read || of.search);
         let liveness = if live { Liveness::Live } else { Liveness::PushOnly };
-        Ok(Self { capabilities: Capabilities { liveness, types }, config, web, doubts: Doubts::default() })
+        let (capabilities, doubts) = (Capabilities { liveness, types }, Doubts::default());
+        Ok(Self { dialect: Dialect::of(&config), capabilities, config, web, doubts })
+    }
+
+    /// What the server calls a type.
+    fn native<'n>(&'n self, kind: &'n str) -> &'n str {
+        self.dialect.as_ref().map_or(kind, |dialect| dialect.native(kind))
+    }
+
+    /// What the server says, in R4.
+    fn inward(&self, reply: &Reply, bytes: Payload) -> Result<Payload, AdapterError> {
+        let Some(dialect) = &self.dialect else { return Ok(bytes) };
+        let read = dialect.inward(&bytes.0, false).map(Payload);
+        read.ok_or_else(|| reply.unusable("expected a resource of the server's version of FHIR", false))
     }
 
     async fn get(&self, read: &Read) -> Result<NativeDocument, AdapterError> {
-        let url = self.web.under(&format!("{}/{}", read.resource_type, read.native_id))?;
+        let url = self.web.under(&format!("{}/{}", self.native(&read.resource_type), read.native_id))?;
         let mut request = Request::new(Method::GET, url, MEDIA_TYPE);
         if let Some(version) = &read.if_none_match {
             request = request.header(IF_NONE_MATCH, &format!("W/\"{version}\""))?;
         }
         let reply = json(self.web.send(request).await?.success()?)?;
-        let text = reply.text()?;
+        let bytes = self.inward(&reply, reply.body.clone().into())?;
+        let text = std::str::from_utf8(&bytes.0).unwrap_or_default();
         let head = Head::of(text).ok_or_else(|| reply.unusable("expected a FHIR resource as JSON", false))?;
         if head.resource_type != read.resource_type.as_str() || head.id.as_deref() != Some(read.native_id.as_str()) {
             return Err(reply.unusable("the answer is not the resource that was asked for", false));
         }
-        Ok(self.resource(&reply, reply.body.clone().into(), &head, None))
+        Ok(self.resource(&reply, bytes.clone(), &head, None))
     }
 
     /// All pages of one type's search. Where a later page fails, what those before it gave stands.
@@ -97,9 +113,10 @@ impl Fhir {
         let body: Vec<String> =
             form.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
         // A server that passes over a parameter it does not know would answer with everyone's resources.
-        let request = Request::new(Method::POST, self.web.under(&format!("{resource_type}/_search"))?, MEDIA_TYPE)
-            .body(body.join("&").into(), FORM)
-            .header(PREFER, "handling=strict")?;
+        let request =
+            Request::new(Method::POST, self.web.under(&format!("{}/_search", self.native(resource_type)))?, MEDIA_TYPE)
+                .body(body.join("&").into(), FORM)
+                .header(PREFER, "handling=strict")?;
         let mut found = Answer::nothing();
         let mut link = self.page(request, &mut found).await?;
         let mut seen = BTreeSet::new();
@@ -177,8 +194,19 @@ impl Fhir {
                 }
                 continue;
             }
-            let bytes = reply.slice(resource.get());
-            found.documents.push(self.resource(reply, bytes, &head, entry.full_url.as_deref()));
+            let bytes = match self.inward(reply, reply.slice(resource.get())) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    found.unusable.push(error);
+                    continue;
+                }
+            };
+            let url = entry.full_url.as_deref().map(|url| match &self.dialect {
+                Some(dialect) => dialect.address(url),
+                None => url.to_owned(),
+            });
+            let read = std::str::from_utf8(&bytes.0).ok().filter(|_| self.dialect.is_some()).and_then(Head::of);
+            found.documents.push(self.resource(reply, bytes.clone(), read.as_ref().unwrap_or(&head), url.as_deref()));
         }
         Ok(())
     }
@@ -254,8 +282,13 @@ impl Fhir {
     }
 
     async fn send(&self, delivery: &Delivery) -> Result<Receipt, AdapterError> {
-        let kind = &delivery.resource_type;
-        let bytes = delivery.bytes.0.clone();
+        let kind = self.native(&delivery.resource_type);
+        let bytes = match &self.dialect {
+            None => delivery.bytes.0.clone(),
+            Some(dialect) => dialect.outward(&delivery.bytes.0).ok_or_else(|| AdapterError::NotSupported {
+                what: format!("{} in the server's version of FHIR", delivery.resource_type),
+            })?,
+        };
         let request = match &delivery.action {
             Action::Create => {
                 let request = Request::new(Method::POST, self.web.under(kind)?, MEDIA_TYPE).body(bytes, MEDIA_TYPE);
@@ -290,12 +323,14 @@ impl Fhir {
 
     /// The server has acted: whatever its answer lacks is left out, never an error.
     fn receipt(&self, delivery: &Delivery, reply: &Reply) -> Receipt {
-        let head = reply.text().ok().and_then(Head::of);
+        let bytes = self.inward(reply, reply.body.clone().into()).ok();
+        let head = bytes.as_ref().and_then(|bytes| Head::of(std::str::from_utf8(&bytes.0).ok()?));
         let returned = head
             .as_ref()
             .filter(|head| head.resource_type == delivery.resource_type.as_str())
-            .map(|head| self.resource(reply, reply.body.clone().into(), head, None));
-        let located = reply.location().and_then(|location| located(location, &delivery.resource_type));
+            .and_then(|head| Some(self.resource(reply, bytes.clone()?, head, None)));
+        let native = self.native(&delivery.resource_type);
+        let located = reply.location().and_then(|location| located(location, native));
         let known = match &delivery.action {
             Action::Update { native_id, .. } => Some(native_id.clone()),
             Action::Create => None,

@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::Version;
 use crate::provider::tls;
 use crate::provider::wait::Wait;
 use crate::provider::web::Credentials;
 
-/// A FHIR R4 server.
+/// A FHIR server.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The server's base address: `"https://fhir.association.example/r4/"`.
     pub base: String,
+    /// The version of FHIR that it speaks: `"4.0"`, `"5.0"` or `"3.0"`. Here its resources are R4.
+    #[serde(default)]
+    pub version: Version,
     /// TLS towards it; a client certificate is given here.
     pub tls: Option<tls::Config>,
     /// Speak http to a host that is not this machine.
@@ -71,6 +75,9 @@ pub struct Type {
     pub create: bool,
     /// `PUT [type]/[id]`.
     pub update: bool,
+    /// What the server calls the type, where its version has another name for it than R4: `ProcedureRequest` for a
+    /// ServiceRequest of STU3, which is a `ReferralRequest` else.
+    pub name: Option<String>,
     /// The search parameter that takes the patient. Default: `identifier` for Patient, else `patient.identifier`, or
     /// `patient` where the patient is named by id.
     pub patient: Option<String>,

@@ -21,6 +21,8 @@ pub(crate) struct Convert<'c> {
     pub(crate) blocks: &'c VersionBlocks,
     /// Whether it goes into R4.
     pub(crate) inward: bool,
+    /// The native types that a type of R4 with several is taken for.
+    pub(crate) prefers: &'c [String],
     /// Extensions that told of a code that is no more.
     pub(crate) stale: RefCell<Vec<FhirId>>,
 }
@@ -412,13 +414,20 @@ impl Convert<'_> {
         let (kind, rest) = reference.split_once('/')?;
         let is = match inward {
             true => self.blocks.r4_of(kind),
-            false => self.blocks.natives_of(kind).next()?,
+            false => self.native_of(kind)?,
         };
         (is != kind).then(|| format!("{is}/{rest}"))
     }
 
+    /// The native type that a type of R4 is taken for where nothing says which it was.
+    fn native_of<'s>(&'s self, r4: &'s str) -> Option<&'s str> {
+        let mut natives = self.blocks.natives_of(r4).peekable();
+        let first = natives.peek().copied();
+        natives.find(|native| self.prefers.iter().any(|one| one == native)).or(first)
+    }
+
     /// The type that a resource within another is of in the other version.
-    fn resource_as(&self, resource: &str, part: &Part) -> Option<String> {
+    pub(super) fn resource_as(&self, resource: &str, part: &Part) -> Option<String> {
         let name = if self.inward {
             self.blocks.r4_of(resource).to_owned()
         } else {
@@ -426,7 +435,7 @@ impl Convert<'_> {
                 part.parts.iter().find(|p| p.name == "extension" && p.text_at("url") == Some(&self.mark_url(false)));
             let said = marked.and_then(|p| p.text_at("valueCode"));
             let natives: Vec<&str> = self.blocks.natives_of(resource).collect();
-            match said.filter(|said| natives.contains(said)).or(natives.first().copied()) {
+            match said.filter(|said| natives.contains(said)).or(self.native_of(resource)) {
                 Some(native) => native.to_owned(),
                 None => resource.to_owned(),
             }
@@ -439,11 +448,11 @@ impl Convert<'_> {
     }
 
     /// Of which of several types a resource was that are one in R4.
-    fn mark(&self, resource: &str, as_type: &str, parts: &mut Vec<Part>) {
+    pub(super) fn mark(&self, resource: &str, as_type: &str, parts: &mut Vec<Part>) {
         let url = self.mark_url(self.inward);
         if !self.inward {
             parts.retain(|p| p.name != "extension" || p.text_at("url") != Some(&url));
-        } else if self.blocks.natives_of(as_type).next().is_some_and(|first| first != resource) {
+        } else if self.native_of(as_type).is_some_and(|first| first != resource) {
             let said = vec![Part::value("url", url), Part::value("valueCode", resource)];
             parts.push(Part::of("extension", said));
         }

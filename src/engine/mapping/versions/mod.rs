@@ -2,6 +2,7 @@
 
 mod apart;
 mod convert;
+mod crossing;
 pub(crate) mod envelope;
 mod facts;
 pub(crate) mod lines;
@@ -9,6 +10,7 @@ pub(crate) mod merge;
 pub(crate) mod part;
 
 pub(crate) use convert::Convert;
+pub use crossing::Crossing;
 pub use facts::{ElementFacts, Facts, FhirVersion, TypeFacts};
 
 use crate::native::{Kind, NodeId, Tree};

@@ -16,7 +16,7 @@ impl Get<'_> {
         let Some((version, line)) = self.plan.envelope else { return };
         let (tree, from) = (self.source.tree, version.facts());
         let blocks = &self.plan.versions;
-        let convert = Convert { from, to: Facts::r4(), blocks, inward: true, stale: RefCell::default() };
+        let convert = Convert { from, to: Facts::r4(), blocks, inward: true, prefers: &[], stale: RefCell::default() };
         let root = self.draft.root();
         let read = envelope::read(tree, self.source.root().node, from, Place::Bundle);
         let own = envelope::converted(&convert, &read, Place::Bundle, None);

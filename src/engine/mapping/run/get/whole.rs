@@ -24,7 +24,7 @@ impl<'r> Get<'r> {
         let Some(of) = from.of(&resource).filter(|_| resource == whole.native_type) else { return State::Empty };
         let read = part::read(tree, node, from, &of);
         let blocks = &self.plan.versions;
-        let convert = Convert { from, to: Facts::r4(), blocks, inward: true, stale: RefCell::default() };
+        let convert = Convert { from, to: Facts::r4(), blocks, inward: true, prefers: &[], stale: RefCell::default() };
         let parts = convert.object(&whole.native_type, &whole.r4_type, &read);
         let at = self.ensure(frame, whole.slot);
         let records = &mut self.records;

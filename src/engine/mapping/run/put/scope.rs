@@ -275,10 +275,14 @@ impl<'r> Put<'r> {
     /// Whether this run has written something else where a condition wants a value: another line was first.
     pub(super) fn spoken_for(&mut self, outer: &Spot, conditions: &[Condition]) -> Result<bool, EditError> {
         for condition in conditions {
-            let Test::In(values) = &condition.test else { continue };
+            let (values, wanted) = match &condition.test {
+                Test::In(values) => (values, true),
+                Test::NotIn(values) => (values, false),
+                _ => continue,
+            };
             let spot = self.locate(outer, &condition.path)?;
             let written = self.change_of(spot.at, &spot.steps);
-            if matches!(written, Some(Change::Set(text)) if !values.contains(text)) {
+            if matches!(written, Some(Change::Set(text)) if values.contains(text) != wanted) {
                 return Ok(true);
             }
         }

@@ -32,8 +32,14 @@ impl<'r> Put<'r> {
         let Some((version, line)) = self.plan.envelope else { return Ok(()) };
         let to = version.facts();
         let Some(of) = to.of(place.type_name()) else { return Ok(()) };
-        let convert =
-            Convert { from: Facts::r4(), to, blocks: &self.plan.versions, inward: false, stale: RefCell::default() };
+        let convert = Convert {
+            from: Facts::r4(),
+            to,
+            blocks: &self.plan.versions,
+            inward: false,
+            prefers: &[],
+            stale: RefCell::default(),
+        };
         let said = |node: Option<Node<'_>>| {
             let mut parts = node.map(part::of_node).unwrap_or_default();
             parts.retain(|p| envelope::is_own(place.type_name(), &p.name));
@@ -123,7 +129,7 @@ impl<'r> Put<'r> {
     fn as_native(&self, whole: &Whole, node: Node<'_>, stale: &RefCell<Vec<FhirId>>) -> Json {
         let to = whole.version.facts();
         let blocks = &self.plan.versions;
-        let convert = Convert { from: Facts::r4(), to, blocks, inward: false, stale: RefCell::default() };
+        let convert = Convert { from: Facts::r4(), to, blocks, inward: false, prefers: &[], stale: RefCell::default() };
         let parts = convert.object(&whole.r4_type, &whole.native_type, &part::of_node(node));
         stale.borrow_mut().extend(convert.stale.into_inner());
         to.of(&whole.native_type).map_or(Json::Object(Vec::new()), |of| merge::json(to, &of, &parts))

@@ -32,9 +32,16 @@ pub(super) fn earlier<'c, N: AsRef<str>>(
                 };
                 *known = next;
             }
+            // What stands between is of the patient before it, whatever the next order is.
+            "OBR" => next = None,
             "PID" => *known = next.take().filter(|earlier| !earlier),
             _ => {}
         }
+    }
+    // Before the first order there is none that an earlier result could be of.
+    let first = names.iter().position(|name| name.as_ref() == "ORC");
+    if let Some(first) = first.and_then(|first| known.get_mut(first)) {
+        *first = first.filter(|earlier| !earlier);
     }
     known
 }
