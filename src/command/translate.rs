@@ -331,8 +331,8 @@ fn context(arguments: &Arguments, clock: &Clock) -> Result<Context, Failure> {
     };
     context.now = clock.now();
     if let Some(zone) = &arguments.zone {
-        context.zone =
-            TimeZone::get(zone).map_err(|_| Failure::Usage(format!("--zone: no time zone is named {zone}")))?;
+        let zone = TimeZone::get(zone).map_err(|_| Failure::Usage(format!("--zone: no time zone is named {zone}")))?;
+        context.zone = Some(zone);
     }
     if let Some(name) = &arguments.charset {
         context.charset = Charset::named(name)

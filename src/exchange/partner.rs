@@ -124,8 +124,9 @@ impl Settings {
     pub fn context(&self, provider: &str, mode: Mode, secret: &[u8]) -> Result<Context, SetupError> {
         let mut context = Context::new(provider, Timestamp::UNIX_EPOCH, secret);
         if let Some(zone) = &self.time_zone {
-            context.zone = TimeZone::get(zone)
+            let zone = TimeZone::get(zone)
                 .map_err(|_| SetupError::new("map.time_zone", format!("no time zone is named {zone}")))?;
+            context.zone = Some(zone);
         }
         if let Some(name) = &self.charset {
             context.charset = Charset::named(name)

@@ -15,7 +15,7 @@ use crate::support::data;
 
 fn context() -> Context {
     let mut context = Context::new("hospital", Timestamp::from_second(1_763_000_000).unwrap(), b"secret");
-    context.zone = jiff::tz::TimeZone::get("Europe/Helsinki").unwrap();
+    context.zone = Some(jiff::tz::TimeZone::get("Europe/Helsinki").unwrap());
     context
 }
 

@@ -19,7 +19,7 @@ const PALVELUTILAUS: &str = include_str!("../../profiles/fi/samples/palvelutilau
 /// A provider that is told what its format can carry.
 fn context(provider: &str) -> Context {
     let mut context = Context::new(provider, "2026-03-05T12:00:00Z".parse().unwrap(), b"secret");
-    context.zone = TimeZone::get("Europe/Helsinki").unwrap();
+    context.zone = Some(TimeZone::get("Europe/Helsinki").unwrap());
     context.loss = Loss::Warn;
     context
 }

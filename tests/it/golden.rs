@@ -48,7 +48,7 @@ fn cases() -> Vec<Case> {
             let settings: Settings = toml::from_str(&text).unwrap();
             let mut context = Context::new(&settings.provider, "2026-03-05T12:00:00Z".parse().unwrap(), b"golden");
             if let Some(zone) = &settings.zone {
-                context.zone = TimeZone::get(zone).unwrap();
+                context.zone = Some(TimeZone::get(zone).unwrap());
             }
             if let Some(name) = &settings.charset {
                 context.charset = Charset::named(name).unwrap();

@@ -89,6 +89,48 @@ fn a_second_order_is_an_order_and_not_a_prior_result() {
 }
 
 #[test]
+fn an_order_segment_before_several_requests_is_of_the_first_and_the_others_are_orders_too() {
+    for version in [Version::V2_3, Version::V2_5_1] {
+        let order = structure(version, "ORM", "O01");
+        assert_eq!(
+            grouped(order, "MSH PID ORC OBR NTE OBR NTE OBX ORC OBR"),
+            "MSH PATIENT[1](PID) ORDER[1](ORC ORDER_DETAIL[1](CHOICE[1](OBR) NTE)) \
+             ORDER[2](ORDER_DETAIL[1](CHOICE[1](OBR) NTE OBSERVATION[1](OBX))) \
+             ORDER[3](ORC ORDER_DETAIL[1](CHOICE[1](OBR)))"
+        );
+    }
+    let laboratory = structure(Version::V2_5_1, "OML", "O21");
+    assert_eq!(
+        grouped(laboratory, "MSH PID ORC OBR OBX OBR DG1"),
+        "MSH PATIENT[1](PID) ORDER[1](ORC OBSERVATION_REQUEST[1](OBR OBSERVATION[1](OBX))) \
+         ORDER[2](OBSERVATION_REQUEST[1](OBR DG1))"
+    );
+    let order = structure(Version::V2_5_1, "OMG", "O19");
+    assert_eq!(
+        grouped(order, "MSH PID ORC OBR OBX OBR OBX"),
+        "MSH PATIENT[1](PID) ORDER[1](ORC OBR OBSERVATION[1](OBX)) ORDER[2](OBR OBSERVATION[1](OBX))"
+    );
+    // What stands once in an order begins none.
+    let order = structure(Version::V2_5_1, "ORM", "O01");
+    assert_eq!(
+        grouped(order, "MSH PID ORC OBR CTD CTD BLG BLG"),
+        "MSH PATIENT[1](PID) ORDER[1](ORC ORDER_DETAIL[1](CHOICE[1](OBR) CTD CTD?) BLG BLG?)"
+    );
+}
+
+#[test]
+fn what_belongs_to_a_segment_without_a_place_is_of_nothing_before_it() {
+    let order = structure(Version::V2_5_1, "ORM", "O01");
+    let names = ["MSH", "PID", "NTE", "PID", "NTE", "PV1", "ORC", "OBR"];
+    let tree = group(order, &names);
+    assert_eq!(
+        tree.places().iter().map(|place| place.astray).collect::<Vec<_>>(),
+        [false, false, false, false, true, true, false, false]
+    );
+    assert_eq!(tree.unexpected().collect::<Vec<_>>(), [3, 4, 5]);
+}
+
+#[test]
 fn problems_and_goals_are_grouped() {
     let problems = structure(Version::V2_5_1, "PPR", "PC1");
     assert_eq!(

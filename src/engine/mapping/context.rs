@@ -1,10 +1,13 @@
 //! What a translation takes from outside the document and the map: the provider's settings, the time, a key.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rustc_hash::FxHashMap;
 
-use crate::native::Charset;
+use super::lens::zone_of;
+use crate::native::{Charset, Format, Tree};
 
 /// What a provider's configuration and the moment say. Cheap to keep for each provider; `now` and `control_id` change
 /// with each document.
@@ -14,8 +17,9 @@ pub struct Context {
     pub provider: String,
     /// When the translation is made; times of new messages are this.
     pub now: Timestamp,
-    /// The zone of native times that name none.
-    pub zone: TimeZone,
+    /// The zone of native times that name none, where it is known; else an HL7 v2 message is in the one that its MSH-7
+    /// names (v2.5.1, 2.15.9.7), and what names none is taken for UTC and told as approximated.
+    pub zone: Option<TimeZone>,
     /// The character set of new documents, and of received ones that declare none.
     pub charset: Charset,
     /// The key of the HMAC under which personal identifiers appear in keys.
@@ -118,7 +122,7 @@ impl Context {
         Self {
             provider: provider.to_owned(),
             now,
-            zone: TimeZone::UTC,
+            zone: None,
             charset: Charset::Utf8,
             secret: secret.to_vec(),
             authorities: Vec::new(),
@@ -129,6 +133,25 @@ impl Context {
             loss: Loss::default(),
             xml: false,
             envelope: Envelope::default(),
+        }
+    }
+
+    /// The zone of native times that name none: UTC where it is not known.
+    #[must_use]
+    pub fn zone(&self) -> TimeZone {
+        self.zone.clone().unwrap_or(TimeZone::UTC)
+    }
+
+    /// What holds for this document: of an HL7 v2 message the zone that its header names, where none is known.
+    #[must_use]
+    pub fn of(&self, tree: &Tree) -> Cow<'_, Self> {
+        let header = || {
+            let header = tree.segments().next()?;
+            tree.text(tree.component(tree.field(header, 7)?, 1)).and_then(|time| zone_of(&time))
+        };
+        match header().filter(|_| self.zone.is_none() && tree.format() == Format::Hl7V2) {
+            Some(zone) => Cow::Owned(Self { zone: Some(zone), ..self.clone() }),
+            None => Cow::Borrowed(self),
         }
     }
 

@@ -105,7 +105,7 @@ impl Maker<'_> {
             if same.peek().is_none() || same.any(|(_, _, old)| *old == entries) {
                 continue;
             }
-            let day = cx.now.to_zoned(cx.zone.clone()).strftime("%Y-%m-%d").to_string();
+            let day = cx.now.to_zoned(cx.zone()).strftime("%Y-%m-%d").to_string();
             let told = format!(
                 "<paragraph>The entries of this section were changed on {day}; what they say now is in them.</paragraph>"
             );
@@ -152,7 +152,7 @@ impl Maker<'_> {
         }
         self.edit.clear(top, &[Step::Element(self.name("id"), 1), Step::Attribute(Name::local("extension"))])?;
         self.set(top, &["id"], "root", &uuid)?;
-        let now = cx.now.to_zoned(cx.zone.clone()).strftime("%Y%m%d%H%M%S%z").to_string();
+        let now = cx.now.to_zoned(cx.zone()).strftime("%Y%m%d%H%M%S%z").to_string();
         self.set(top, &["effectiveTime"], "value", &now)?;
         let set = if set.0.is_some() { set } else { old_id.clone() };
         if found(self, "setId").is_none() {

@@ -221,7 +221,10 @@ impl Map {
     pub fn reads(&self, tree: &Tree) -> bool {
         match (&self.item.native, tree.format()) {
             (NativeType::Hl7v2 { message, events, .. }, Format::Hl7V2) => {
-                msh(tree, 9, 1) == *message && events.contains(&msh(tree, 9, 2))
+                let event = msh(tree, 9, 2);
+                // The first versions name no event where a message has only one.
+                let known = events.contains(&event) || event.is_empty() && events.len() == 1;
+                msh(tree, 9, 1) == *message && known
             }
             (NativeType::Json { .. }, Format::Json) => {
                 let source = Source::new(tree, None);
@@ -300,6 +303,7 @@ impl Map {
     }
 
     fn translated(self: &Arc<Self>, tree: &Tree, cx: &Context) -> Result<Translation, Refusals> {
+        let cx = &*cx.of(tree);
         let source = Source::new(tree, self.structure());
         let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
         let document = run.trace.draft.finish().map_err(|error| Refusals::of_draft(&error))?;

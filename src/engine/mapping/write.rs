@@ -74,6 +74,7 @@ impl Map {
     /// # Errors
     /// [`Refusals`]; of fault `UnknownType` when the map names no map for its answers.
     pub fn answer(&self, wanted: &Arc<Document>, request: &Tree, cx: &Context) -> Result<Written, Refusals> {
+        let cx = &*cx.of(request);
         let Some(map) = self.answer_map() else {
             return Err(Refusals::one(self.name(), "a map that has answers", Fault::UnknownType));
         };
@@ -119,6 +120,7 @@ impl Map {
         cx: &Context,
         manner: Manner,
     ) -> Result<Written, Refusals> {
+        let cx = &*cx.of(original);
         let wanted = &self.along(wanted)?;
         let source = Source::new(original, self.structure());
         let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
@@ -406,7 +408,7 @@ impl Map {
                 set(to, component, &text)?;
             }
         }
-        let now = cx.now.to_zoned(cx.zone.clone());
+        let now = cx.now.to_zoned(cx.zone());
         set(7, 1, &now.strftime("%Y%m%d%H%M%S%z").to_string())?;
         set(9, 1, message)?;
         set(9, 2, &event)?;

@@ -91,7 +91,7 @@ fn native(key: &str, expression: &str) -> Option<Check> {
 }
 
 /// Faults of published expressions: key, text, text that says what is meant, reason.
-const ERRATA: [(&str, &str, &str, &str); 4] = [
+const ERRATA: [(&str, &str, &str, &str); 5] = [
     (
         "que-7",
         "operator = 'exists' implies (answer is Boolean)",
@@ -115,6 +115,12 @@ const ERRATA: [(&str, &str, &str, &str); 4] = [
         "probability is decimal implies (probability as decimal) <= 100",
         "probability.empty() or (probability is decimal implies (probability as decimal) <= 100)",
         "a probability may be absent",
+    ),
+    (
+        "vs-1",
+        "($this as dateTime).toString().length() >= 8",
+        "$this is dateTime implies $this.toString().length() >= 8",
+        "it speaks of a dateTime; the other type is Period",
     ),
 ];
 

@@ -273,7 +273,7 @@ impl Exchange {
         wants: Option<(&str, &str)>,
     ) -> Bytes {
         let context = partner.context(self.clock().now());
-        let timestamp = moment::write(context.now, &context.zone);
+        let timestamp = moment::write(context.now, &context.zone());
         let control_id = self.control_id();
         let mut acknowledgement = Acknowledgement::new(code, &timestamp, &control_id).with(complaints);
         acknowledgement.processing_id = &context.envelope.processing;
@@ -342,7 +342,7 @@ fn check_header(partner: &Partner, header: &Header<'_>) -> Result<(), ExchangeEr
 /// When the event happened (EVN-6, else EVN-2, else MSH-7), and in which row of events it stands.
 fn event_of(partner: &Partner, tree: &Tree, translated: &Translated) -> Option<(String, Occurred)> {
     let field = |path: &str| tree.locate(path).and_then(|node| tree.text(Some(node))).map(|text| text.into_owned());
-    let zone = partner.context(jiff::Timestamp::UNIX_EPOCH).zone;
+    let zone = partner.context(jiff::Timestamp::UNIX_EPOCH).of(tree).zone();
     let time = ["EVN[1]-6[1].1.1", "EVN[1]-2[1].1.1", "MSH[1]-7[1].1.1"]
         .iter()
         .find_map(|path| moment::read(&field(path)?, &zone))?;

@@ -87,6 +87,7 @@ impl Compiler<'_> {
             "display" => Lens::Display(first == Some("other")),
             "lines" => Lens::Lines,
             "time" => Lens::Time,
+            "joined" => Lens::Joined,
             "date" => Lens::Date(self.pattern(call, first)?, precision),
             "datetime" => Lens::DateTime(self.pattern(call, first)?, self.pattern(call, second)?, precision),
             "coded" => Lens::Coded(self.table(call, place)?),

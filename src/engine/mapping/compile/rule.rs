@@ -37,7 +37,11 @@ impl Compiler<'_> {
         }
         let Some(first) = alternatives.first().and_then(|tuple| tuple.first()) else { return };
         let place = first.at.place.clone();
-        let many = alternatives.iter().flatten().any(|one| one.path.many());
+        let joined = rule.lens.as_ref().is_some_and(|call| call.name == "joined");
+        if joined && rule.direction != Direction::Get {
+            return self.problem(span, "what is joined of several places goes one way", "`=>`, with a reason");
+        }
+        let many = !joined && alternatives.iter().flatten().any(|one| one.path.many());
         // What follows a first one in its list is a repetition for each native one, where native repeats.
         let each = |select: &FhirSelect| match select {
             FhirSelect::Each | FhirSelect::With(_, true) => true,
@@ -390,7 +394,7 @@ impl Compiler<'_> {
             Lens::System | Lens::Uid | Lens::CodeSystem => matches!(type_name.as_str(), "uri" | "url" | "canonical"),
             // An organisation's own identifier may be a URI as a text.
             Lens::Authority => matches!(type_name.as_str(), "uri" | "url" | "canonical" | "string"),
-            Lens::Data => type_name == "base64Binary",
+            Lens::Data | Lens::Joined => type_name == "base64Binary",
             Lens::Display(_) => type_name == "string",
             Lens::Text | Lens::Lines => !matches!(
                 type_name.as_str(),

@@ -64,6 +64,12 @@ pub(super) fn data(from: &Texts<'_>) -> Result<Option<Got<'static>>, Uncarried> 
     Ok(Some(Got::exact(text)))
 }
 
+/// A text as data in UTF-8.
+pub(super) fn text(text: &str) -> Result<Got<'static>, Uncarried> {
+    let read = super::plain::text(text)?;
+    Ok(Got { text: base64(read.text.as_bytes()).into(), more: Vec::new(), ..read })
+}
+
 pub(super) fn put_data(value: &str, old: &Texts<'_>) -> Put {
     let plain: String = value.chars().filter(|c| !c.is_whitespace()).collect();
     let was = old.get(1).and_then(Option::as_deref);

@@ -19,8 +19,8 @@ mod plain;
 use std::borrow::Cow;
 
 pub use coded::{CodeTable, Target};
-pub(crate) use moment::same_moment;
 pub use moment::{Pattern, Precision};
+pub(crate) use moment::{same_moment, zone_of};
 pub(crate) use plain::is_number;
 
 use super::context::Context;
@@ -183,10 +183,12 @@ pub enum Lens {
     Lines,
     /// A time of day: HL7 v2 TM.
     Time,
+    /// The texts of all places that a path leads to, a line each, as data; one way.
+    Joined,
 }
 
 /// The words for lenses in maps.
-pub const NAMES: [&str; 28] = [
+pub const NAMES: [&str; 29] = [
     "text",
     "code",
     "number",
@@ -215,6 +217,7 @@ pub const NAMES: [&str; 28] = [
     "display",
     "lines",
     "time",
+    "joined",
 ];
 
 impl Lens {
@@ -261,6 +264,7 @@ impl Lens {
         let got = match self {
             Self::Text | Self::Lines => plain::text(text)?,
             Self::Time => clock::get(text)?,
+            Self::Joined => attachment::text(text)?,
             Self::Code => plain::code(text)?,
             Self::Number(whole) => plain::number(text, *whole)?,
             Self::Boolean(yes, no) => plain::boolean(text, yes, no)?,
@@ -325,6 +329,7 @@ impl Lens {
             Self::Instance => hl7v3::put_instance(value),
             Self::Narrative => narrative::put(value),
             Self::Display(_) => Ok(display::put(value)),
+            Self::Joined => Err(Uncarried::new("what the places say that it is joined of")),
         }
     }
 

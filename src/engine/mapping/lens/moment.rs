@@ -154,7 +154,7 @@ impl Moment {
         let time = self.time.as_ref()?;
         match time.zone {
             Some(zone) => Some(zone),
-            None => Some(cx.zone.to_ambiguous_zoned(self.civil()?).compatible().ok()?.offset()),
+            None => Some(cx.zone().to_ambiguous_zoned(self.civil()?).compatible().ok()?.offset()),
         }
     }
 
@@ -162,7 +162,7 @@ impl Moment {
     fn local(&self, cx: &Context) -> Option<Self> {
         let time = self.time.as_ref()?;
         let instant = TimeZone::fixed(time.zone?).to_timestamp(self.civil()?).ok()?;
-        let there = instant.to_zoned(cx.zone.clone());
+        let there = instant.to_zoned(cx.zone());
         Some(Self {
             year: there.year(),
             month: Some(there.month()),
@@ -215,7 +215,9 @@ impl Moment {
         } else {
             text.push_str(&written(zone, ":"));
         }
-        Ok(Got::exact(text))
+        // Nobody said which zone it is in.
+        let known = time.zone.is_some() || cx.zone.is_some();
+        Ok(if known { Got::exact(text) } else { Got::approximated(text) })
     }
 }
 
@@ -246,6 +248,11 @@ fn two_digits(text: &mut String, number: i8) {
     let number = number.unsigned_abs();
     text.push(char::from(b'0' + number / 10 % 10));
     text.push(char::from(b'0' + number % 10));
+}
+
+/// The zone that an HL7 v2 time names.
+pub(crate) fn zone_of(text: &str) -> Option<TimeZone> {
+    Moment::from_dtm(text).ok()?.time?.zone.map(TimeZone::fixed)
 }
 
 pub(super) fn dtm_get(text: &str, precision: Precision, cx: &Context) -> Result<Got<'static>, Uncarried> {

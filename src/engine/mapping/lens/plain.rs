@@ -7,10 +7,83 @@ pub(super) fn text(text: &str) -> Result<Got<'_>, Uncarried> {
     let control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
     // Most text is ASCII, which is looked at by its bytes.
     let plain = text.bytes().all(|b| (b' '..0x7f).contains(&b)) && text.bytes().any(|b| b != b' ');
+    if !plain && let Some(read) = without_layout(text) {
+        // How it is to be laid out is no part of what it says, and is kept in the original.
+        self::text(&read)?;
+        return Ok(Got::approximated(read));
+    }
     if !plain && (text.chars().all(char::is_whitespace) || text.chars().any(control)) {
         return Err(Uncarried::new("text with something beside white space, without control characters"));
     }
     Ok(Got::exact(text))
+}
+
+/// The text without the formatting commands of HL7 v2 (2.7.1, 2.7.6), which stand between [`ESCAPE`]s; where a command
+/// ends a line, a new line. None if there are none.
+fn without_layout(text: &str) -> Option<String> {
+    let mut rest = text.split_once(ESCAPE)?;
+    let mut out = String::with_capacity(text.len());
+    let mut any = false;
+    loop {
+        let (before, from) = rest;
+        out.push_str(before);
+        let command = from.split_once(ESCAPE).and_then(|(body, after)| Some((layout(body)?, after)));
+        let after = match command {
+            Some((layout, after)) => {
+                any = true;
+                match layout {
+                    Layout::Nothing => {}
+                    Layout::Spaces(count) => out.extend(std::iter::repeat_n(' ', count)),
+                    Layout::Lines(_) if out.is_empty() => {}
+                    Layout::Lines(count) => {
+                        let there = usize::from(out.ends_with('\n'));
+                        out.extend(std::iter::repeat_n('\n', count.saturating_sub(there)));
+                    }
+                }
+                after
+            }
+            None => {
+                out.push(ESCAPE);
+                from
+            }
+        };
+        match after.split_once(ESCAPE) {
+            Some(next) => rest = next,
+            None => {
+                out.push_str(after);
+                return any.then_some(out);
+            }
+        }
+    }
+}
+
+/// Stands for the escape character of HL7 v2 around what has no text.
+const ESCAPE: char = '\u{241B}';
+
+/// What a formatting command leaves in a text.
+enum Layout {
+    Nothing,
+    Spaces(usize),
+    Lines(usize),
+}
+
+/// The meaning of a formatting command: highlighting, wrapping and indents have none for a text.
+fn layout(body: &str) -> Option<Layout> {
+    let count = |digits: &str| -> Option<usize> {
+        let digits = digits.strip_prefix('+').unwrap_or(digits);
+        if digits.is_empty() { Some(1) } else { digits.parse().ok().map(|count: usize| count.min(80)) }
+    };
+    let signed = |digits: &str| digits.trim_start_matches(['+', '-']).bytes().all(|b| b.is_ascii_digit());
+    match body {
+        "H" | "N" | ".fi" | ".nf" => Some(Layout::Nothing),
+        ".ce" => Some(Layout::Lines(1)),
+        _ => match body.split_at_checked(3)? {
+            (".sp", digits) => count(digits).map(Layout::Lines),
+            (".sk", digits) => count(digits).map(Layout::Spaces),
+            (".in" | ".ti", digits) if signed(digits) => Some(Layout::Nothing),
+            _ => None,
+        },
+    }
 }
 
 /// A FHIR code: no white space at the ends, single spaces inside.

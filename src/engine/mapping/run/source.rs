@@ -377,7 +377,7 @@ impl<'t> Source<'t> {
             let place = v2.groups.places().get(index)?;
             let right = match (place.node, depth) {
                 // What the structure does not expect is taken where it stands.
-                (None, _) => place.group == base.group,
+                (None, _) => place.group == base.group && !place.astray,
                 (Some(_), depth) => self.levels(v2, place.group, base.group) == depth,
             };
             let node = v2.nodes.get(index).copied()?;
@@ -505,7 +505,7 @@ impl<'t> Source<'t> {
     /// What a lens reads of a node: its value, or the markup in it.
     pub(crate) fn input(&self, lens: &Lens, node: NodeId) -> Value<'t> {
         match lens {
-            Lens::Lines => self.lines(node),
+            Lens::Lines | Lens::Joined => self.lines(node),
             Lens::Narrative => match self.tree.markup(node) {
                 Some(text) if !text.trim().is_empty() => Value::Text(text),
                 _ => Value::Empty,

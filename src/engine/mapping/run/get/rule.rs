@@ -27,6 +27,9 @@ impl<'r> Get<'r> {
         if !self.source.hold(base, &rule.when) {
             return State::Silent;
         }
+        if matches!(rule.lens, Lens::Joined) {
+            return self.joined(frame, id, rule);
+        }
         let mut null = false;
         for (used, tuple) in rule.native.iter().enumerate() {
             let mut nodes: [Option<NodeId>; 8] = [None; 8];
@@ -89,6 +92,27 @@ impl<'r> Get<'r> {
             self.defaults.push((frame, id));
         }
         State::Empty
+    }
+
+    /// Runs a lens over the texts of all places that a path leads to.
+    fn joined(&mut self, frame: usize, id: RuleId, rule: &'r Rule) -> State {
+        let Some(path) = rule.native.first().and_then(|tuple| tuple.first()) else { return State::Silent };
+        let base = self.of(frame).base;
+        let nodes: Vec<NodeId> = self.source.select(base, path).into_iter().map(|one| one.node).collect();
+        let texts: Vec<Cow<'r, str>> =
+            nodes.iter().map(|node| self.source.input(&rule.lens, *node).into_text().unwrap_or_default()).collect();
+        let (Some(first), true) = (nodes.first(), texts.iter().any(|text| !text.trim().is_empty())) else {
+            return State::Empty;
+        };
+        let state = self.carry(frame, id, rule, &[Some(texts.join("\n").into())], &[Some(*first)]);
+        if state == State::Valued
+            && let Some(at) = self.peek(frame, rule.slot)
+        {
+            for node in nodes.into_iter().skip(1).flat_map(|node| self.source.repetitions(node)) {
+                self.record(node, at, By::Rule(id), Disposition::Mapped);
+            }
+        }
+        state
     }
 
     /// What another alternative of a line says again in the same words is said.

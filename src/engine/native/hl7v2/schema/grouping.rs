@@ -56,6 +56,8 @@ pub struct Place {
     pub node: Option<NodeIndex>,
     /// Whether it comes after what the structure has behind it.
     pub late: bool,
+    /// Whether it follows an unexpected segment that it belongs to; its group is where both stand.
+    pub astray: bool,
 }
 
 impl Place {
@@ -112,9 +114,14 @@ pub enum NoPlace {
 /// 4. the place of those that leaves out the fewest required segments. None goes past the place of a required segment
 ///    that is still to come for the first time, and no group begins without its required segments where others have
 ///    them, unless with something else that it requires;
-/// 5. a place that the message has gone past and that has room, from the innermost group outwards: it comes late;
-/// 6. where it stands, as unexpected; what the structure has further on, and where there is room for it, has come early
+/// 5. a new occurrence of a group that has such a part already and has room for one only, though it does not begin with
+///    it: a second observation request (OBR) behind one order segment (ORC) is an order of its own;
+/// 6. a place that the message has gone past and that has room, from the innermost group outwards: it comes late;
+/// 7. where it stands, as unexpected; what the structure has further on, and where there is room for it, has come early
 ///    and is of its own place all the same.
+///
+/// What belongs to an unexpected segment (the notes behind a patient for whom there is no place) is unexpected with it:
+/// it is of nothing that stands before.
 #[must_use]
 pub fn group<'s, N: AsRef<str>>(structure: &'s Structure, names: &[N]) -> GroupTree<'s> {
     group_by(structure, names, &|_| None)
@@ -142,6 +149,7 @@ pub fn group_by<'s, 'c, N: AsRef<str>>(
             places: Vec::with_capacity(names.len()),
         },
         open: vec![Open::new(0, "")],
+        unplaced: None,
     };
     for (index, name) in names.iter().enumerate() {
         let name = name.as_ref();
@@ -188,12 +196,19 @@ struct Grouper<'s, 'n> {
     tree: GroupTree<'s>,
     /// The open groups, the message first.
     open: Vec<Open<'n>>,
+    /// The unexpected segment that what follows may belong to.
+    unplaced: Option<&'n str>,
 }
 
 impl<'n> Grouper<'_, 'n> {
     fn place(&mut self, index: usize, wanted: Wanted<'n>, presence: &dyn Fn(&str) -> Presence) {
-        let target = self.same_again(wanted).or_else(|| self.find(wanted, presence));
-        let late = if target.is_none() { self.late(wanted) } else { None };
+        let astray = self.unplaced.is_some_and(|leader| self.tree.structure.belongs_behind(leader, wanted.name));
+        let target = if astray {
+            None
+        } else {
+            self.same_again(wanted).or_else(|| self.find(wanted, presence)).or_else(|| self.one_more(wanted))
+        };
+        let late = if target.is_none() && !astray { self.late(wanted) } else { None };
         let is_late = late.is_some();
         let node = match late {
             Some(late) => self.come_late(late, wanted.name, index),
@@ -210,7 +225,12 @@ impl<'n> Grouper<'_, 'n> {
                 group.segments.end = index + 1;
             }
         }
-        self.tree.places.push(Place { group: innermost, node, late: is_late && node.is_some() });
+        self.tree.places.push(Place { group: innermost, node, late: is_late && node.is_some(), astray });
+        if node.is_some() {
+            self.unplaced = None;
+        } else if !astray && self.tree.structure.names(wanted.name) {
+            self.unplaced = Some(wanted.name);
+        }
     }
 
     fn same_again(&self, wanted: Wanted<'_>) -> Option<Target> {
@@ -239,6 +259,18 @@ impl<'n> Grouper<'_, 'n> {
             }
         }
         None
+    }
+
+    /// One more of the innermost group that holds such a part, has room for one only, and may be repeated: without
+    /// what it begins with.
+    fn one_more(&self, wanted: Wanted<'_>) -> Option<Target> {
+        let search = Search::new(self.tree.structure, wanted);
+        self.open.iter().enumerate().skip(1).rev().find_map(|(level, open)| {
+            let group = self.tree.groups.get(open.group)?.node;
+            let parts = self.tree.structure.children(group).filter(|part| open.times_of(*part) > 0);
+            let path = parts.filter_map(|part| search.lead(part)).next()?;
+            self.may_begin_anew(level).then_some(Target { keep: level + 1, anew: true, path })
+        })
     }
 
     /// Whether the group at this level may have one more occurrence.

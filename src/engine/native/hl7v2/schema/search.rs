@@ -97,6 +97,20 @@ impl<'s> Search<'s> {
         Some((cost, path))
     }
 
+    /// The way to the segment where it is the first of a group, or of a group that a group begins with.
+    pub(super) fn lead(&self, group: NodeIndex) -> Option<Vec<NodeIndex>> {
+        let mut path = vec![group];
+        loop {
+            let at = *path.last()?;
+            if !self.structure.node(at)?.is_group() {
+                return (path.len() > 1 && self.is(at)).then_some(path);
+            }
+            let mut parts = self.structure.children(at);
+            let first = if self.is_choice(at) { parts.find(|part| self.is(*part)) } else { parts.next() };
+            path.push(first?);
+        }
+    }
+
     /// Looks in a new occurrence of a group; the path does not have the group itself.
     pub(super) fn anew(&self, group: NodeIndex, manner: Manner<'_>) -> Option<Found> {
         self.walk(group, None, manner, true).found

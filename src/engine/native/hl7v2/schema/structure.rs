@@ -111,6 +111,34 @@ impl Structure {
         self.nodes.iter().any(|node| node.kind == NodeKind::Segment && node.name == segment)
     }
 
+    /// Whether a segment stands behind another that leads a group (or one that a group begins with), in that group.
+    pub(super) fn belongs_behind(&self, leader: &str, segment: &str) -> bool {
+        let led = |index: NodeIndex, node: &StructureNode| {
+            node.kind == NodeKind::Segment
+                && node.name == leader
+                && self.outermost_led(index).and_then(|group| self.node(group)).is_some_and(|group| {
+                    let behind = self.nodes.get(usize::from(index) + 1..usize::from(group.end)).unwrap_or_default();
+                    behind.iter().any(|part| part.kind == NodeKind::Segment && part.name == segment)
+                })
+        };
+        segment != leader && (0..).zip(&self.nodes).any(|(index, node)| led(index, node))
+    }
+
+    /// The outermost group, not the message, that begins with a segment.
+    fn outermost_led(&self, index: NodeIndex) -> Option<NodeIndex> {
+        let mut at = index;
+        let mut found = None;
+        while let Some(parent) = self.node(at).and_then(|node| node.parent).filter(|parent| *parent != 0) {
+            let of = self.node(parent)?;
+            if of.kind == NodeKind::Group && parent + 1 != at {
+                break;
+            }
+            found = Some(parent);
+            at = parent;
+        }
+        found
+    }
+
     /// The first group with this name (`ORDER_OBSERVATION`).
     #[must_use]
     pub fn group(&self, name: &str) -> Option<NodeIndex> {

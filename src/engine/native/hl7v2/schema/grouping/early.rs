@@ -21,6 +21,7 @@ pub(super) fn earlier<'c, N: AsRef<str>>(
         return Vec::new();
     }
     let mut known = vec![None; names.len()];
+    without_order(names, control, &mut known);
     let mut next = None;
     for (index, (name, known)) in names.iter().zip(&mut known).enumerate().rev() {
         match name.as_ref() {
@@ -44,6 +45,40 @@ pub(super) fn earlier<'c, N: AsRef<str>>(
         *first = first.filter(|earlier| !earlier);
     }
     known
+}
+
+/// Of which sort observation requests are that have neither an order segment nor a patient of their own: of the same as
+/// the one before.
+fn without_order<'c, N: AsRef<str>>(
+    names: &[N],
+    control: &dyn Fn(usize) -> Option<Cow<'c, str>>,
+    known: &mut [Option<bool>],
+) {
+    // Of which sort the last request was, and whether the next has a segment of its own before it.
+    let (mut sort, mut headed) = (Some(false), false);
+    let mut requests = 0_usize;
+    for (index, (name, known)) in names.iter().zip(known).enumerate() {
+        match name.as_ref() {
+            "ORC" => {
+                headed = true;
+                sort = match control(index).as_deref() {
+                    Some("PR") => Some(true),
+                    Some(code) if ASKED.contains(&code) => Some(false),
+                    _ if requests == 0 => Some(false),
+                    _ => None,
+                };
+            }
+            "PID" if requests > 0 => (sort, headed) = (None, true),
+            "OBR" => {
+                if !headed && requests > 0 {
+                    *known = sort;
+                }
+                headed = false;
+                requests += 1;
+            }
+            _ => {}
+        }
+    }
 }
 
 impl GroupTree<'_> {
@@ -88,8 +123,9 @@ impl GroupTree<'_> {
                 let max = self.structure.node(*first).and_then(|node| node.max);
                 max.is_none_or(|max| filled.get(first).copied().unwrap_or(0) < usize::from(max))
             };
-            let found =
-                self.structure.children(0).filter(has_room).find_map(|child| search.enter(child, Manner::Strict));
+            let astray = self.places.get(index).is_some_and(|place| place.astray);
+            let mut parts = self.structure.children(0).filter(has_room).filter(|_| !astray);
+            let found = parts.find_map(|child| search.enter(child, Manner::Strict));
             let Some((_, path)) = found else {
                 open = None;
                 all.push(child);
@@ -135,7 +171,7 @@ impl GroupTree<'_> {
             of.segments.end = index + 1;
             around = of.parent?;
         }
-        *self.places.get_mut(index)? = Place { group, node: Some(*segment), late: true };
+        *self.places.get_mut(index)? = Place { group, node: Some(*segment), late: true, astray: false };
         Some((group, *segment))
     }
 }
