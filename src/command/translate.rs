@@ -250,7 +250,7 @@ fn natives(arguments: &Arguments, loaded: &Loaded, context: &Context, file: &Pat
     let is_message = named.is_none_or(|map| matches!(map.syntax(context.charset), Syntax::Hl7V2(_)));
     let ranges = match hl7v2::messages(&bytes).filter(|_| is_message) {
         Some(ranges) => ranges.map_err(|error| wrong(error.to_string()))?,
-        None => vec![0..bytes.len()],
+        None => std::iter::once(0..bytes.len()).collect(),
     };
     if ranges.is_empty() {
         return Err(wrong("expected a message between the headers and trailers of the file".to_owned()));

@@ -93,12 +93,9 @@ impl Exchange {
         }
         if arrival.partner.connection.speaks_fhir() || arrival.media.contains("fhir") {
             let is_xml = arrival.media.contains("xml");
-            let posted = match arrival.partner.connection.in_r4(&arrival.body, is_xml) {
-                Some(posted) => posted,
-                None => {
-                    let what = "expected a resource of the version of FHIR that the provider speaks";
-                    return Err(ExchangeError::refused(Fault::CannotParse, what));
-                }
+            let Some(posted) = arrival.partner.connection.in_r4(&arrival.body, is_xml) else {
+                let what = "expected a resource of the version of FHIR that the provider speaks";
+                return Err(ExchangeError::refused(Fault::CannotParse, what));
             };
             return self.take_fhir(arrival, names, posted).await;
         }

@@ -39,11 +39,6 @@ pub(super) fn earlier<'c, N: AsRef<str>>(
             _ => {}
         }
     }
-    // Before the first order there is none that an earlier result could be of.
-    let first = names.iter().position(|name| name.as_ref() == "ORC");
-    if let Some(first) = first.and_then(|first| known.get_mut(first)) {
-        *first = first.filter(|earlier| !earlier);
-    }
     known
 }
 
