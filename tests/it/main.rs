@@ -60,6 +60,7 @@ mod v2_values;
 mod validate_command;
 mod validation;
 mod validation_agreement;
+mod validation_documents;
 mod validation_guides;
 mod validation_rules;
 mod versions;

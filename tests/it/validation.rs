@@ -133,7 +133,7 @@ fn references_to_other_types_and_to_nothing_are_found() {
 #[test]
 fn a_resource_must_say_a_type_that_is_known() {
     assert_eq!(places(r#"{"id":"x"}"#), ["$this structure"]);
-    assert_eq!(places(r#"{"resourceType":"Patent","id":"x"}"#), ["$this structure"]);
+    assert_eq!(places(r#"{"resourceType":"Patent","id":"x"}"#), ["Patent structure"]);
     assert_eq!(
         places(
             r##"{"resourceType":"Patient","contained":[{"resourceType":"Patent","id":"x"}],

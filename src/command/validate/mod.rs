@@ -12,8 +12,9 @@ use clap::Args;
 use serde_json::{Value, json};
 use silta_engine::definitions::Model;
 use silta_engine::fhir::document::{Document, Limits};
+use silta_engine::fhir::slips::without_slips;
 use silta_engine::package::library::Library;
-use silta_engine::validation::{Options, Validator, outcome, syntax_outcome};
+use silta_engine::validation::{Options, Validator, issue, outcome, slip_issues, syntax_outcome};
 
 use super::{DONE, FAILED, USAGE, moment, package};
 use crate::clock::Clock;
@@ -103,7 +104,7 @@ fn judge(arguments: &Arguments, clock: &Clock) -> io::Result<u8> {
             let started = clock.instant();
             let (issues, is_sound) = match native::judge(&rules, &file, &input.content) {
                 Some(native) => native,
-                None => one(&validator, &profiles, input.content),
+                None => one(&validator, &profiles, input.content, is_xml_file(&file)),
             };
             let micros = clock.instant().since(started).as_micros();
             let worst = |severity: &str| {
@@ -133,16 +134,21 @@ fn judge(arguments: &Arguments, clock: &Clock) -> io::Result<u8> {
 }
 
 /// The outcome of one text, and whether nothing was found.
-fn one(validator: &Validator, profiles: &[&str], content: Vec<u8>) -> (Value, bool) {
+fn one(validator: &Validator, profiles: &[&str], content: Vec<u8>, is_xml_file: bool) -> (Value, bool) {
     let is_blank = |byte: &&u8| byte.is_ascii_whitespace() || matches!(byte, 0xef | 0xbb | 0xbf);
-    let is_xml = content.iter().find(|byte| !is_blank(byte)) == Some(&b'<');
+    let first = content.iter().find(|byte| !is_blank(byte));
+    let is_xml = first.map_or(is_xml_file, |first| *first == b'<');
     let read = if is_xml { Document::from_xml } else { Document::from_json };
+    let kept = (!is_xml).then(|| content.clone());
     match read(Model::r4(), content, &Limits::default()) {
         Ok(document) => {
             let findings = validator.validate(&document, profiles);
             (outcome(&document, &findings), findings.is_empty())
         }
         Err(error) => {
+            if let Some(judged) = kept.and_then(|text| without(validator, profiles, &text)) {
+                return (judged, false);
+            }
             let mut outcome = syntax_outcome(&error);
             if let Some(issue) = outcome.pointer_mut("/issue/0").filter(|_| is_xml) {
                 // A text that cannot be read has no paths; the reference validator says so of XML in this way.
@@ -151,6 +157,16 @@ fn one(validator: &Validator, profiles: &[&str], content: Vec<u8>) -> (Value, bo
             (outcome, false)
         }
     }
+}
+
+/// The outcome of a JSON text that has slips of the hand only: those, and what is wrong without them.
+fn without(validator: &Validator, profiles: &[&str], text: &[u8]) -> Option<Value> {
+    let (text, slips) = without_slips(text)?;
+    let document = Document::from_json(Model::r4(), text, &Limits::default()).ok()?;
+    let mut issues = slip_issues(&document, &slips);
+    let findings = validator.validate(&document, profiles);
+    issues.extend(findings.iter().map(|finding| issue(&document, finding)));
+    Some(json!({"resourceType": "OperationOutcome", "issue": issues}))
 }
 
 fn print(out: &mut impl Write, file: &str, line: Option<usize>, outcome: &Value, is_sound: bool) -> io::Result<()> {
@@ -173,6 +189,10 @@ fn print(out: &mut impl Write, file: &str, line: Option<usize>, outcome: &Value,
         )?;
     }
     writeln!(out, "{name}: {errors} errors")
+}
+
+fn is_xml_file(path: &Path) -> bool {
+    path.extension() == Some(OsStr::new("xml"))
 }
 
 fn is_document(path: &Path) -> bool {

@@ -17,5 +17,8 @@ mod path;
 pub mod physical;
 pub mod query;
 mod scan;
+pub mod slips;
 mod xml_read;
 mod xml_write;
+
+pub(crate) use xml_read::NOTHING;

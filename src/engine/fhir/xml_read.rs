@@ -18,6 +18,11 @@ use super::emit;
 use super::json::offset;
 
 const FHIR: &str = "http://hl7.org/fhir";
+/// Names for what is no content of FHIR, which no element can have.
+const TEXT: &str = "#text";
+const INSTRUCTION: &str = "#instruction";
+pub(crate) const NOTHING: &str = "#nothing";
+
 const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
 struct Frame {
@@ -97,13 +102,15 @@ impl XmlReader<'_> {
                 }
                 (_, Event::Text(text)) => {
                     let blank = text.chars().all(|letter| matches!(letter, ' ' | '\t' | '\r' | '\n'));
-                    if !blank && !self.in_unknown() {
-                        return self.fail(SyntaxFault::MixedText, at);
+                    if !blank {
+                        self.stray(TEXT, at)?;
                     }
                 }
-                (_, Event::CData(_) | Event::GeneralRef(_)) if self.in_unknown() => {}
-                (_, Event::CData(_) | Event::GeneralRef(_)) => return self.fail(SyntaxFault::MixedText, at),
+                (_, Event::CData(_) | Event::GeneralRef(_)) => self.stray(TEXT, at)?,
                 (_, Event::DocType(_)) => return self.fail(SyntaxFault::DocumentType, at),
+                (_, Event::Decl(_)) if at > 0 && !text.starts_with('\u{feff}') => {
+                    return self.fail(SyntaxFault::NotWellFormed, at);
+                }
                 (_, Event::Decl(declaration)) => {
                     if let Some(Ok(encoding)) = declaration.encoding()
                         && !encoding.eq_ignore_ascii_case("utf-8")
@@ -112,6 +119,7 @@ impl XmlReader<'_> {
                         return self.fail(SyntaxFault::Encoding, at);
                     }
                 }
+                (_, Event::PI(_)) if !self.frames.is_empty() => self.stray(INSTRUCTION, at)?,
                 (_, Event::Comment(_) | Event::PI(_)) => {}
             }
         }
@@ -124,18 +132,42 @@ impl XmlReader<'_> {
         Ok(())
     }
 
-    /// Ends the open element. A primitive that has neither a value nor anything else is kept with an empty one, which
-    /// validation refuses: it would be nothing in JSON.
+    /// Keeps, under a name that no element can have, what is no content of FHIR: validation refuses it.
+    fn stray(&mut self, name: &str, at: u64) -> Result<(), SyntaxError> {
+        let Some(holder) = self.frames.last().map(|frame| frame.at) else {
+            return self.fail(SyntaxFault::MixedText, at);
+        };
+        if self.in_unknown() {
+            return Ok(());
+        }
+        self.nodes += 1;
+        if self.nodes > self.limits.nodes {
+            return self.fail(SyntaxFault::TooManyNodes(self.limits.nodes), at);
+        }
+        let here = self.draft.push_unknown(holder, name);
+        self.draft.set(here, "");
+        if let Some(origin) = self.draft.origin_mut(here) {
+            origin.place = offset(usize::try_from(at).unwrap_or(usize::MAX));
+        }
+        Ok(())
+    }
+
+    /// Ends the open element. A primitive or resource that has nothing is kept with a mark of that, which validation
+    /// refuses: it would be nothing in JSON.
     fn close(&mut self) {
-        let Some(at) = self.frames.pop().map(|frame| frame.at) else { return };
+        let Some((at, place)) = self.frames.pop().map(|frame| (frame.at, frame.element)) else { return };
         let is_void = self.draft.part(at).is_some_and(|part| {
             part.type_id != NO_TYPE
-                && self.model.kind(TypeId(part.type_id)) == Kind::Primitive
+                && (self.model.kind(TypeId(part.type_id)) == Kind::Primitive || self.frames.is_empty())
                 && !part.is_valued()
                 && part.first == NOWHERE
         });
         if is_void {
-            self.draft.set(at, "");
+            let here = self.draft.push_unknown(at, NOTHING);
+            self.draft.set(here, "");
+            if let Some(origin) = self.draft.origin_mut(here) {
+                origin.place = place;
+            }
         }
     }
 
@@ -221,7 +253,10 @@ impl XmlReader<'_> {
                 self.become_resource(wrapper, name);
                 wrapper
             }
-            Some(_) => self.element(name, in_fhir),
+            Some(_) => {
+                let (namespace, _) = reader.resolver().resolve_element(start.name());
+                self.element(name, in_fhir, matches!(namespace, ResolveResult::Bound(_)))
+            }
         };
         if let Some(origin) = self.draft.origin_mut(here)
             && origin.place == 0
@@ -252,7 +287,7 @@ impl XmlReader<'_> {
     }
 
     /// A child element of the open one.
-    fn element(&mut self, name: &str, in_fhir: bool) -> At {
+    fn element(&mut self, name: &str, in_fhir: bool, in_namespace: bool) -> At {
         let Some((holder, last)) = self.frames.last().map(|frame| (frame.at, frame.order)) else {
             return self.draft.root();
         };
@@ -264,12 +299,16 @@ impl XmlReader<'_> {
             // An attribute in XML is not an element (Extension.url).
             .filter(|found| !self.model.element(found.element).is_attribute());
         let Some(found) = found else {
-            let here = self.draft.push_unknown(holder, name);
-            // What is an attribute in XML has the name of an element in JSON.
-            if let Some(origin) = self.draft.origin_mut(here) {
-                origin.misplaced = in_fhir && of != NO_TYPE && self.model.child(TypeId(of), symbol).is_some();
-            }
-            return here;
+            let would_be = of != NO_TYPE && self.model.child(TypeId(of), symbol).is_some();
+            return if would_be && in_fhir {
+                // What is an attribute in XML has the name of an element in JSON.
+                self.draft.push_unknown(holder, &format!("<{name}>"))
+            } else if would_be {
+                let mark = if in_namespace { "?:" } else { "?" };
+                self.draft.push_unknown(holder, &format!("{mark}{name}"))
+            } else {
+                self.draft.push_unknown(holder, name)
+            };
         };
         let order = self.model.element(found.element).order();
         let here = self.draft.push_symbol(holder, symbol, name);
@@ -298,13 +337,18 @@ impl XmlReader<'_> {
                 continue;
             }
             let (namespace, local) = reader.resolver().resolve_attribute(attribute.key);
-            if matches!(namespace, ResolveResult::Bound(bound) if bound.as_ref() == XSI) {
+            let name: &str = local.as_ref();
+            // Where a schema is, is not content; a type of XML Schema would be.
+            if matches!(namespace, ResolveResult::Bound(bound) if bound.as_ref() == XSI) && name != "type" {
                 continue;
             }
-            let name: &str = local.as_ref();
             let Ok(value) = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0) else {
                 return self.fail(SyntaxFault::Entity, at);
             };
+            let is_broken = |letter: char| letter < ' ' && !matches!(letter, '\t' | '\n' | '\r');
+            if attribute.value.contains('<') || value.contains(is_broken) {
+                return self.fail(SyntaxFault::NotWellFormed, at);
+            }
             if value.len() > self.limits.string as usize {
                 return self.fail(SyntaxFault::StringTooLong(self.limits.string), at);
             }
@@ -322,14 +366,18 @@ impl XmlReader<'_> {
                     .model
                     .child(TypeId(of), symbol)
                     .is_some_and(|found| self.model.element(found.element).is_attribute());
-            let child =
-                if known { self.draft.push_symbol(here, symbol, name) } else { self.draft.push_unknown(here, name) };
+            let child = if known {
+                self.draft.push_symbol(here, symbol, name)
+            } else if of != NO_TYPE && self.model.child(TypeId(of), symbol).is_some() {
+                // An attribute that is none, though an element has its name.
+                self.draft.push_unknown(here, &format!("@{name}"))
+            } else {
+                self.draft.push_unknown(here, name)
+            };
             self.draft.set(child, &value);
             let place = self.frames.last().map_or(0, |frame| frame.element);
             if let Some(origin) = self.draft.origin_mut(child) {
                 origin.place = place;
-                // An attribute that is none, though an element has its name.
-                origin.misplaced = !known && of != NO_TYPE && self.model.child(TypeId(of), symbol).is_some();
             }
         }
         Ok(())

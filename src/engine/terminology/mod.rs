@@ -102,6 +102,18 @@ impl Terminology {
         sets.entry(Box::from(canonical)).or_insert(made).clone()
     }
 
+    /// Whether a value set is at hand.
+    #[must_use]
+    pub fn has_value_set(&self, canonical: &str) -> bool {
+        Composed::find(&self.model, &self.library, canonical).is_some()
+    }
+
+    /// Whether a code system is at hand, with or without its codes.
+    #[must_use]
+    pub fn has_code_system(&self, system: &str) -> bool {
+        System::find(&self.model, &self.library, system).is_some()
+    }
+
     /// A value set that is not published by itself, compiled.
     #[must_use]
     pub fn compose(&self, value_set: &Canonical) -> Arc<Set> {

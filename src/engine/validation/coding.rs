@@ -23,6 +23,11 @@ const VITAL_SIGNS: [(&str, &[&str]); 10] = [
     ("bp", &["85354-9"]),
 ];
 
+/// Whether a code system is published apart from FHIR and grows, as HL7's own terminology: what is at hand is a state of it.
+pub(super) fn is_growing(system: &str) -> bool {
+    system.starts_with("http://terminology.hl7.org/") || system == "http://unitsofmeasure.org"
+}
+
 impl<'d> Walk<'_, 'd> {
     /// A coding whose system is at hand and whole has a code of it, and one of its displays.
     pub(super) fn coding(&mut self, node: Node<'d>) {
@@ -33,11 +38,8 @@ impl<'d> Walk<'_, 'd> {
         match self.validator.terminology.code(system, text) {
             Known::NoSystem => {}
             Known::NoCode => {
-                // HL7's own terminology is published apart from FHIR and grows; what is at hand is a state of it.
-                let is_growing =
-                    system.starts_with("http://terminology.hl7.org/") || system == "http://unitsofmeasure.org";
                 self.push(Finding {
-                    severity: if is_growing { Severity::Warning } else { Severity::Error },
+                    severity: if is_growing(system) { Severity::Warning } else { Severity::Error },
                     issue: IssueType::CodeInvalid,
                     rule: Rule::Format("code-known"),
                     at: code.id(),

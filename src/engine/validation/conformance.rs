@@ -110,6 +110,13 @@ impl<'d> Walk<'_, 'd> {
                 self.misdefined(node, "what is derived as a specialization has a type of its own");
             }
         }
+        for invariant in node.named("contextInvariant") {
+            if let Some(text) = invariant.text()
+                && let Err(error) = Plan::compile(&self.validator.model, text, None)
+            {
+                self.misdefined(invariant, format!("the expression is no FHIRPath: {}", error.fault));
+            }
+        }
         for context in node.named("context").filter(|context| context.text_at("type") == Some("element")) {
             let expression = context.text_at("expression").unwrap_or("");
             let first = expression.split('.').next().unwrap_or("");

@@ -195,7 +195,8 @@ fn is_of_version(url: &str) -> bool {
     said.is_some_and(|(version, path)| ["1.0", "3.0", "4.0", "4.3", "5.0"].contains(&version) && path.contains('.'))
 }
 
-/// Whether a url is in the namespace of FHIR itself, where every extension is published.
+/// Whether a url is in the namespace of FHIR, where every extension is published: by FHIR itself or by a guide of HL7, whose
+/// package is then to be at hand. Those of other versions of FHIR need none.
 fn is_core(url: &str) -> bool {
-    url.strip_prefix("http://hl7.org/fhir/StructureDefinition/").is_some_and(|name| !name.contains('/'))
+    url.starts_with("http://hl7.org/fhir/") && !is_of_version(url)
 }

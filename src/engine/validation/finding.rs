@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::definitions::{ElementId, TypeId};
 use crate::fault::Fault;
 use crate::fhir::document::{Document, Node, NodeId};
+use crate::fhir::physical::Physical;
 
 /// How grave a finding is (<http://hl7.org/fhir/R4/valueset-issue-severity.html>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -239,8 +240,19 @@ impl Finding {
     pub fn path(&self, document: &Document) -> String {
         let node = document.node(self.at);
         match (&self.detail, node.parent()) {
-            (Detail::UnknownElement(_), Some(holder)) if document.is_xml() => xpath(holder),
+            (Detail::UnknownElement(name), Some(holder)) if document.is_xml() => match name.strip_prefix('?') {
+                // An element of another namespace, or of none.
+                Some(other) if other.starts_with(':') => format!("{}/?{other}", xpath(holder)),
+                Some(other) => format!("{}/{other}", xpath(holder)),
+                None => xpath(holder),
+            },
+            (Detail::Empty("object"), Some(_)) if document.is_xml() => xpath(node),
             (Detail::UnknownElement(_) | Detail::TwoChoices(_), Some(holder)) => holder.path().to_string(),
+            // Where there is no type there is no path: the name that the document gives itself, or the whole of it.
+            (Detail::UnknownType, None) => {
+                let said = Physical::of(node).members().find(|member| member.name() == "resourceType");
+                said.and_then(Physical::text).unwrap_or("$this").to_owned()
+            }
             (Detail::PartMissing { name, .. }, _) => format!("{}.{name}", node.path()),
             _ if self.rule == Rule::Format("json-array") => {
                 // It is the member that is wrong: there is nothing to count.
@@ -283,7 +295,16 @@ impl Finding {
             Detail::UnknownElement(name) => {
                 let holder = document.node(self.at);
                 let holder = holder.parent().unwrap_or(holder);
-                format!("there is no element \"{name}\" in {}", holder.type_name())
+                match (name.split_at_checked(1), document.is_xml()) {
+                    (Some(("@", name)), true) => format!("there is no attribute \"{name}\" in {}", holder.type_name()),
+                    (Some(("?", name)), true) => {
+                        let name = name.trim_start_matches(':');
+                        format!("the element \"{name}\" is not in the namespace http://hl7.org/fhir")
+                    }
+                    (Some(("#", "nothing")), true) => "an element has a value or children; found neither".to_owned(),
+                    (Some(("#", what)), true) => format!("found {what} where FHIR has only elements and attributes"),
+                    _ => format!("there is no element \"{name}\" in {}", holder.type_name()),
+                }
             }
             Detail::Missing { name, min, found } => {
                 format!("found {found} of {name}, expected at least {min}")

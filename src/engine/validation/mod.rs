@@ -19,6 +19,7 @@
 
 mod binding;
 mod bundle;
+mod canonical;
 mod codes;
 mod coding;
 mod conformance;
@@ -31,6 +32,7 @@ mod facets;
 mod finding;
 mod invariant;
 mod judged;
+mod markup;
 mod measure;
 mod narrative;
 mod outcome;
@@ -56,7 +58,7 @@ use crate::terminology::Terminology;
 
 pub use finding::{Detail, Finding, IssueType, RULE_SYSTEM, Rule, Severity};
 pub use invariant::Knowledge;
-pub use outcome::{issue, outcome, syntax_outcome};
+pub use outcome::{issue, outcome, slip_issues, syntax_outcome};
 
 /// What is checked beyond what every document must hold to.
 #[derive(Debug, Clone, Copy, Default)]

@@ -3,6 +3,8 @@
 
 use memchr::{memchr, memchr2, memmem};
 
+use super::markup::{is_attribute, is_element, may_have_text, may_hold, may_stand};
+
 /// What is wrong with a narrative.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -22,6 +24,10 @@ pub(super) enum Fault {
     Block(String),
     /// A part of a table or list outside of one: its name, and what it stands in.
     Place(String, String),
+    /// Text in an element that has none: its name.
+    Text(String),
+    /// A processing instruction.
+    Instruction,
     /// A link, counted from 1, that leads nowhere or does something. The same link with the same text is told once.
     Link(usize, Scheme),
 }
@@ -48,122 +54,6 @@ pub(super) struct Anchors {
     pub(super) languages: Vec<String>,
 }
 
-/// The elements that a narrative may have: none that HTML 4.0 calls deprecated, no marks of changes (its section 9.4).
-fn is_element(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"p" | b"br"
-            | b"div"
-            | b"h1"
-            | b"h2"
-            | b"h3"
-            | b"h4"
-            | b"h5"
-            | b"h6"
-            | b"a"
-            | b"span"
-            | b"b"
-            | b"em"
-            | b"i"
-            | b"strong"
-            | b"small"
-            | b"big"
-            | b"tt"
-            | b"dfn"
-            | b"q"
-            | b"var"
-            | b"abbr"
-            | b"acronym"
-            | b"cite"
-            | b"blockquote"
-            | b"hr"
-            | b"address"
-            | b"bdo"
-            | b"kbd"
-            | b"sub"
-            | b"sup"
-            | b"ul"
-            | b"ol"
-            | b"li"
-            | b"dl"
-            | b"dt"
-            | b"dd"
-            | b"pre"
-            | b"table"
-            | b"caption"
-            | b"colgroup"
-            | b"col"
-            | b"thead"
-            | b"tr"
-            | b"tfoot"
-            | b"tbody"
-            | b"th"
-            | b"td"
-            | b"code"
-            | b"samp"
-            | b"img"
-            | b"map"
-            | b"area"
-    )
-}
-
-fn is_attribute(element: &[u8], name: &[u8]) -> bool {
-    let everywhere = matches!(
-        name,
-        b"title"
-            | b"style"
-            | b"class"
-            | b"id"
-            | b"lang"
-            | b"xml:lang"
-            | b"dir"
-            | b"accesskey"
-            | b"tabindex"
-            | b"xmlns"
-            | b"xml:space"
-            | b"idref"
-            | b"name"
-            | b"datetime"
-            | b"cite"
-            | b"width"
-            | b"height"
-            | b"align"
-            | b"valign"
-            | b"border"
-    );
-    if everywhere || name.starts_with(b"xmlns:") {
-        return true;
-    }
-    match element {
-        b"a" => matches!(
-            name,
-            b"href" | b"name" | b"charset" | b"type" | b"hreflang" | b"rel" | b"rev" | b"shape" | b"coords" | b"target"
-        ),
-        b"img" => matches!(name, b"src" | b"alt" | b"longdesc" | b"usemap" | b"ismap" | b"hspace" | b"vspace"),
-        b"area" | b"map" => matches!(name, b"shape" | b"coords" | b"href" | b"nohref" | b"alt" | b"name"),
-        b"table" => matches!(name, b"summary" | b"frame" | b"rules" | b"cellspacing" | b"cellpadding" | b"bgcolor"),
-        b"td" | b"th" | b"tr" | b"col" | b"colgroup" | b"thead" | b"tbody" | b"tfoot" => matches!(
-            name,
-            b"abbr"
-                | b"axis"
-                | b"headers"
-                | b"scope"
-                | b"rowspan"
-                | b"colspan"
-                | b"span"
-                | b"char"
-                | b"charoff"
-                | b"nowrap"
-                | b"bgcolor"
-        ),
-        b"ol" | b"ul" | b"li" => matches!(name, b"start" | b"type" | b"value" | b"compact"),
-        b"blockquote" | b"q" => name == b"cite",
-        b"br" => name == b"clear",
-        b"hr" => matches!(name, b"size" | b"noshade"),
-        _ => false,
-    }
-}
-
 /// What is wrong, in the order of the text.
 pub(super) fn faults(text: &str) -> Vec<Fault> {
     read(text, &mut Anchors::default())
@@ -173,6 +63,7 @@ pub(super) fn faults(text: &str) -> Vec<Fault> {
 pub(super) fn read(text: &str, anchors: &mut Anchors) -> Vec<Fault> {
     let mut pass = Pass {
         rest: text.as_bytes(),
+        prefix: &[],
         open: Vec::with_capacity(16),
         links: 0,
         wrong_link: None,
@@ -188,11 +79,21 @@ pub(super) fn read(text: &str, anchors: &mut Anchors) -> Vec<Fault> {
     pass.faults
 }
 
+/// An element that is open.
+struct Open<'t> {
+    name: &'t [u8],
+    /// Whether it is a paragraph or within one.
+    in_paragraph: bool,
+    may_have_text: bool,
+}
+
 /// One pass over a text.
 struct Pass<'t, 'a> {
     rest: &'t [u8],
-    /// The names of the elements that are open, and whether each is a paragraph or within one.
-    open: Vec<(&'t [u8], bool)>,
+    /// The prefix of XHTML, where the root has one.
+    prefix: &'t [u8],
+    /// The elements that are open.
+    open: Vec<Open<'t>>,
     /// Links and images so far.
     links: usize,
     /// The open link that leads nowhere: how deep it is, which fault, its address, and the text from its content on.
@@ -224,7 +125,10 @@ impl<'t> Pass<'t, '_> {
                 Some([b'&', _]) => self.entity()?,
                 Some([b'<', b'/']) => self.end()?,
                 Some([b'<', b'!']) => self.declared()?,
-                Some([b'<', b'?']) => drop(self.skip(b"?>")?),
+                Some([b'<', b'?']) => {
+                    self.skip(b"?>")?;
+                    self.faults.push(Fault::Instruction);
+                }
                 Some([b'<', _]) => self.start()?,
                 _ => return None,
             }
@@ -252,15 +156,18 @@ impl<'t> Pass<'t, '_> {
     }
 
     fn text(&mut self, text: &[u8]) {
-        // Once there is content only text outside of the root is wrong.
-        if text.is_empty() || (self.has_content && !self.open.is_empty()) {
+        // Once there is content only text that stands where none may is wrong.
+        let may_be = self.open.last().is_some_and(|open| open.may_have_text);
+        if text.is_empty() || (self.has_content && may_be) {
             return;
         }
         let is_blank = text.iter().all(u8::is_ascii_whitespace)
             || std::str::from_utf8(text).is_ok_and(|text| text.chars().all(char::is_whitespace));
         self.has_content |= !is_blank;
-        if self.open.is_empty() && !is_blank {
-            self.faults.push(Fault::Malformed);
+        match self.open.last() {
+            None if !is_blank => self.faults.push(Fault::Malformed),
+            Some(open) if !may_be && !is_blank => self.faults.push(Fault::Text(lossy(open.name))),
+            _ => {}
         }
     }
 
@@ -315,7 +222,16 @@ impl<'t> Pass<'t, '_> {
             }
         }
         self.rest = self.rest.get(end + 1..)?;
-        self.open.pop().filter(|(open, _)| *open == name).map(|_| ())
+        let name = self.local(name);
+        self.open.pop().filter(|open| open.name == name).map(|_| ())
+    }
+
+    /// A name without the prefix of XHTML. What has none where the root has one is of no language, and stays as it is.
+    fn local(&self, name: &'t [u8]) -> &'t [u8] {
+        if self.prefix.is_empty() {
+            return name;
+        }
+        name.strip_prefix(self.prefix).and_then(|rest| rest.strip_prefix(b":")).unwrap_or(b"?")
     }
 
     /// A start tag or an empty element.
@@ -324,10 +240,14 @@ impl<'t> Pass<'t, '_> {
         let length = rest.iter().position(|byte| is_end_of_name(*byte))?;
         let (name, after) = rest.split_at_checked(length)?;
         rest = after;
+        if self.is_first {
+            self.prefix = prefix(name, rest);
+        }
+        let name = self.local(name);
         if name.is_empty() {
             return None;
         }
-        let mut is_narrative = false;
+        let mut is_narrative = !self.prefix.is_empty();
         let mut is_closed = false;
         let mut named = Named::default();
         if !is_element(name) {
@@ -392,20 +312,24 @@ impl<'t> Pass<'t, '_> {
         let before = self.faults.len();
         self.link(name, &named);
         let wrong = (self.faults.len() > before).then_some(before);
-        let in_paragraph = self.open.last().is_some_and(|(_, within)| *within);
+        let in_paragraph = self.open.last().is_some_and(|open| open.in_paragraph);
         if in_paragraph && matches!(name, b"div" | b"blockquote" | b"table" | b"ol" | b"ul" | b"p") {
             self.faults.push(Fault::Block(String::from_utf8_lossy(name).into_owned()));
         }
-        if let Some((outer, _)) = self.open.last()
-            && !may_stand(name, outer)
-        {
-            self.faults.push(Fault::Place(lossy(name), lossy(outer)));
+        if let Some(outer) = self.open.last().map(|open| open.name) {
+            let rules = [may_stand(name, outer), may_hold(outer, name)];
+            let broken = rules.into_iter().filter(|holds| !holds);
+            self.faults.extend(broken.map(|_| Fault::Place(lossy(name), lossy(outer))));
         }
         if self.open.len() == 1 && name == b"div" {
             self.anchors.languages.extend(named.language.map(lossy));
         }
         if !is_closed {
-            self.open.push((name, in_paragraph || name == b"p"));
+            self.open.push(Open {
+                name,
+                in_paragraph: in_paragraph || name == b"p",
+                may_have_text: may_have_text(name),
+            });
             if let (Some(fault), Some(target)) = (wrong, named.target) {
                 self.wrong_link = Some((self.open.len(), fault, lossy(target), self.rest));
             }
@@ -465,19 +389,6 @@ fn referred(name: &str) -> Option<char> {
     char::from_u32(code?)
 }
 
-/// Whether a part of a table or a list stands in one.
-fn may_stand(name: &[u8], outer: &[u8]) -> bool {
-    match name {
-        b"td" | b"th" => matches!(outer, b"tr" | b"thead" | b"tfoot"),
-        b"tr" => matches!(outer, b"table" | b"thead" | b"tbody" | b"tfoot"),
-        b"li" => matches!(outer, b"ul" | b"ol"),
-        b"caption" | b"thead" | b"tbody" | b"tfoot" => outer == b"table",
-        b"colgroup" => outer == b"table",
-        b"col" => matches!(outer, b"table" | b"colgroup"),
-        _ => outer != b"table" && outer != b"tr",
-    }
-}
-
 /// The attributes of an element that name something.
 #[derive(Default)]
 struct Named<'t> {
@@ -493,6 +404,20 @@ fn lossy(text: &[u8]) -> String {
 
 fn is_end_of_name(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/' | b'=' | b'<' | b'"' | b'\'')
+}
+
+/// The prefix of a root element `x:div` that declares `xmlns:x` to be XHTML.
+fn prefix<'t>(name: &'t [u8], after: &[u8]) -> &'t [u8] {
+    let Some(colon) = memchr(b':', name) else { return &[] };
+    let Some((prefix, _)) = name.split_at_checked(colon) else { return &[] };
+    let mut rest = after.trim_ascii_start();
+    while let Some((key, value, after)) = attribute(rest) {
+        if key.strip_prefix(b"xmlns:") == Some(prefix) && value == b"http://www.w3.org/1999/xhtml" {
+            return prefix;
+        }
+        rest = after.trim_ascii_start();
+    }
+    &[]
 }
 
 /// `name="value"`: name, value, and what follows.

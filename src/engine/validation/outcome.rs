@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::fhir::document::{Document, SyntaxError};
+use crate::fhir::document::{Document, Node, SyntaxError};
+use crate::fhir::slips::Slip;
 
 use super::finding::{Finding, RULE_SYSTEM};
 
@@ -35,6 +36,45 @@ pub fn issue(document: &Document, finding: &Finding) -> Value {
         "diagnostics": node.position().to_string(),
         "expression": [finding.path(document)],
     })
+}
+
+/// The slips of a JSON text as issues, each told at the object or array that has it; `document` is the text without them.
+#[must_use]
+pub fn slip_issues(document: &Document, slips: &[Slip]) -> Vec<Value> {
+    let text = document.json();
+    let issue = |slip: &Slip| {
+        let path = around(document, slip.first_item.unwrap_or(slip.at)).path().to_string();
+        // In an array there is no item to speak of.
+        let path = match slip.first_item {
+            Some(_) => path.strip_suffix("[0]").unwrap_or(&path).to_owned(),
+            None => path,
+        };
+        let before = text.get(..slip.at).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        json!({
+            "severity": "error",
+            "code": "structure",
+            "details": {"coding": [{"system": RULE_SYSTEM, "code": "syntax"}], "text": slip.says},
+            "diagnostics": format!("{line}:{column}"),
+            "expression": [path],
+        })
+    };
+    slips.iter().map(issue).collect()
+}
+
+/// The innermost node around a place in the text.
+fn around(document: &Document, at: usize) -> Node<'_> {
+    let start = document.json().as_ptr() as usize;
+    let holds = |node: &Node<'_>| {
+        let from = (node.raw().as_ptr() as usize).wrapping_sub(start);
+        (from..from.saturating_add(node.raw().len())).contains(&at)
+    };
+    let mut found = document.root();
+    while let Some(inner) = found.children().find(holds) {
+        found = inner;
+    }
+    found
 }
 
 /// The outcome for a text that is no document.

@@ -25,6 +25,7 @@ pub(super) struct TypePlan {
     pub(super) special: Special,
     pub(super) lexical: Lexical,
     pub(super) form: Primitive,
+    pub(super) is_canonical: bool,
 }
 
 /// Types with rules of their own.
@@ -44,6 +45,7 @@ pub(super) enum Special {
     Questionnaire,
     CodeSystem,
     ValueSet,
+    ConceptMap,
     Coding,
     Identifier,
     Observation,
@@ -142,11 +144,13 @@ impl TypePlan {
                 "Questionnaire" => Special::Questionnaire,
                 "CodeSystem" => Special::CodeSystem,
                 "ValueSet" => Special::ValueSet,
+                "ConceptMap" => Special::ConceptMap,
                 "Coding" => Special::Coding,
                 "Identifier" => Special::Identifier,
                 "Observation" => Special::Observation,
                 _ => Special::None,
             },
+            is_canonical: name == "canonical",
             form: Primitive::of(if kind == Kind::Primitive { name } else { "" }),
             lexical: match name {
                 _ if kind != Kind::Primitive => Lexical::None,

@@ -333,7 +333,11 @@ impl<'d> Walk<'_, 'd> {
             _ => return,
         };
         if !expected.iter().any(|one| one == value.type_name()) {
-            self.broken(value, format!("found {}, expected {}", value.type_name(), expected.join(" or ")));
+            // Of a list of options it is the answer that is none of them, where its type is one that an option could have.
+            let is_of_options =
+                !options.is_empty() && matches!(value.type_name(), "string" | "integer" | "date" | "time");
+            let at = if is_of_options { answer } else { value };
+            self.broken(at, format!("found {}, expected {}", value.type_name(), expected.join(" or ")));
             return;
         }
         self.options(answer, value, kind, options, count);
@@ -359,8 +363,9 @@ impl<'d> Walk<'_, 'd> {
         let set = extension(question, &format!("{CORE}questionnaire-unitValueSet"))
             .and_then(|(_, set)| set.as_str())
             .and_then(|set| self.validator.terminology.value_set(set));
-        if let (Some(set), Some(code)) = (set, code)
-            && set.contains(Some(system.unwrap_or("")), code) == Membership::Out
+        // A unit without a code is none of them.
+        if let Some(set) = set
+            && code.is_none_or(|code| set.contains(Some(system.unwrap_or("")), code) == Membership::Out)
         {
             self.broken(value, format!("the unit is not in the value set {}", set.url()));
         }
@@ -411,9 +416,12 @@ impl<'d> Walk<'_, 'd> {
                 set.as_ref().zip(code).map_or(Membership::Unknown, |(set, code)| set.contains(system, code))
             };
             if value.type_name() == "Coding" {
-                // A coding without a system is of none.
+                // A coding without a system is of none, and one without a code is no answer from it.
                 match answer_of(Some(value.text_at("system").unwrap_or("")), value.text_at("code")) {
                     Membership::In => {}
+                    _ if value.first("code").is_none() && set.is_some() => {
+                        self.broken(answer, format!("the answer has no code, expected one from {value_set}"));
+                    }
                     Membership::Out => self.broken(answer, format!("the answer is not in the value set {value_set}")),
                     Membership::Unknown => self.warning(
                         IssueType::NotSupported,

@@ -119,6 +119,7 @@ impl<'d> Walk<'_, 'd> {
         } else if let Some(entry) = resolve(text, node) {
             Some(entry.type_name())
         } else {
+            self.address(node, text);
             literal(text).map(|literal| literal.type_name)
         };
         if let (Some(holder), Some(found)) = (holder, found.or(said).filter(|found| !found.is_empty())) {
@@ -138,8 +139,32 @@ impl<'d> Walk<'_, 'd> {
         }
     }
 
+    /// What a reference that leads to nothing in the document is made of: it is a URI; in an entry of a Bundle one that is
+    /// relative has a type and an id, or in a transaction is a search.
+    fn address(&mut self, node: Node<'d>, text: &str) {
+        if text.bytes().any(|byte| byte <= b' ') {
+            let says = Detail::Says("a reference is a URI, which has no white space");
+            self.error(IssueType::Value, Rule::Format("reference"), node.id(), says);
+            return;
+        }
+        if text.contains(':') || matches!(text.bytes().filter(|byte| *byte == b'/').count(), 1 | 3) {
+            return;
+        }
+        let root = node.document().root();
+        let entry = root_of(node.resource()).parent().filter(|parent| parent.element_name() == "entry");
+        let Some(_) = entry.filter(|entry| root.type_name() == "Bundle" && entry.text_at("fullUrl").is_some()) else {
+            return;
+        };
+        let may_search = matches!(root.text_at("type"), Some("transaction" | "batch"));
+        if !(may_search && text.contains('?')) {
+            let says =
+                Detail::Says("a relative reference in a Bundle has a type and an id; only a transaction may search");
+            self.error(IssueType::Value, Rule::Format("reference"), node.id(), says);
+        }
+    }
+
     /// The contained resource of this id. They are looked through once for a container.
-    fn contained_in(&mut self, container: Node<'d>, id: &str) -> Option<Node<'d>> {
+    pub(super) fn contained_in(&mut self, container: Node<'d>, id: &str) -> Option<Node<'d>> {
         let names = &self.validator.names;
         if self.contained.as_ref().is_none_or(|(of, _)| *of != container.id()) {
             let by_id = container

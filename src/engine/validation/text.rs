@@ -31,6 +31,8 @@ impl<'d> Walk<'_, 'd> {
                 Fault::Block(name) => told(format!("the element \"{name}\" is not allowed within a paragraph")),
                 Fault::Empty => Detail::Says("the narrative has no content"),
                 Fault::Place(name, of) => told(format!("the element \"{name}\" cannot stand in a {of}")),
+                Fault::Text(of) => told(format!("no text can stand in a {of}")),
+                Fault::Instruction => Detail::Says("a narrative has no processing instructions"),
                 Fault::Entity => Detail::Says("the narrative has an entity that XHTML does not define"),
                 Fault::Link(number, Scheme::Empty) => told(format!("link {number} of the narrative has no address")),
                 Fault::Link(number, Scheme::Active) => {

@@ -290,6 +290,7 @@ impl<'d> Walk<'_, 'd> {
                 Special::Questionnaire => self.questionnaire(node),
                 Special::CodeSystem => self.code_system(node),
                 Special::ValueSet => self.value_set(node),
+                Special::ConceptMap => self.concept_map(node),
                 Special::Coding => self.coding(node),
                 Special::Identifier => self.identifier(node),
                 Special::Observation => self.observation(node),
@@ -469,7 +470,12 @@ impl<'d> Walk<'_, 'd> {
 
     /// A primitive without a value must at least have extensions.
     fn valueless(&mut self, twin: Physical<'d>) {
-        if twin.shape() == Shape::Object
+        if self.is_xml && twin.members().any(|member| member.name() == crate::fhir::NOTHING) {
+            // It is told of the element already.
+            self.no_content(twin);
+            let says = Detail::Says("a primitive has a value or extensions; found neither");
+            self.error(IssueType::Structure, Rule::Format("primitive"), twin.id(), says);
+        } else if twin.shape() == Shape::Object
             && !twin.members().any(|member| member.symbol() == self.validator.names.extension)
         {
             if !twin.members().any(|member| member.symbol() == self.validator.names.id) {
@@ -550,6 +556,9 @@ impl<'d> Walk<'_, 'd> {
             let place = holder.map_or_else(|| at.id(), |holder| holder.id());
             self.error(IssueType::Value, Rule::Type(type_id), place, detail);
             return;
+        }
+        if plan.is_canonical {
+            self.canonical(at.node(), text, &element.targets);
         }
         if element.binding.is_some() || element.maximum.is_some() || !element.constraints.is_empty() {
             let node = at.with_twin(twin);

@@ -352,7 +352,7 @@ fn structures(resources: &[Value]) -> BTreeMap<String, String> {
         }
         let mut facts = serde_json::Map::new();
         facts.insert("resourceType".to_owned(), "StructureDefinition".into());
-        for key in ["url", "type", "baseDefinition", "derivation", "context"] {
+        for key in ["url", "type", "baseDefinition", "derivation", "context", "contextInvariant"] {
             if let Some(value) = definition.get(key) {
                 facts.insert(key.to_owned(), value.clone());
             }
