@@ -47,19 +47,19 @@ impl Loaded {
     /// The map of this name; else which there are, or what is wrong with those that were handed in.
     pub(super) fn named(&self, name: &str) -> Result<&Arc<Map>, String> {
         self.maps.named(name).map_err(|error| {
-            let broken: Vec<String> = self
-                .maps
-                .problems()
-                .iter()
-                .filter(|problem| problem.level == Level::Error)
-                .map(|problem| self.told(problem))
-                .collect();
+            let broken = self.broken();
             if broken.is_empty() {
                 format!("{error}; there are {}", self.names())
             } else {
                 format!("{error}\n{}", broken.join("\n"))
             }
         })
+    }
+
+    /// What is wrong in the maps that were handed in.
+    pub(super) fn broken(&self) -> Vec<String> {
+        let errors = self.maps.problems().iter().filter(|problem| problem.level == Level::Error);
+        errors.map(|problem| self.told(problem)).collect()
     }
 
     /// The names of all maps.

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
 use silta_engine::definitions::Model;
 use silta_engine::fhir::document::{self, Document};
-use silta_engine::mapping::{Context, Disposition, Loss, Map, Refusals, Report};
+use silta_engine::mapping::{Context, Disposition, Loss, Map, Refusals, Report, Unrecognised};
 use silta_engine::native::{Charset, Limits, Syntax, Tree, hl7v2};
 
 use super::maps::Loaded;
@@ -266,7 +266,14 @@ fn natives(arguments: &Arguments, loaded: &Loaded, context: &Context, file: &Pat
             }
             None => {
                 let found = loaded.maps.recognise(bytes, charset, &Limits::default());
-                found.map_err(|error| wrong(error.to_string()))
+                found.map_err(|error| {
+                    let broken = loaded.broken();
+                    // The map that was to read it may be one that cannot be used.
+                    if matches!(error, Unrecognised::NoMap(_)) && !broken.is_empty() {
+                        return Failure::Usage(format!("{}: {error}\n{}", file.display(), broken.join("\n")));
+                    }
+                    wrong(error.to_string())
+                })
             }
         }
     };

@@ -266,6 +266,8 @@ pub(crate) struct Rule {
     pub(crate) also: Vec<(u16, Lens)>,
     /// Whether the native leaf is one part of a composite whose other parts describe it.
     pub(crate) describes_composite: bool,
+    /// Whether the native leaves are JSON numbers or booleans by their schema, which are written without quotes.
+    pub(crate) bare: bool,
 }
 
 /// A constant of the map.

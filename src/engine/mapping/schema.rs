@@ -484,6 +484,19 @@ impl NativeSchema {
         }
     }
 
+    /// Whether a JSON place takes a number or a boolean, and no string.
+    pub(crate) fn is_bare(&self, place: &Place) -> bool {
+        let Place::Json(schema) = place else { return false };
+        let here = self.dereference(schema);
+        let kinds: Vec<&str> = match here.get("type") {
+            Some(Value::String(kind)) => vec![kind],
+            Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        let bare = |kind: &&str| matches!(*kind, "boolean" | "integer" | "number" | "null");
+        !kinds.is_empty() && kinds.iter().all(bare)
+    }
+
     /// The codes that a JSON place allows, where it lists them.
     pub(crate) fn codes(&self, place: &Place) -> Option<Vec<String>> {
         let Place::Json(schema) = place else { return None };

@@ -166,7 +166,10 @@ impl Trace {
                 slot.get_or_insert(Disposition::Dropped);
             }
         }
-        let mut report = Report { map: map.to_owned(), leaves, ..Report::default() };
+        // What of a table could not be read is not carried either.
+        let unread = tree.row_faults().iter().fold(0_u32, |all, fault| all.saturating_add(fault.cells));
+        let leaves = leaves.saturating_add(unread);
+        let mut report = Report { map: map.to_owned(), leaves, errors: unread, ..Report::default() };
         for disposition in best {
             match disposition {
                 Some(Disposition::Mapped) => report.mapped += 1,
@@ -215,6 +218,16 @@ impl Trace {
             };
             let reason = self.reasons.iter().find(|(of, _)| *of == leaf).map(|(_, reason)| reason.clone());
             report.items.push(ReportItem { path: tree.leaf_path(leaf).to_string(), disposition, to, rule, reason });
+        }
+        for fault in tree.row_faults() {
+            let unread = (1..=fault.cells).map(|cell| ReportItem {
+                path: format!("row {}/#{cell}", fault.row),
+                disposition: Disposition::Error,
+                to: Vec::new(),
+                rule: None,
+                reason: Some(fault.problem.to_string()),
+            });
+            report.items.extend(unread);
         }
         report
     }

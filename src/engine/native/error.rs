@@ -302,6 +302,8 @@ pub struct RowFault {
     pub problem: RowProblem,
     /// The bytes of the row, without its line end.
     pub span: std::ops::Range<usize>,
+    /// How many cells of it are not empty, as far as it could be read: one at least.
+    pub cells: u32,
 }
 
 /// What can be wrong with one row.

@@ -324,6 +324,7 @@ impl Compiler<'_> {
         let describes_composite = matches!(lens, Lens::Coded(_))
             && matches!(alternatives.first().and_then(|t| t.first()).map(|f| &f.at.place),
                 Some(Place::Typed { datatype, .. }) if self.schema.composite(datatype));
+        let bare = alternatives.iter().flatten().all(|found| self.schema.is_bare(&found.at.place));
         let native = alternatives.into_iter().map(|tuple| tuple.into_iter().map(|f| f.path).collect()).collect();
         let when = self.conditions(&rule.when);
         let mut only = Vec::new();
@@ -363,6 +364,7 @@ impl Compiler<'_> {
             otherwise: rule.otherwise.clone(),
             also,
             describes_composite,
+            bare,
         });
         let id = plan::RuleId::try_from(self.plan.rules.len() - 1).unwrap_or(plan::RuleId::MAX);
         self.push(StmtKind::Rule(id));
@@ -432,7 +434,15 @@ impl Compiler<'_> {
                 }
             }
         }
-        let Lens::Coded(table) = lens else { return };
+        let Lens::Coded(table) = lens else {
+            if let (Some(codes), Lens::Text | Lens::Code, true) = (bound, lens, rule.when.is_empty())
+                && rule.direction != Direction::Put
+            {
+                let what = format!("the element takes no text but the codes {}", codes.join(", "));
+                self.problem(span, what, "a table: `coded { native = code … } else error`");
+            }
+            return;
+        };
         if rule.direction == Direction::Get {
             if let Some(codes) = bound {
                 self.foreign(span, table, &codes);

@@ -270,12 +270,34 @@ impl Compiler<'_> {
                 "a reference element",
             );
         }
+        let target = self.type_of(to).map(|t| self.model.type_name(t).to_owned()).unwrap_or_default();
+        let takes = self.targets(slot);
+        if !takes.is_empty() && !takes.iter().any(|one| *one == target || one == "Resource") {
+            return self.problem(
+                path.span,
+                format!("{path} does not refer to a {target}"),
+                format!("an entry that is one of {}", takes.join(", ")),
+            );
+        }
         // The link is made in the innermost scope, which sees both ends.
         let here = self.here();
         let local = self.localize(slot);
         if let Some(scope) = self.scope_mut(here) {
             scope.links.push(Link { line, anchor, slot: local, to, outer: named.collect() });
         }
+    }
+
+    /// The types of resources that the reference of a slot may refer to; none where any may be.
+    fn targets(&self, slot: SlotRef) -> Vec<String> {
+        let Some(SlotAt::Child { parent, written, .. }) = self.slot(slot).map(|slot| &slot.at) else {
+            return Vec::new();
+        };
+        let owner = self.type_of(SlotRef { up: parent.up.saturating_add(slot.up), slot: parent.slot });
+        let found = owner.and_then(|owner| self.model.child(owner, written.symbol));
+        let named = |url: &str| url.strip_prefix("http://hl7.org/fhir/StructureDefinition/").map(str::to_owned);
+        let Some(found) = found else { return Vec::new() };
+        let types = self.model.element(found.element).types().filter(|choice| choice.type_id() == found.type_id);
+        types.flat_map(|choice| choice.targets()).filter_map(named).collect()
     }
 
     /// A slot of the innermost scope that stands for one above.

@@ -111,7 +111,7 @@ impl Reader<'_> {
             let row = at;
             let (end, broken) = if self.fixed.is_empty() { self.row(at) } else { self.fixed_row(at) };
             at = self.behind_line_end(end);
-            if end == row {
+            if end == row || self.is_blank(row, end) {
                 continue;
             }
             if names_to_come && !self.fixed.is_empty() {
@@ -122,7 +122,9 @@ impl Reader<'_> {
                 self.header(root, number, row, end, broken)?;
             } else if let Some((column, problem)) = broken.or_else(|| self.misfit()) {
                 let column = column.map(|c| self.column_label(c));
-                self.faults.push(RowFault { row: number, column, problem, span: row..end });
+                let cells = self.cells.iter().filter(|(from, to)| from < to).count().max(1);
+                let cells = u32::try_from(cells).unwrap_or(u32::MAX);
+                self.faults.push(RowFault { row: number, column, problem, span: row..end, cells });
             } else {
                 self.record(Kind::Row, root, number, row, end).map_err(|Full| (self.builder.full(), row))?;
             }
@@ -132,6 +134,12 @@ impl Reader<'_> {
         }
         self.builder.close(root, self.bytes.len());
         Ok(())
+    }
+
+    /// Whether a line of several columns has blanks alone, and says no more than an empty one.
+    fn is_blank(&self, row: usize, end: usize) -> bool {
+        let line = self.bytes.get(row..end).unwrap_or_default();
+        self.columns.len() > 1 && self.cells.len() == 1 && line.iter().all(|byte| *byte == b' ')
     }
 
     fn column_label(&self, column: usize) -> String {

@@ -179,6 +179,8 @@ pub(crate) struct Put<'r> {
     exempt: FxHashSet<FhirId>,
     orders: Vec<order::Order>,
     inserted: bool,
+    /// JSON values that are written without quotes.
+    bare: FxHashSet<(Place, Vec<Step>)>,
 }
 
 impl<'r> Put<'r> {
@@ -242,6 +244,7 @@ impl<'r> Put<'r> {
             exempt: FxHashSet::default(),
             orders: Vec::new(),
             inserted: false,
+            bare: FxHashSet::default(),
         }
     }
 

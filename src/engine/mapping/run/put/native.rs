@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::native::hl7v2::schema::{Group, GroupTree, NoPlace, group_by};
+use crate::native::json::text::is_number;
 use crate::native::xml::QName;
 use crate::native::{Anchor, EditError, Format, Insert, NodeId, Place, Scalar, SegmentName, Step};
 
@@ -426,7 +427,16 @@ impl<'r> Put<'r> {
             changes.into_iter().partition(|(_, _, c)| matches!(c, Change::Set(_) | Change::Markup(_)));
         for (at, steps, change) in others.into_iter().chain(sets) {
             let result = match change {
-                Change::Set(text) if json => self.edit.set(at, &steps, Scalar::AsBefore(&text)),
+                Change::Set(text) if json => {
+                    let is_bare = self.bare.contains(&(at, steps.clone()));
+                    let value = match text.as_str() {
+                        "true" if is_bare => Scalar::Boolean(true),
+                        "false" if is_bare => Scalar::Boolean(false),
+                        number if is_bare && is_number(number) => Scalar::Number(number),
+                        text => Scalar::AsBefore(text),
+                    };
+                    self.edit.set(at, &steps, value)
+                }
                 Change::Set(text) => self.edit.set(at, &steps, Scalar::Text(&text)),
                 Change::Markup(text) => self.edit.set_markup(at, &steps, &text),
                 Change::Clear => self.edit.clear(at, &steps),

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use crate::fault::Fault;
-use crate::fhir::document::Node;
+use crate::fhir::document::{Node, NodeId as FhirId};
 use crate::native::{EditError, Format, NodeId, Place, Step, Value};
 
 use super::super::super::context::Loss;
 use super::super::super::lens::{Fidelity, Lens, Out, Uncarried, same_moment};
-use super::super::super::plan::{NativeName, NativePath, NativeSelect, Rule, Scope, says};
+use super::super::super::plan::{NativeName, NativePath, NativeSelect, Rule, Scope, SlotAt, StmtKind, says};
 use super::super::super::trace::{Disposition, Lost};
 use super::super::Refusal;
 use super::super::fold::node_says;
@@ -108,6 +108,9 @@ impl<'r> Put<'r> {
                         continue;
                     }
                     let markup = matches!(rule.lens, Lens::Narrative);
+                    if rule.bare {
+                        self.bare.insert((at.at, at.steps.clone()));
+                    }
                     self.change(at, if markup { Change::Markup(text) } else { Change::Set(text) });
                 }
                 Out::Clear => {
@@ -288,10 +291,12 @@ impl<'r> Put<'r> {
                 continue;
             }
             for path in &bound.what {
-                // What is in the wanted Bundle as well is what its own line says.
+                // What is in the wanted Bundle as well is what its own line says, unless it stands aside and as it was.
+                let aside = self.aside(frame, scope, path);
                 let carried = |leaf: u32| self.run.trace.conveys(leaf) && !self.is_copy(leaf);
-                let kept = |node: &NodeId| !tree.leaves(*node).any(carried);
+                let kept = |node: &NodeId| aside.is_some() || !tree.leaves(*node).any(carried);
                 if let Some(node) = self.first(&spot, path).filter(kept) {
+                    self.exempt.extend(aside);
                     let gone = Spot { at: Place::Node(node), steps: Vec::new(), node: Some(node), group: spot.group };
                     self.lost.push(Lost {
                         path: tree.path(node).to_string(),
@@ -303,6 +308,30 @@ impl<'r> Put<'r> {
                 }
             }
         }
+    }
+
+    /// The element of an extension that a leaf alone is carried by, where it is wanted as it was: it says how the element
+    /// beside it was called, which is another now.
+    fn aside(&mut self, frame: usize, scope: &'r Scope, path: &NativePath) -> Option<FhirId> {
+        let rules = scope.body.iter().filter_map(|stmt| match stmt.kind {
+            StmtKind::Rule(id) => self.plan.rule(id),
+            StmtKind::Scope(_) | StmtKind::Whole(_) => None,
+        });
+        let place = path.place();
+        let alone = |rule: &&Rule| matches!(rule.native.as_slice(), [tuple] if matches!(tuple.as_slice(), [one] if one.place() == place));
+        let slot = rules.filter(alone).map(|rule| rule.slot).next()?;
+        let mut at = slot;
+        while let Some(SlotAt::Child { parent, written, .. }) = scope.slots.get(usize::from(at)).map(|slot| &slot.at) {
+            if &*written.text == "extension" {
+                let (old, new) = (self.node(Side::Old, frame, slot)?, self.node(Side::New, frame, slot)?);
+                return (old.text() == new.text()).then(|| new.id());
+            }
+            if parent.up != 0 {
+                return None;
+            }
+            at = parent.slot;
+        }
+        None
     }
 
     /// Whether a change leaves another text than there was.
