@@ -292,3 +292,65 @@ fn a_file_of_several_messages_is_translated_and_written_back_message_by_message(
     assert_eq!((got.status.code(), out(&got).lines().count()), (Some(1), 1), "{}", err(&got));
     assert!(err(&got).starts_with("message 2: "), "{}", err(&got));
 }
+
+#[test]
+fn what_is_wrong_in_a_map_is_told_where_a_document_finds_none() {
+    let folder = own(&MAP.replace("order.authoredOn", "order.authored"), SCHEMA);
+    let got = silta_with(ORDER.as_bytes(), &["translate", "--to", "fhir", "--maps", text(folder.path()), "-"]);
+    assert_eq!(got.status.code(), Some(2), "{}", err(&got));
+    assert!(err(&got).contains("no map reads this document"), "{}", err(&got));
+    assert!(err(&got).contains("acme.map:") && err(&got).contains("right: `authoredOn`"), "{}", err(&got));
+}
+
+#[test]
+fn cells_of_a_row_that_is_refused_are_leaves_that_are_not_carried() {
+    let folder = tempfile::tempdir().unwrap();
+    let map = "map rows delimited sep \";\" columns { hetu nimi alku } required { hetu nimi } <=> fhir R4 Bundle\n\
+               \x20 each row\n    entry plan: CarePlan key nimi\n    const plan.status = \"active\" plan.intent = \"plan\"\n\
+               \x20   entry patient: Patient key hetu\n    link plan.subject = patient\n    nimi <=> plan.title\n\
+               \x20   hetu <=> patient.identifier[0].value\n    alku residue\n";
+    written(folder.path(), "rows.map", map.as_bytes());
+    let checked = silta(&["map", "check", text(folder.path())]);
+    assert_eq!(checked.status.code(), Some(0), "{}{}", out(&checked), err(&checked));
+    let table = "hetu;nimi;alku\n010190-900R;S1\n   \n010190-900R;S2;1.1.2026\n";
+    let arguments = ["translate", "--to", "fhir", "--report=json", "--maps", text(folder.path()), "-"];
+    let got = silta_with(table.as_bytes(), &arguments);
+    assert_eq!(got.status.code(), Some(1), "{}", err(&got));
+    let report: Value = serde_json::from_str(err(&got).lines().next().unwrap()).unwrap();
+    assert_eq!((&report["leaves"], &report["errors"]), (&Value::from(5), &Value::from(2)), "{report}");
+    assert_eq!(report["items"][3]["path"], "row 2/#1");
+}
+
+#[test]
+fn a_new_json_document_has_numbers_and_booleans_where_its_schema_says_so() {
+    let schema = SCHEMA.replace(
+        "\"urgency\": {",
+        "\"count\": { \"type\": \"integer\" }, \"final\": { \"type\": \"boolean\" }, \"urgency\": {",
+    );
+    let map = MAP.replace(
+        "  $.ordered",
+        "  $.final <=> order.doNotPerform boolean \"false\" \"true\"\n  $.count <=> order.quantityQuantity.value\n  $.ordered",
+    );
+    let folder = own(&map, &schema);
+    let maps = text(folder.path());
+    let order = ORDER.replace("\"number\"", "\"final\": true, \"count\": 3, \"number\"");
+    let got = silta_with(order.as_bytes(), &["translate", "--to", "fhir", "--maps", maps, "-"]);
+    assert_eq!(got.status.code(), Some(0), "{}", err(&got));
+    let new = ["translate", "--to", "native", "--map", "acme-order", "--maps", maps, "-"];
+    let new = silta_with(out(&got).as_bytes(), &new);
+    let new: Value = serde_json::from_str(&out(&new)).unwrap_or_else(|_| panic!("{}", err(&new)));
+    assert_eq!((&new["final"], &new["count"]), (&Value::from(true), &Value::from(3)), "{new}");
+}
+
+#[test]
+fn references_to_the_wrong_type_and_text_where_codes_are_wanted_are_told() {
+    for (from, to, told) in [
+        ("link order.subject = patient", "link order.requester = order", "does not refer to a ServiceRequest"),
+        ("  $.ordered <=> order.authoredOn iso", "  $.ordered <=> patient.gender", "takes no text but the codes male"),
+    ] {
+        let folder = own(&MAP.replace(from, to), SCHEMA);
+        let checked = silta(&["map", "check", text(folder.path())]);
+        assert_eq!(checked.status.code(), Some(1), "{to}");
+        assert!(out(&checked).contains(told), "{to}: {}", out(&checked));
+    }
+}
