@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::fault::Fault;
 use crate::fhir::document::Document;
-use crate::native::hl7v2::schema::Version as V2;
+use crate::native::hl7v2::schema::{Schema, Version as V2};
 use crate::native::xml::{self, XmlSchema};
 use crate::native::{Edit, EditError, Format, NodeId, Step, Syntax, SyntaxError, Tree, delimited, hl7v2, json};
 
@@ -433,6 +433,17 @@ impl Map {
             let control = msh(request, 10, 1);
             edit.set(msa, &[Step::Field(2)], control.as_str()).map_err(|e| unwritable(&e))?;
         }
+        // What every message of the structure begins with: when the event was recorded.
+        if request.is_none() && begins_with_event(known, structure) {
+            let evn = edit
+                .insert(
+                    crate::native::Anchor::After(crate::native::Place::Node(header)),
+                    crate::native::Insert::Segment(EVN),
+                )
+                .map_err(|e| unwritable(&e))?;
+            let recorded = now.strftime("%Y%m%d%H%M%S%z").to_string();
+            edit.set(evn, &[Step::Field(2)], recorded.as_str()).map_err(|e| unwritable(&e))?;
+        }
         let bytes = edit.finish().bytes;
         tree.syntax().parse(bytes, &generous()).map_err(|e| unreadable(&e))
     }
@@ -441,6 +452,10 @@ impl Map {
 const MSA: crate::native::SegmentName = match crate::native::SegmentName::new(*b"MSA") {
     Some(name) => name,
     None => panic!("MSA is a segment name"),
+};
+const EVN: crate::native::SegmentName = match crate::native::SegmentName::new(*b"EVN") {
+    Some(name) => name,
+    None => panic!("EVN is a segment name"),
 };
 
 /// What this program writes itself is not measured again.
@@ -454,4 +469,13 @@ fn unreadable(error: &SyntaxError) -> Refusals {
 
 fn unwritable(error: &EditError) -> Refusals {
     Refusals::one(error.location().unwrap_or_default(), error.to_string(), error.fault())
+}
+
+/// Whether EVN must stand in a message of a structure.
+fn begins_with_event(version: V2, structure: &str) -> bool {
+    let structure = Schema::version(version).structure(structure);
+    structure.is_some_and(|of| {
+        let mut parts = of.children(0).filter_map(|part| of.node(part));
+        parts.any(|part| part.name == "EVN" && part.required())
+    })
 }
