@@ -72,11 +72,13 @@ struct Segments {
     nodes: Vec<NodeId>,
     names: Vec<Option<SegmentName>>,
     groups: GroupTree<'static>,
+    /// The expected segment that each unexpected one stands behind.
+    expected: Vec<Option<usize>>,
     /// The places of the segments of a name, and the groups of a name, in order.
     by_name: FxHashMap<SegmentName, Vec<usize>>,
     groups_by_name: FxHashMap<&'static str, Vec<GroupId>>,
     /// How deep segments stand below groups, as far as it was asked.
-    depths: RefCell<FxHashMap<(NodeIndex, SegmentName), Option<u8>>>,
+    depths: RefCell<FxHashMap<(NodeIndex, SegmentName), Option<(u8, Option<NodeIndex>)>>>,
 }
 
 impl Segments {
@@ -94,7 +96,38 @@ impl Segments {
                 groups_by_name.entry(node.name).or_default().push(id);
             }
         }
-        Self { nodes, names, groups, by_name, groups_by_name, depths: RefCell::default() }
+        let mut last = None;
+        let expected = groups.places().iter().enumerate().map(|(index, place)| {
+            let behind = last;
+            last = if place.node.is_some() { Some(index) } else { last };
+            behind
+        });
+        let expected = expected.collect();
+        Self { nodes, names, groups, expected, by_name, groups_by_name, depths: RefCell::default() }
+    }
+
+    /// Whether an unexpected segment is a scope's: it belongs to the segment that it stands behind, and to the group of
+    /// that where there is but one of its like.
+    fn belongs(&self, index: usize, base: Base) -> bool {
+        let Some(behind) = self.expected.get(index).copied().flatten() else { return base.group == 0 };
+        if self.nodes.get(behind) == Some(&base.node) {
+            return true;
+        }
+        let of = |group: GroupId| self.groups.group(group);
+        let heads = base.node == NodeId::ROOT
+            || of(base.group).and_then(|group| self.nodes.get(group.segments.start)) == Some(&base.node);
+        let place = self.groups.places().get(behind);
+        let node = place.and_then(|place| self.groups.structure().node(place.node?));
+        heads && node.is_none_or(|node| !node.repeats())
+    }
+
+    /// Of what sort the group is that holds another and stands directly in a third.
+    fn below(&self, group: GroupId, within: GroupId) -> Option<NodeIndex> {
+        let mut at = self.groups.group(group)?;
+        while at.parent? != within {
+            at = self.groups.group(at.parent?)?;
+        }
+        Some(at.node)
     }
 
     /// The places of the segments of a name in a range.
@@ -371,14 +404,18 @@ impl<'t> Source<'t> {
         if alone.is_some_and(|place| place.node.is_none()) {
             return true;
         }
-        let depth = self.depth(v2, within.node, name);
+        let near = self.depth(v2, within.node, name);
         let all = v2.named(name, &within.segments).iter().filter_map(|index| {
             let index = *index;
             let place = v2.groups.places().get(index)?;
-            let right = match (place.node, depth) {
-                // What the structure does not expect is taken where it stands.
-                (None, _) => place.group == base.group && !place.astray,
-                (Some(_), depth) => self.levels(v2, place.group, base.group) == depth,
+            let right = match (place.node, near) {
+                // What the structure does not expect belongs to what it stands behind.
+                (None, _) => place.group == base.group && v2.belongs(index, base),
+                (Some(_), None) => false,
+                (Some(_), Some((depth, group))) => {
+                    self.levels(v2, place.group, base.group) == Some(depth)
+                        && group.is_none_or(|group| v2.below(place.group, base.group) == Some(group))
+                }
             };
             let node = v2.nodes.get(index).copied()?;
             right.then_some(Base { node, group: place.group })
@@ -407,8 +444,9 @@ impl<'t> Source<'t> {
         }
     }
 
-    /// How many groups lie between a group and the nearest place of a segment in it, by the structure.
-    fn depth(&self, v2: &Segments, within: NodeIndex, name: SegmentName) -> Option<u8> {
+    /// How many groups lie between a group and the nearest place of a segment in it, by the structure, and the first of
+    /// these groups in whose like the place is.
+    fn depth(&self, v2: &Segments, within: NodeIndex, name: SegmentName) -> Option<(u8, Option<NodeIndex>)> {
         if let Some(known) = v2.depths.borrow().get(&(within, name)) {
             return *known;
         }
@@ -417,22 +455,26 @@ impl<'t> Source<'t> {
         depth
     }
 
-    fn nearest(&self, v2: &Segments, within: NodeIndex, name: SegmentName) -> Option<u8> {
+    fn nearest(&self, v2: &Segments, within: NodeIndex, name: SegmentName) -> Option<(u8, Option<NodeIndex>)> {
         let structure = v2.groups.structure();
         let end = structure.node(within)?.end;
-        let mut best: Option<u8> = None;
+        let mut best: Option<(u8, Option<NodeIndex>)> = None;
         for index in within + 1..end {
             let Some(node) = structure.node(index) else { continue };
             if node.name != name.as_str() || node.is_group() {
                 continue;
             }
             let mut levels = 0_u8;
+            let mut first = None;
             let mut at = node.parent;
             while let Some(parent) = at.filter(|p| *p != within) {
                 levels = levels.saturating_add(1);
+                first = Some(parent);
                 at = structure.node(parent).and_then(|n| n.parent);
             }
-            best = Some(best.map_or(levels, |b| b.min(levels)));
+            if best.is_none_or(|(least, _)| levels < least) {
+                best = Some((levels, first));
+            }
         }
         best
     }

@@ -116,8 +116,10 @@ pub enum NoPlace {
 ///    them, unless with something else that it requires;
 /// 5. a new occurrence of a group that has such a part already and has room for one only, though it does not begin with
 ///    it: a second observation request (OBR) behind one order segment (ORC) is an order of its own;
-/// 6. a place that the message has gone past and that has room, from the innermost group outwards: it comes late;
-/// 7. where it stands, as unexpected; what the structure has further on, and where there is room for it, has come early
+/// 6. a place that the message has gone past and that has room, from the innermost group outwards: it comes late, and
+///    ends no group that what follows it goes on in. A note (NTE) comments on what it stands behind, and has no such place
+///    further out;
+/// 7. where it stands, as unexpected, which ends no group; what the structure has further on, and where there is room for it, has come early
 ///    and is of its own place all the same.
 ///
 /// What belongs to an unexpected segment (the notes behind a patient for whom there is no place) is unexpected with it:
@@ -158,12 +160,21 @@ pub fn group_by<'s, 'c, N: AsRef<str>>(
             Some(at) if *at > index => Presence::Awaited,
             Some(_) => Presence::Seen,
         };
-        grouper.place(index, Wanted { name, earlier: earlier.get(index).copied().flatten() }, &presence);
+        let next = names.get(index + 1..).unwrap_or_default().iter().map(AsRef::as_ref);
+        let next = next.take(AHEAD).find(|other| *other != name && structure.names(other));
+        let wanted = Wanted { name, earlier: earlier.get(index).copied().flatten() };
+        grouper.place(index, wanted, next, &presence);
     }
     let mut tree = grouper.tree;
     tree.come_early(names, &earlier);
     tree
 }
+
+/// Comments on what it stands behind (chapter 2, "NTE - notes and comments segment").
+const NOTE: &str = "NTE";
+
+/// How far is looked for what follows a segment and those like it.
+const AHEAD: usize = 8;
 
 /// A group occurrence that is being filled.
 struct Open<'n> {
@@ -201,7 +212,7 @@ struct Grouper<'s, 'n> {
 }
 
 impl<'n> Grouper<'_, 'n> {
-    fn place(&mut self, index: usize, wanted: Wanted<'n>, presence: &dyn Fn(&str) -> Presence) {
+    fn place(&mut self, index: usize, wanted: Wanted<'n>, next: Option<&str>, presence: &dyn Fn(&str) -> Presence) {
         let astray = self.unplaced.is_some_and(|leader| self.tree.structure.belongs_behind(leader, wanted.name));
         let target = if astray {
             None
@@ -210,7 +221,9 @@ impl<'n> Grouper<'_, 'n> {
         };
         let late = if target.is_none() && !astray { self.late(wanted) } else { None };
         let is_late = late.is_some();
+        let aside = late.as_ref().is_some_and(|late| next.is_some_and(|next| self.goes_on(late.keep, next)));
         let node = match late {
+            Some(late) if aside => return self.set_aside(&late, index),
             Some(late) => self.come_late(late, wanted.name, index),
             None => target.and_then(|target| self.move_to(target, wanted.name, index)),
         };
@@ -302,10 +315,58 @@ impl<'n> Grouper<'_, 'n> {
         node
     }
 
+    /// Whether a group further in than those kept is gone on in by a segment of this name.
+    fn goes_on(&self, keep: usize, name: &str) -> bool {
+        let search = Search::new(self.tree.structure, Wanted { name, earlier: None });
+        self.open.iter().skip(keep).any(|open| {
+            let node = self.tree.groups.get(open.group).map_or(0, |group| group.node);
+            let again = open
+                .at
+                .is_some_and(|at| search.is(at) && self.tree.structure.node(at).is_some_and(|node| node.repeats()));
+            again || search.ahead(node, open.at, Manner::Strict).found.is_some()
+        })
+    }
+
+    /// Puts a late segment into the place that it has further out, though it stands among what is further in.
+    fn set_aside(&mut self, late: &Target, index: usize) {
+        let Some((segment, groups)) = late.path.split_last() else { return };
+        let Some(outer) = late.keep.checked_sub(1).and_then(|level| self.open.get_mut(level)) else { return };
+        let first = late.path.first().copied().unwrap_or(*segment);
+        outer.fill(first);
+        let mut times = outer.times_of(first);
+        let mut group = outer.group;
+        for node in groups {
+            let id = self.tree.groups.len();
+            let of = Group {
+                node: *node,
+                parent: Some(group),
+                occurrence: u32::from(std::mem::replace(&mut times, 1)),
+                segments: index..index + 1,
+                children: Vec::new(),
+            };
+            self.tree.groups.push(of);
+            if let Some(parent) = self.tree.groups.get_mut(group) {
+                parent.children.push(Child::Group(id));
+            }
+            group = id;
+        }
+        if let Some(of) = self.tree.groups.get_mut(group) {
+            of.children.push(Child::Segment(index));
+        }
+        for open in &self.open {
+            if let Some(group) = self.tree.groups.get_mut(open.group) {
+                group.segments.end = index + 1;
+            }
+        }
+        self.tree.places.push(Place { group, node: Some(*segment), late: true, astray: false });
+        self.unplaced = None;
+    }
+
     /// A place that was gone past, in the innermost group that has one with room and needs nothing before it.
     fn late(&self, wanted: Wanted<'_>) -> Option<Target> {
         let search = Search::new(self.tree.structure, wanted);
-        self.open.iter().enumerate().rev().find_map(|(level, open)| {
+        let levels = if wanted.name == NOTE { 1 } else { self.open.len() };
+        self.open.iter().enumerate().rev().take(levels).find_map(|(level, open)| {
             let group = self.tree.groups.get(open.group)?;
             let at = open.at?;
             let has_room = |first: NodeIndex| {
@@ -395,6 +456,10 @@ impl Open<'_> {
     fn advance(&mut self, node: NodeIndex) {
         self.times = if self.at == Some(node) { self.times.saturating_add(1) } else { 1 };
         self.at = Some(node);
+        self.fill(node);
+    }
+
+    fn fill(&mut self, node: NodeIndex) {
         match self.filled.iter_mut().find(|(of, _)| *of == node) {
             Some((_, times)) => *times = times.saturating_add(1),
             None => self.filled.push((node, 1)),
