@@ -121,15 +121,6 @@ impl Segments {
         heads && node.is_none_or(|node| !node.repeats())
     }
 
-    /// Of what sort the group is that holds another and stands directly in a third.
-    fn below(&self, group: GroupId, within: GroupId) -> Option<NodeIndex> {
-        let mut at = self.groups.group(group)?;
-        while at.parent? != within {
-            at = self.groups.group(at.parent?)?;
-        }
-        Some(at.node)
-    }
-
     /// The places of the segments of a name in a range.
     fn named(&self, name: SegmentName, range: &std::ops::Range<usize>) -> &[usize] {
         let all = self.by_name.get(&name).map(Vec::as_slice).unwrap_or_default();
@@ -414,7 +405,7 @@ impl<'t> Source<'t> {
                 (Some(_), None) => false,
                 (Some(_), Some((depth, group))) => {
                     self.levels(v2, place.group, base.group) == Some(depth)
-                        && group.is_none_or(|group| v2.below(place.group, base.group) == Some(group))
+                        && group.is_none_or(|group| v2.groups.group(place.group).is_some_and(|of| of.node == group))
                 }
             };
             let node = v2.nodes.get(index).copied()?;
@@ -444,8 +435,8 @@ impl<'t> Source<'t> {
         }
     }
 
-    /// How many groups lie between a group and the nearest place of a segment in it, by the structure, and the first of
-    /// these groups in whose like the place is.
+    /// How many groups lie between a group and the nearest place of a segment in it, by the structure, and the group that
+    /// has this place: the first of those that are as near.
     fn depth(&self, v2: &Segments, within: NodeIndex, name: SegmentName) -> Option<(u8, Option<NodeIndex>)> {
         if let Some(known) = v2.depths.borrow().get(&(within, name)) {
             return *known;
@@ -465,15 +456,14 @@ impl<'t> Source<'t> {
                 continue;
             }
             let mut levels = 0_u8;
-            let mut first = None;
+            let holder = node.parent.filter(|parent| *parent != within);
             let mut at = node.parent;
             while let Some(parent) = at.filter(|p| *p != within) {
                 levels = levels.saturating_add(1);
-                first = Some(parent);
                 at = structure.node(parent).and_then(|n| n.parent);
             }
             if best.is_none_or(|(least, _)| levels < least) {
-                best = Some((levels, first));
+                best = Some((levels, holder));
             }
         }
         best
