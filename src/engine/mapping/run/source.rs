@@ -67,6 +67,9 @@ pub(crate) struct Source<'t> {
     pub(crate) event: Option<String>,
 }
 
+/// How many groups lie between a group and the nearest place of a segment in it, and which group has this place.
+type Nearest = (u8, Option<NodeIndex>);
+
 #[derive(Debug)]
 struct Segments {
     nodes: Vec<NodeId>,
@@ -78,7 +81,7 @@ struct Segments {
     by_name: FxHashMap<SegmentName, Vec<usize>>,
     groups_by_name: FxHashMap<&'static str, Vec<GroupId>>,
     /// How deep segments stand below groups, as far as it was asked.
-    depths: RefCell<FxHashMap<(NodeIndex, SegmentName), Option<(u8, Option<NodeIndex>)>>>,
+    depths: RefCell<FxHashMap<(NodeIndex, SegmentName), Option<Nearest>>>,
 }
 
 impl Segments {
@@ -437,7 +440,7 @@ impl<'t> Source<'t> {
 
     /// How many groups lie between a group and the nearest place of a segment in it, by the structure, and the group that
     /// has this place: the first of those that are as near.
-    fn depth(&self, v2: &Segments, within: NodeIndex, name: SegmentName) -> Option<(u8, Option<NodeIndex>)> {
+    fn depth(&self, v2: &Segments, within: NodeIndex, name: SegmentName) -> Option<Nearest> {
         if let Some(known) = v2.depths.borrow().get(&(within, name)) {
             return *known;
         }
@@ -446,10 +449,10 @@ impl<'t> Source<'t> {
         depth
     }
 
-    fn nearest(&self, v2: &Segments, within: NodeIndex, name: SegmentName) -> Option<(u8, Option<NodeIndex>)> {
+    fn nearest(&self, v2: &Segments, within: NodeIndex, name: SegmentName) -> Option<Nearest> {
         let structure = v2.groups.structure();
         let end = structure.node(within)?.end;
-        let mut best: Option<(u8, Option<NodeIndex>)> = None;
+        let mut best: Option<Nearest> = None;
         for index in within + 1..end {
             let Some(node) = structure.node(index) else { continue };
             if node.name != name.as_str() || node.is_group() {
