@@ -271,13 +271,13 @@ fn what_is_not_xml_is_refused_at_its_place() {
     assert_eq!(refused(&patient("<id value=\"&x;\"/>")).fault, SyntaxFault::Entity);
     assert_eq!(refused(&patient("<id value='1' value='2'/>")).fault, SyntaxFault::DuplicateAttribute);
     assert_eq!(refused(&patient("<id value='1'></ID>")).fault, SyntaxFault::NotWellFormed);
-    assert_eq!(refused(&patient("text")).fault, SyntaxFault::MixedText);
+    assert_eq!(refused("<Patient xmlns=\"http://hl7.org/fhir\"/>text").fault, SyntaxFault::MixedText);
     assert_eq!(refused("<Patient xmlns=\"http://hl7.org/fhir\">").fault, SyntaxFault::Ends);
     assert_eq!(refused("<?xml version='1.0' encoding='UTF-16'?><a/>").fault, SyntaxFault::Encoding);
     let deep = format!("{}{}", "<contact>".repeat(5_000), "</contact>".repeat(5_000));
     assert_eq!(refused(&patient(&deep)).fault, SyntaxFault::TooDeep(64));
-    let error = refused(&patient("\n  <active value='true'/>\n  oops"));
-    assert_eq!((error.line, error.fault), (2, SyntaxFault::MixedText));
+    let error = refused(&format!("{}\n  oops", patient("\n  <active value='true'/>\n")));
+    assert_eq!((error.line, error.fault), (3, SyntaxFault::MixedText));
 }
 
 #[test]

@@ -223,6 +223,8 @@ fn edited_resources_are_written_where_they_changed_and_read_back_as_wanted() {
                 }
                 continue;
             }
+            // What goes with what was changed: words beside a code.
+            let wanted = if edit.join("follows.txt").is_file() { told(&wanted, &edit, "follows.txt") } else { wanted };
             assert_eq!(got, wanted, "{}", edit.display());
         }
     }
@@ -251,8 +253,12 @@ fn got_json(map: &Arc<silta_engine::mapping::Map>, tree: &Tree, context: &Contex
 
 /// An edit: lines of a JSON pointer into the Bundle and a JSON value; `null` takes out.
 fn edited(before: &Value, edit: &Path) -> Value {
+    told(before, edit, "edit.txt")
+}
+
+fn told(before: &Value, edit: &Path, file: &str) -> Value {
     let mut wanted = before.clone();
-    for line in fs::read_to_string(edit.join("edit.txt")).unwrap().lines() {
+    for line in fs::read_to_string(edit.join(file)).unwrap().lines() {
         let (pointer, value) = line.split_once(' ').unwrap();
         let (holder, name) = pointer.rsplit_once('/').unwrap();
         let holder = wanted.pointer_mut(holder).unwrap_or_else(|| panic!("{}: {pointer}", edit.display()));

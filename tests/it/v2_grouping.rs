@@ -276,7 +276,8 @@ fn any_structure() -> impl Strategy<Value = Any> {
     proptest::sample::select(structures)
 }
 
-/// Every segment is in the tree once, in the order of the message, and each group's range is that of its segments.
+/// Every segment is in the tree once, and each group's range is from its first segment to its last; what stands among them
+/// and is of a group further out came late.
 fn check_tree(tree: &GroupTree<'_>, count: usize) {
     fn walk(tree: &GroupTree<'_>, id: usize, seen: &mut Vec<usize>) {
         let group = tree.group(id).unwrap();
@@ -293,10 +294,15 @@ fn check_tree(tree: &GroupTree<'_>, count: usize) {
                 }
             }
         }
-        assert_eq!(group.segments, begin..seen.len());
+        let mut own = seen[begin..].to_vec();
+        own.sort_unstable();
+        assert_eq!(group.segments, own.first().map_or(0, |first| *first)..own.last().map_or(0, |last| last + 1));
+        let others = group.segments.clone().filter(|index| own.binary_search(index).is_err());
+        assert!(others.into_iter().all(|index| tree.places()[index].late), "group {id}");
     }
     let mut seen = Vec::new();
     walk(tree, 0, &mut seen);
+    seen.sort_unstable();
     assert_eq!(seen, (0..count).collect::<Vec<_>>());
 }
 

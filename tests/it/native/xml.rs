@@ -61,7 +61,7 @@ fn declared_character_sets_are_read() {
     let tree = read(b"<?xml version='1.0' encoding='windows-1252'?><a>\x80 \xE4</a>");
     assert_eq!((tree.charset(), tree.text(tree.document_element()).as_deref()), (Charset::Windows1252, Some("€ ä")));
     assert_eq!(refused(b"<?xml version='1.0' encoding='EBCDIC'?><a/>").problem, Problem::UnknownCharset);
-    assert_eq!(refused(b"\xFF\xFE<\0a\0/\0>\0").problem, Problem::UnknownCharset);
+    assert_eq!(refused(b"\xFF\xFE<\0a\0/\0>\0").problem, Problem::WideCharset);
     assert!(matches!(refused(b"<a>\xE4</a>").problem, Problem::NotInCharset(Charset::Utf8)));
 }
 

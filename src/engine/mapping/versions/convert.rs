@@ -306,6 +306,11 @@ impl Convert<'_> {
                 if !made.has_room(&to) {
                     return None;
                 }
+                // What is the name of nothing everywhere is no canonical.
+                let is_relative = |text: &str| !text.contains(':') && !text.starts_with('#');
+                if self.inward && to_type == "canonical" && taken.content.text.as_deref().is_some_and(is_relative) {
+                    return None;
+                }
                 let found = self.fitting(
                     taken.content,
                     &taken.type_name,

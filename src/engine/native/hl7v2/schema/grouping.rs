@@ -32,7 +32,8 @@ pub struct Group {
     pub parent: Option<GroupId>,
     /// Which occurrence in its parent, from 1.
     pub occurrence: u32,
-    /// Its segments, those of the groups in it among them: they always follow each other.
+    /// Its segments, those of the groups in it among them: they follow each other, but for what came late of a group further
+    /// out while this went on.
     pub segments: Range<usize>,
     /// What it holds directly, in order.
     pub children: Vec<Child>,
@@ -353,7 +354,7 @@ impl<'n> Grouper<'_, 'n> {
         if let Some(of) = self.tree.groups.get_mut(group) {
             of.children.push(Child::Segment(index));
         }
-        for open in &self.open {
+        for open in self.open.iter().take(late.keep) {
             if let Some(group) = self.tree.groups.get_mut(open.group) {
                 group.segments.end = index + 1;
             }
@@ -634,10 +635,11 @@ impl<'s> GroupTree<'s> {
                 counts = of <= node;
             }
             if counts {
-                end = match *child {
+                // What came late among others stands before their end.
+                end = end.max(match *child {
                     Child::Segment(index) => index + 1,
                     Child::Group(id) => self.groups.get(id).map_or(end, |group| group.segments.end),
-                };
+                });
             }
         }
         end
