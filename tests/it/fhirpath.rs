@@ -200,3 +200,95 @@ fn the_official_suite_passes() {
     }
     assert!(wrong.is_empty(), "{} of {} tests fail:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
+
+/// What an expression gives on a Patient, as text; why it cannot be evaluated.
+fn told(expression: &str) -> Result<Vec<String>, String> {
+    let text = br#"{"resourceType":"Patient","active":true,"name":[{"given":["Aino","Eino"]},{"given":["Ilta"]}]}"#;
+    let document = Document::from_json(Model::r4(), text.to_vec(), &Limits::default()).unwrap();
+    let plan = Plan::compile(Model::r4(), expression, document.root().type_id()).map_err(|error| error.to_string())?;
+    let found = plan.evaluate(&Context::of(document.root())).map_err(|error| error.to_string())?;
+    Ok(found.iter().map(|value| value.to_text().unwrap().into_owned()).collect())
+}
+
+fn gives(expression: &str) -> String {
+    told(expression).unwrap_or_else(|error| panic!("{expression}: {error}")).join(" ")
+}
+
+#[test]
+fn an_integer_that_does_not_fit_is_nothing() {
+    for expression in [
+        "2147483647 + 1",
+        "-2147483648 - 1",
+        "65536 * 65536",
+        "(-2147483648).abs()",
+        "(-2147483648) div -1",
+        "3000000000.0.floor()",
+        "2.power(31)",
+        "'2147483648'.toInteger()",
+        "10000000000.0 div 1",
+    ] {
+        assert_eq!(gives(expression), "", "{expression}");
+    }
+    assert_eq!(gives("2147483646 + 1"), "2147483647");
+    assert_eq!(gives("-2147483648"), "-2147483648");
+    assert_eq!(gives("2.power(30)"), "1073741824");
+    assert_eq!(gives("'2147483648'.convertsToInteger()"), "false");
+    assert!(told("99999999999").is_err());
+}
+
+#[test]
+fn iif_takes_the_one_branch_only_and_one_item_at_most() {
+    assert_eq!(gives("iif(active, 'a', 'b')"), "a");
+    assert_eq!(gives("iif(active.not(), 'a')"), "");
+    assert_eq!(gives("iif({}, 'a', 'b')"), "b");
+    assert_eq!(gives("iif(true, 'a', name.given.single())"), "a", "the other branch would be an error");
+    assert_eq!(gives("name.select(iif(given.count() > 1, given.first(), given))"), "Aino Ilta");
+    assert_eq!(gives("{}.iif(true, 'a', 'b')"), "a");
+    assert!(told("name.given.iif(true, 'a')").is_err());
+    assert!(told("iif('x', 'a')").is_err());
+}
+
+#[test]
+fn equivalence_does_not_look_at_order_case_precision_or_trailing_zeros() {
+    for expression in [
+        "(1 | 2 | 'a') ~ ('A' | 2.0 | 1)",
+        "1.10 ~ 1.1",
+        "0.67 ~ (2.0 / 3)",
+        "{} ~ {}",
+        "'  a  B ' ~ 'A b'",
+        "name.given ~ ('ilta' | 'AINO' | 'eino')",
+        "@2012-01-01T10:00:00.0 ~ @2012-01-01T10:00:00",
+        "1 'g' ~ 1000 'mg'",
+    ] {
+        assert_eq!(gives(expression), "true", "{expression}");
+    }
+    for expression in [
+        "(1 | 2) ~ (1 | 2 | 2.5)",
+        "@2012 ~ @2012-01",
+        "1 ~ 'a'",
+        "{} ~ 1",
+        "(1 | 1.5) ~ (1.5 | 'x')",
+        "1.2 ~ 1.31",
+        "@2012-01-01 ~ @T10:00",
+        "1 'g' ~ 1 'm'",
+    ] {
+        assert_eq!(gives(expression), "false", "{expression}");
+    }
+}
+
+#[test]
+fn patterns_may_look_around_and_refer_back_but_not_for_ever() {
+    for (expression, expected) in [
+        ("'12345'.matches('^(?!0+$)[0-9]+$')", "true"),
+        ("'00000'.matches('^(?!0+$)[0-9]+$')", "false"),
+        ("'abab'.matches('^(ab)\\\\1$')", "true"),
+        ("'Aa1'.matchesFull('(?=.*[0-9])(?=.*[A-Z]).+')", "true"),
+        ("'price 10 eur'.replaceMatches('[0-9]+(?= eur)', 'x')", "price x eur"),
+        ("'a/b'.matches('a\\\\/b')", "true"),
+    ] {
+        assert_eq!(gives(expression), expected, "{expression}");
+    }
+    let bomb = format!("'{}b'.matches('^(?=(a+)+$)(?!x).*')", "a".repeat(40));
+    assert!(told(&bomb).is_err() || gives(&bomb) == "false");
+    assert!(told("'a'.matches('(')").is_err());
+}

@@ -91,6 +91,29 @@ async fn a_resource_in_parameters_is_judged_as_itself_at_its_place_in_the_text()
 }
 
 #[tokio::test]
+async fn slips_of_the_hand_in_json_are_told_with_all_else_that_is_wrong() {
+    let world = Plan::new().make();
+    let sent = |text: &str| Some(Payload { format: Format::Json, bytes: text.to_owned().into() });
+    let text = "{\"resourceType\":\"Goal\", // a goal\n \"lifecycleStatus\":\"begun\",\n \"description\":{\"text\":\"walks\",},\n \
+                \"subject\":{\"reference\":\"Patient/1\"}}";
+    let found = issues(&body(&validate(&world, "Goal", &[], sent(text)).await.unwrap()));
+    assert_eq!(
+        found,
+        [
+            "error structure Goal 1:25",
+            "error structure Goal.description 3:31",
+            "error code-invalid Goal.lifecycleStatus 2:21",
+            "error code-invalid Goal.lifecycleStatus 2:21",
+        ]
+    );
+    let within = "{\"resourceType\":\"Parameters\",\"parameter\":[{\"name\":\"resource\",\"resource\":\n\
+                  {\"resourceType\":\"Goal\",\"lifecycleStatus\":\"active\",\"description\":{\"text\":\"walks\",},\
+                  \"subject\":{\"reference\":\"Patient/1\"}}}]}";
+    let found = issues(&body(&validate(&world, "Goal", &[], sent(within)).await.unwrap()));
+    assert_eq!(found, ["error structure Goal.description 2:80"]);
+}
+
+#[tokio::test]
 async fn types_that_are_not_served_are_validated_too_and_the_statement_says_so() {
     let world = Plan::new().make();
     let medication = json!({"resourceType": "MedicationRequest", "status": "active", "intent": "order",

@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use rustc_hash::FxHashMap;
+
 use crate::definitions::{ElementId, Model, Symbol, TypeId};
 use crate::fault::Fault;
 
@@ -162,7 +164,12 @@ pub struct Document {
     pub(super) ordinals: OnceLock<Vec<u32>>,
     pub(super) lines: OnceLock<Lines>,
     index: OnceLock<BundleIndex>,
+    /// The resources that those contain which contain many; made where somebody asks one of these.
+    contained: OnceLock<FxHashMap<(NodeId, Box<str>), NodeId>>,
 }
+
+/// Contained resources up to which they are looked through one by one.
+const FEW_CONTAINED: usize = 16;
 
 /// Where a document came from as XML: its text, and which place in it each place of the JSON text stands for.
 #[derive(Debug)]
@@ -244,6 +251,7 @@ impl Document {
             ordinals: OnceLock::new(),
             lines: OnceLock::new(),
             index: OnceLock::new(),
+            contained: OnceLock::new(),
         }
     }
 
@@ -303,6 +311,34 @@ impl Document {
     #[must_use]
     pub fn bundle(&self) -> &BundleIndex {
         self.index.get_or_init(|| BundleIndex::of(self))
+    }
+
+    /// The resource of this id among those that a resource contains.
+    #[must_use]
+    pub fn contained<'d>(&'d self, container: Node<'d>, id: &str) -> Option<Node<'d>> {
+        let mut all = container.named("contained");
+        let found = all.by_ref().take(FEW_CONTAINED).find(|one| one.text_at("id") == Some(id));
+        if found.is_some() || all.next().is_none() {
+            return found;
+        }
+        let index = self.contained.get_or_init(|| self.index_contained());
+        index.get(&(container.id(), Box::from(id))).map(|found| self.node(*found))
+    }
+
+    fn index_contained(&self) -> FxHashMap<(NodeId, Box<str>), NodeId> {
+        let mut index = FxHashMap::default();
+        let contained = self.model.symbol("contained");
+        let arrays = self.slots.slots.iter().zip(0_u32..);
+        let arrays = arrays.filter(|(slot, _)| slot.symbol == contained && slot.shape == Shape::Array);
+        for holder in arrays.filter_map(|(_, place)| self.parent_of(place)) {
+            let holder = self.node(NodeId(holder));
+            for one in holder.named("contained") {
+                if let Some(id) = one.text_at("id") {
+                    index.entry((holder.id(), Box::from(id))).or_insert(one.id());
+                }
+            }
+        }
+        index
     }
 
     pub(super) fn slot(&self, index: u32) -> Option<&Slot> {

@@ -15,11 +15,11 @@ pub(super) fn arithmetic<'d>(
     const WRONG: EvalError = EvalError::WrongType("this operator");
     Ok(match (left, right) {
         (Value::Integer(left), Value::Integer(right)) => match operator {
-            Operator::Plus => left.checked_add(right).map(Value::Integer),
-            Operator::Minus => left.checked_sub(right).map(Value::Integer),
-            Operator::Times => left.checked_mul(right).map(Value::Integer),
+            Operator::Plus => left.checked_add(right).and_then(Value::integer),
+            Operator::Minus => left.checked_sub(right).and_then(Value::integer),
+            Operator::Times => left.checked_mul(right).and_then(Value::integer),
             Operator::Divide => Decimal::whole(left).divide(Decimal::whole(right)).map(Value::Decimal),
-            Operator::Div => left.checked_div(right).map(Value::Integer),
+            Operator::Div => left.checked_div(right).and_then(Value::integer),
             Operator::Mod => left.checked_rem(right).map(Value::Integer),
             _ => return Err(WRONG),
         },
@@ -65,7 +65,7 @@ pub(super) fn arithmetic<'d>(
                 Operator::Minus => one.minus(two).map(Value::Decimal),
                 Operator::Times => one.multiply(two).map(Value::Decimal),
                 Operator::Divide => one.divide(two).map(Value::Decimal),
-                Operator::Div => one.quotient(two).and_then(|value| i64::try_from(value).ok()).map(Value::Integer),
+                Operator::Div => one.quotient(two).and_then(Value::integer),
                 Operator::Mod => one.remainder(two).map(Value::Decimal),
                 _ => return Err(WRONG),
             }

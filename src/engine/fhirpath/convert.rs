@@ -26,7 +26,7 @@ fn integer(value: &Value<'_>) -> Option<i64> {
     match value {
         Value::Integer(value) => Some(*value),
         Value::Boolean(value) => Some(i64::from(*value)),
-        Value::String(text) => text.strip_prefix('+').unwrap_or(text).parse().ok(),
+        Value::String(text) => text.parse::<i32>().ok().map(i64::from),
         _ => None,
     }
 }
@@ -141,7 +141,7 @@ fn mathematics<'d>(
         Value::Decimal(value) => *value,
         _ => return Err(wrong()),
     };
-    let whole = |value: i128| i64::try_from(value).ok().map(Value::Integer);
+    let whole = |value: i128| Value::integer(value);
     let float = |value: f64| Decimal::from_float(value).map(Value::Decimal);
     let other = match arguments.first() {
         None => None,
@@ -150,7 +150,7 @@ fn mathematics<'d>(
     };
     let found = match function {
         Function::Abs => match value {
-            Value::Integer(value) => value.checked_abs().map(Value::Integer),
+            Value::Integer(value) => value.checked_abs().and_then(Value::integer),
             _ => Some(Value::Decimal(if number.is_negative() { number.negated() } else { number })),
         },
         Function::Ceiling => whole(number.ceiling()),
@@ -174,16 +174,21 @@ fn mathematics<'d>(
     Ok(found.into_iter().collect())
 }
 
+/// Factors up to which a power is multiplied out.
+const MOST_FACTORS: u32 = 1000;
+
 fn power<'d>(value: &Value<'d>, number: Decimal, exponent: Decimal) -> Option<Value<'d>> {
     if let Some(times) = exponent.as_integer().and_then(|times| u32::try_from(times).ok()) {
         if let Value::Integer(value) = value {
-            return value.checked_pow(times).map(Value::Integer);
+            return value.checked_pow(times).and_then(Value::integer);
         }
         let mut result = Decimal::whole(1);
-        for _ in 0..times.min(1000) {
-            result = result.multiply(number)?;
+        if times <= MOST_FACTORS {
+            for _ in 0..times {
+                result = result.multiply(number)?;
+            }
+            return Some(Value::Decimal(result));
         }
-        return Some(Value::Decimal(result));
     }
     Decimal::from_float(number.to_float().powf(exponent.to_float())).map(Value::Decimal)
 }

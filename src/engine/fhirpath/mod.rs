@@ -27,6 +27,7 @@ mod convert;
 mod decimal;
 mod evaluate;
 mod function;
+mod pattern;
 mod string;
 mod syntax;
 mod temporal;
@@ -41,7 +42,7 @@ use crate::fhir::document::Node;
 
 pub use decimal::Decimal;
 pub use evaluate::compare;
-pub use string::{matches_fully, whole_pattern};
+pub use pattern::{Pattern, matches_fully, whole_pattern};
 pub use syntax::{Span, SyntaxError, SyntaxFault};
 pub use temporal::{Calendar, Kind as TemporalKind, Precision, Temporal};
 pub use value::{Quantity, QuantityUnit, TypeInfo, Value};
@@ -57,7 +58,7 @@ pub struct Plan {
     /// For each step that is a name: its symbol, and the type of that name.
     names: Vec<(Symbol, Option<TypeId>)>,
     /// For each step with a pattern that is a literal: the pattern compiled.
-    patterns: Vec<Option<regex::Regex>>,
+    patterns: Vec<Option<Pattern>>,
     asks_for_time: bool,
     root: Id,
 }
@@ -295,7 +296,7 @@ impl Plan {
         self.ops.get(id.0).unwrap_or(&Op::Empty)
     }
 
-    fn compile_patterns(&self) -> Result<Vec<Option<regex::Regex>>, SyntaxError> {
+    fn compile_patterns(&self) -> Result<Vec<Option<Pattern>>, SyntaxError> {
         use function::Function;
         let mut patterns = Vec::with_capacity(self.ops.len());
         for (op, span) in self.ops.iter().zip(&self.spans) {
@@ -304,7 +305,7 @@ impl Plan {
                 && matches!(function, Function::Matches | Function::MatchesFull | Function::ReplaceMatches)
                 && let Some(Op::Literal(Value::String(text))) = arguments.first().map(|id| self.op(*id))
             {
-                let compiled = string::pattern(text, *function == Function::MatchesFull);
+                let compiled = Pattern::new(text, *function == Function::MatchesFull);
                 let fault = |_| SyntaxError { fault: SyntaxFault::Pattern, span: *span };
                 pattern = Some(compiled.map_err(fault)?);
             }

@@ -3,55 +3,10 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use regex::{Regex, RegexBuilder};
-
 use super::EvalError;
 use super::function::Function;
+use super::pattern::Pattern;
 use super::value::Value;
-
-/// A pattern of `matches()`: found anywhere; with `full`, the whole text. Its size is bounded.
-pub(super) fn pattern(text: &str, full: bool) -> Result<Regex, EvalError> {
-    let anchored = if full { format!("^(?:{text})$") } else { text.to_owned() };
-    let build = |text: &str| {
-        RegexBuilder::new(text).dot_matches_new_line(true).size_limit(1 << 20).dfa_size_limit(1 << 20).build()
-    };
-    // `\/` and the like are escapes that the regular expressions of other languages allow.
-    build(&anchored).or_else(|_| build(&unneeded_escapes(&anchored))).map_err(|_| EvalError::Pattern)
-}
-
-/// A regular expression compiled, for whole texts; nothing when it is none, or is too large.
-#[must_use]
-pub fn whole_pattern(expression: &str) -> Option<Regex> {
-    pattern(expression, true).ok()
-}
-
-/// Whether a whole text matches a pattern; nothing when that is no regular expression.
-#[must_use]
-pub fn matches_fully(text: &str, expression: &str) -> Option<bool> {
-    pattern(expression, true).ok().map(|pattern| pattern.is_match(text))
-}
-
-fn unneeded_escapes(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        if letter != '\\' {
-            out.push(letter);
-            continue;
-        }
-        match letters.next() {
-            Some(next @ ('/' | '\'' | '"' | '@' | ',' | ':' | ';' | '!' | '%' | '=' | '<' | '>' | '`')) => {
-                out.push(next)
-            }
-            Some(next) => {
-                out.push('\\');
-                out.push(next);
-            }
-            None => out.push('\\'),
-        }
-    }
-    out
-}
 
 type Found<'d> = Vec<Value<'d>>;
 
@@ -90,7 +45,7 @@ pub(super) fn call<'d>(
     function: Function,
     value: &Value<'d>,
     arguments: &[Option<Value<'d>>],
-    compiled: Option<&Regex>,
+    compiled: Option<&Pattern>,
 ) -> Result<Option<Found<'d>>, EvalError> {
     let is_ours = matches!(
         function,
@@ -159,7 +114,7 @@ pub(super) fn call<'d>(
             let pattern = match compiled {
                 Some(compiled) => compiled,
                 None => {
-                    made = pattern(first()?, function == Function::MatchesFull)?;
+                    made = Pattern::new(first()?, function == Function::MatchesFull)?;
                     &made
                 }
             };
@@ -168,10 +123,10 @@ pub(super) fn call<'d>(
                 if first()?.is_empty() {
                     one(Value::String(text.clone()))
                 } else {
-                    one(Value::text(pattern.replace_all(text, &**with).into_owned()))
+                    one(Value::text(pattern.replaced(text, with)?))
                 }
             } else {
-                one(Value::Boolean(pattern.is_match(text)))
+                one(Value::Boolean(pattern.is_match(text)?))
             }
         }
         Function::Encode => encoded(text, first()?).map(Value::text).into_iter().collect(),

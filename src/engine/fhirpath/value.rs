@@ -178,6 +178,12 @@ impl fmt::Display for Quantity {
 }
 
 impl<'d> Value<'d> {
+    /// An integer; nothing where it does not fit into the 32 bits that it has
+    /// (<http://hl7.org/fhirpath/N1/#integer>).
+    pub(super) fn integer(value: impl TryInto<i32>) -> Option<Self> {
+        value.try_into().ok().map(|value| Self::Integer(i64::from(value)))
+    }
+
     pub(super) fn text(text: impl Into<Cow<'d, str>>) -> Self {
         Self::String(text.into())
     }

@@ -199,6 +199,15 @@ impl Library {
         }
     }
 
+    /// The versions at hand of a resource of a type, the highest first.
+    #[must_use]
+    pub fn versions(&self, resource_type: &str, url: &str) -> Vec<&str> {
+        let held = self.by_url.get(url).into_iter().flatten().filter(|one| one.resource_type() == resource_type);
+        let mut versions: Vec<&str> = held.map(|one| one.version.as_str()).collect();
+        versions.sort_by_key(|version| std::cmp::Reverse(version_key(version)));
+        versions
+    }
+
     /// All resources of a type, by canonical.
     #[must_use]
     pub fn all(&self, resource_type: &str) -> BTreeMap<&str, &Arc<Canonical>> {

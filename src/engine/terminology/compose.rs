@@ -17,6 +17,10 @@ pub(super) type Codes = FxHashSet<Box<str>>;
 pub(super) struct Part {
     pub(super) exclude: bool,
     pub(super) system: String,
+    /// The version of the system that it takes codes from; empty: not said.
+    pub(super) version: String,
+    /// Whether codes that are no longer in use are left out.
+    pub(super) active_only: bool,
     pub(super) codes: Vec<String>,
     /// What the value set calls its codes: code and name.
     pub(super) names: Vec<(String, String)>,
@@ -56,6 +60,8 @@ impl Composed {
             .map(|include| Part {
                 exclude: include.is_exclude(),
                 system: include.system().to_owned(),
+                version: String::new(),
+                active_only: false,
                 codes: include.concepts().map(|(code, _)| code.to_owned()).collect(),
                 names: Vec::new(),
                 filters: include
@@ -70,9 +76,12 @@ impl Composed {
 
     pub(super) fn of_package(found: &Canonical) -> Self {
         let compose = found.content.get("compose").unwrap_or(&Value::Null);
+        let active_only = compose.get("inactive").and_then(Value::as_bool) == Some(false);
         let part = |include: &Value, exclude| Part {
             exclude,
             system: text(include, "system"),
+            version: text(include, "version"),
+            active_only: active_only && !exclude,
             codes: list(include, "concept").iter().map(|concept| text(concept, "code")).collect(),
             names: list(include, "concept").iter().flat_map(names_of).collect(),
             filters: list(include, "filter")
@@ -225,6 +234,19 @@ impl<'a> System<'a> {
         self.concepts().into_iter().map(|concept| Box::from(concept.code)).collect()
     }
 
+    /// The codes that it says are no longer in use (<http://hl7.org/fhir/R4/codesystem.html#status>).
+    pub(super) fn inactive(&self) -> Codes {
+        let (inactive, status) = (self.property_of(INACTIVE, "inactive"), self.property_of(STATUS, "status"));
+        let is = |concept: &Concept<'_>, property: &str, wanted: &[&str]| {
+            concept.properties(property).iter().any(|held| wanted.contains(&held.as_str()))
+        };
+        self.concepts()
+            .into_iter()
+            .filter(|concept| is(concept, &inactive, &["true"]) || is(concept, &status, &["retired", "inactive"]))
+            .map(|concept| Box::from(concept.code))
+            .collect()
+    }
+
     /// Its codes with their names, those that supplements give them too.
     pub(super) fn listing(&self, supplements: &[&Arc<Canonical>]) -> Listing {
         let is_case_sensitive = self.is_case_sensitive();
@@ -261,6 +283,10 @@ impl<'a> System<'a> {
 /// (<http://hl7.org/fhir/R4/codesystem.html#defined-props>).
 const PARENT: &str = "http://hl7.org/fhir/concept-properties#parent";
 const CHILD: &str = "http://hl7.org/fhir/concept-properties#child";
+
+/// The properties by which a concept says that it is no longer in use.
+const INACTIVE: &str = "http://hl7.org/fhir/concept-properties#inactive";
+const STATUS: &str = "http://hl7.org/fhir/concept-properties#status";
 
 /// The supplements of a system in a library.
 pub(super) fn supplements<'a>(library: &'a Library, system: &str) -> Vec<&'a Arc<Canonical>> {

@@ -52,7 +52,8 @@ pub(super) fn filtered(system: &System<'_>, property: &str, operation: &str, val
         "exists" => codes(&concepts, |place, concept| values(place, concept).is_empty() == (value == "false")),
         "regex" => {
             let pattern = whole_pattern(value)?;
-            codes(&concepts, |place, concept| values(place, concept).iter().any(|held| pattern.is_match(held)))
+            let is_match = |held: &String| pattern.is_match(held).unwrap_or(false);
+            codes(&concepts, |place, concept| values(place, concept).iter().any(is_match))
         }
         _ => return None,
     })

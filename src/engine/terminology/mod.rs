@@ -8,6 +8,7 @@ mod builtin;
 mod compose;
 mod filter;
 mod set;
+mod ucum;
 
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
@@ -16,8 +17,8 @@ use rustc_hash::FxHashMap;
 use crate::definitions::Model;
 use crate::package::library::{Canonical, Library};
 
-pub use builtin::is_ucum;
 pub use set::{Membership, Set};
+pub use ucum::is_ucum;
 
 use compose::{Composed, Listing, System};
 
@@ -143,6 +144,22 @@ impl Terminology {
             return Known::Code { display: String::new() };
         }
         if listing.is_complete { Known::NoCode } else { Known::NoSystem }
+    }
+
+    /// What is known of a code of a version of its system. Of a version that is not at hand nothing is, where the system is of
+    /// a package; what the core has stands for all versions.
+    #[must_use]
+    pub fn code_of(&self, system: &str, version: Option<&str>, code: &str) -> Known {
+        let Some(version) = version.filter(|_| !system.contains('|')) else { return self.code(system, code) };
+        let canonical = format!("{system}|{version}");
+        if self.library.versions("CodeSystem", system).is_empty() {
+            return self.code(system, code);
+        }
+        match System::find(&self.model, &self.library, &canonical) {
+            Some(System::Package(_)) => self.code(&canonical, code),
+            Some(System::Core(_)) => self.code(system, code),
+            None => Known::NoSystem,
+        }
     }
 
     /// The codes of a system, listed once.

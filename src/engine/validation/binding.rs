@@ -83,10 +83,13 @@ impl<'d> Walk<'_, 'd> {
     pub(super) fn within(&self, node: Node<'d>, type_name: &str, set: &Set) -> Within<'d> {
         let names = &self.validator.names;
         let (system, code) = (names.system, names.code);
+        let asks_for_version = set.asks_for_version();
         let one = |node: Node<'d>| {
             let system = node.child(system).next().and_then(Node::text);
             let Some(code) = node.child(code).next().and_then(Node::text) else { return Within::NoCode };
-            match system.map_or(Membership::Out, |system| set.contains(Some(system), code)) {
+            let version = names.version;
+            let version = asks_for_version.then(|| node.child(version).next()).flatten().and_then(Node::text);
+            match system.map_or(Membership::Out, |system| set.contains_of(Some(system), version, code)) {
                 Membership::In => Within::Yes,
                 Membership::Unknown => Within::Unknown,
                 Membership::Out => Within::No { system, code },
@@ -147,10 +150,10 @@ impl<'d> Walk<'_, 'd> {
 
     /// One warning a value set.
     fn undecided(&mut self, node: Node<'d>, value_set: &Arc<str>) {
-        if self.told_systems.iter().any(|told| **told == **value_set) {
+        if self.told_systems.contains(&**value_set) {
             return;
         }
-        self.told_systems.push(value_set.to_string());
+        self.told_systems.insert(Box::from(&**value_set));
         self.warning(
             IssueType::NotSupported,
             Rule::ValueSet(Arc::clone(value_set)),

@@ -25,7 +25,7 @@ const VITAL_SIGNS: [(&str, &[&str]); 10] = [
 
 /// Whether a code system is published apart from FHIR and grows, as HL7's own terminology: what is at hand is a state of it.
 pub(super) fn is_growing(system: &str) -> bool {
-    system.starts_with("http://terminology.hl7.org/") || system == "http://unitsofmeasure.org"
+    system.starts_with("http://terminology.hl7.org/")
 }
 
 impl<'d> Walk<'_, 'd> {
@@ -35,17 +35,10 @@ impl<'d> Walk<'_, 'd> {
         let first = |name| node.child(name).next();
         let (Some(system), Some(code)) = (first(names.system).and_then(Node::text), first(names.code)) else { return };
         let Some(text) = code.text() else { return };
-        match self.validator.terminology.code(system, text) {
+        let version = first(names.version).and_then(Node::text);
+        match self.validator.terminology.code_of(system, version, text) {
             Known::NoSystem => {}
-            Known::NoCode => {
-                self.push(Finding {
-                    severity: if is_growing(system) { Severity::Warning } else { Severity::Error },
-                    issue: IssueType::CodeInvalid,
-                    rule: Rule::Format("code-known"),
-                    at: code.id(),
-                    detail: Detail::Told(format!("the code system {system} has no code {text}").into()),
-                });
-            }
+            Known::NoCode => self.unknown_code(code, system, text),
             Known::Code { display } => {
                 let Some(said) = node.first("display") else { return };
                 let language = node.resource().text_at("language").unwrap_or("en");
@@ -67,6 +60,28 @@ impl<'d> Walk<'_, 'd> {
                 }
             }
         }
+    }
+
+    /// The unit of a quantity is a code of its system, where that is at hand and whole, as UCUM is by its grammar.
+    pub(super) fn unit(&mut self, node: Node<'d>) {
+        let names = &self.validator.names;
+        let Some(code) = node.child(names.code).next() else { return };
+        let system = node.child(names.system).next().and_then(Node::text);
+        if let (Some(system), Some(text)) = (system, code.text())
+            && self.validator.terminology.code(system, text) == Known::NoCode
+        {
+            self.unknown_code(code, system, text);
+        }
+    }
+
+    fn unknown_code(&mut self, code: Node<'d>, system: &str, text: &str) {
+        self.push(Finding {
+            severity: if is_growing(system) { Severity::Warning } else { Severity::Error },
+            issue: IssueType::CodeInvalid,
+            rule: Rule::Format("code-known"),
+            at: code.id(),
+            detail: Detail::Told(format!("the code system {system} has no code {text}").into()),
+        });
     }
 
     /// An identifier that says it is a URI is one.

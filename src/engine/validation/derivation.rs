@@ -58,7 +58,7 @@ fn rules_at<'b>(base: &'b Profile, steps: &[Step]) -> Option<&'b Rules> {
     for step in steps.iter().skip(1) {
         rules = rules.child(step.name.strip_suffix("[x]").unwrap_or(&step.name))?;
         if !step.slice.is_empty() {
-            rules = rules.slices.iter().find(|slice| *slice.name == *step.slice).map(|slice| &slice.rules)?;
+            rules = rules.slices.named(&step.slice).map(|slice| &slice.rules)?;
         }
     }
     Some(rules)

@@ -46,8 +46,8 @@ impl<'d> Walk<'_, 'd> {
                 || (is_core(url) && !UNDEFINED.iter().any(|name| url.ends_with(name)))
             {
                 self.error(IssueType::Extension, rule, node.id(), detail);
-            } else if !self.told_systems.iter().any(|told| told == url) {
-                self.told_systems.push(url.to_owned());
+            } else if !self.told_systems.contains(url) {
+                self.told_systems.insert(Box::from(url));
                 self.warning(IssueType::NotFound, rule, node.id(), detail);
             }
             return;

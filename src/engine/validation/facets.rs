@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use regex::Regex;
 use serde_json::Value;
 
 use crate::definitions::Strength;
-use crate::fhirpath::whole_pattern;
+use crate::fhirpath::{Pattern, whole_pattern};
 
 use super::plan::Binding;
 
@@ -15,7 +14,7 @@ use super::plan::Binding;
 pub(super) struct More {
     pub(super) min_length: Option<u64>,
     /// The pattern that the text must match as a whole; nothing within where it cannot be used.
-    pub(super) regex: Option<Option<Regex>>,
+    pub(super) regex: Option<Option<Pattern>>,
     pub(super) max_decimals: Option<u64>,
     /// Bytes.
     pub(super) max_size: Option<u64>,

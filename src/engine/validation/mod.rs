@@ -42,7 +42,9 @@ mod profile;
 mod published;
 mod questionnaire;
 mod reference;
+mod slices;
 mod slicing;
+mod structure_map;
 mod text;
 mod walk;
 

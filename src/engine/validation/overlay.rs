@@ -224,7 +224,7 @@ impl<'d> Walk<'_, 'd> {
             let decimals = text.split_once('.').map_or(0, |(_, after)| after.len() as u64);
             let is_wrong = if more.min_length.is_some_and(|least| length < least) {
                 Some("the text is shorter than the profile allows")
-            } else if matches!(&more.regex, Some(Some(regex)) if !regex.is_match(text)) {
+            } else if matches!(&more.regex, Some(Some(regex)) if matches!(regex.is_match(text), Ok(false))) {
                 Some("the text does not match the pattern of the profile")
             } else if node.type_name() == "decimal" && more.max_decimals.is_some_and(|most| decimals > most) {
                 Some("there are more places after the point than the profile allows")
@@ -342,7 +342,30 @@ impl<'d> Walk<'_, 'd> {
         if !aggregation.is_empty() {
             self.aggregation(node, rules, &aggregation);
         }
+        if let Some(wanted) = fitting.first().and_then(|rule| rule.is_versioned)
+            && fitting.iter().all(|rule| rule.is_versioned == Some(wanted))
+        {
+            self.versioning(node, rules, wanted);
+        }
         true
+    }
+
+    /// Whether a reference or a canonical names the version of its target, as a profile wants it or not. What is contained
+    /// has no versions.
+    fn versioning(&mut self, node: Node<'d>, rules: &Rules, wanted: bool) {
+        let (text, mark) = match node.type_name() {
+            "canonical" => (node.text(), "|"),
+            _ => (node.text_at("reference"), "/_history/"),
+        };
+        let Some(text) = text.filter(|text| !text.starts_with('#')) else { return };
+        if text.contains(mark) != wanted {
+            let says = if wanted {
+                "expected a reference to a version of its target"
+            } else {
+                "expected a reference that names no version of its target"
+            };
+            self.error(IssueType::Structure, Rule::Profile(rules.id.clone()), node.id(), Detail::Says(says));
+        }
     }
 
     /// The type that a target profile is for.

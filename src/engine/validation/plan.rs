@@ -40,6 +40,7 @@ pub(super) enum Special {
     Response,
     MeasureReport,
     Structure,
+    Map,
     SearchParameter,
     Capability,
     Questionnaire,
@@ -47,6 +48,7 @@ pub(super) enum Special {
     ValueSet,
     ConceptMap,
     Coding,
+    Quantity,
     Identifier,
     Observation,
 }
@@ -139,6 +141,7 @@ impl TypePlan {
                 "QuestionnaireResponse" => Special::Response,
                 "MeasureReport" => Special::MeasureReport,
                 "StructureDefinition" => Special::Structure,
+                "StructureMap" => Special::Map,
                 "SearchParameter" => Special::SearchParameter,
                 "CapabilityStatement" => Special::Capability,
                 "Questionnaire" => Special::Questionnaire,
@@ -146,6 +149,7 @@ impl TypePlan {
                 "ValueSet" => Special::ValueSet,
                 "ConceptMap" => Special::ConceptMap,
                 "Coding" => Special::Coding,
+                "Quantity" | "Age" | "Count" | "Distance" | "Duration" => Special::Quantity,
                 "Identifier" => Special::Identifier,
                 "Observation" => Special::Observation,
                 _ => Special::None,
@@ -218,6 +222,7 @@ pub(super) struct Names {
     pub(super) profile: Symbol,
     pub(super) div: Symbol,
     pub(super) url: Symbol,
+    pub(super) version: Symbol,
 }
 
 impl Names {
@@ -236,6 +241,7 @@ impl Names {
             profile: model.symbol("profile"),
             div: model.symbol("div"),
             url: model.symbol("url"),
+            version: model.symbol("version"),
         }
     }
 }

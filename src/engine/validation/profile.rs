@@ -14,6 +14,7 @@ use crate::package::place::{Places, Step};
 use super::constraint::Constraint;
 use super::facets::{IMPOSE, More, extensions, list, strings, text, text_of, type_profiles};
 use super::plan::Binding;
+use super::slices::Slices;
 
 /// A profile.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ pub(super) struct Rules {
     pub(super) constraints: Arc<Vec<Constraint>>,
     pub(super) children: Vec<Rules>,
     pub(super) slicing: Option<Slicing>,
-    pub(super) slices: Vec<Slice>,
+    pub(super) slices: Slices,
     /// The core element, where the tree knows it.
     core: Option<TypeId>,
 }
@@ -76,6 +77,8 @@ pub(super) struct TypeRule {
     pub(super) profiles: Vec<Arc<str>>,
     pub(super) targets: Vec<Arc<str>>,
     pub(super) aggregation: Vec<Arc<str>>,
+    /// Whether a reference names a version of its target, where that is said.
+    pub(super) is_versioned: Option<bool>,
 }
 
 #[derive(Debug, Clone)]
@@ -224,7 +227,7 @@ impl Profile {
             rules = rules.child(name.strip_suffix("[x]").unwrap_or(name))?;
             if !slice.is_empty() {
                 for part in reslices(slice) {
-                    rules = &rules.slices.iter().find(|held| *held.name == *part)?.rules;
+                    rules = &rules.slices.named(&part)?.rules;
                 }
             }
         }
@@ -261,7 +264,7 @@ impl Rules {
             constraints: Arc::new(Vec::new()),
             children: Vec::new(),
             slicing: None,
-            slices: Vec::new(),
+            slices: Slices::default(),
             core,
         }
     }
@@ -295,14 +298,11 @@ impl Rules {
     }
 
     fn slice_mut(&mut self, name: &str) -> &mut Self {
-        let place = self.slices.iter().position(|slice| &*slice.name == name).unwrap_or_else(|| {
+        let new = || {
             let id = format!("{}:{name}", self.id);
-            let rules = Self::empty(Arc::from(id), Arc::clone(&self.name), self.symbol, self.core);
-            self.slices.push(Slice { name: Arc::from(name), rules });
-            self.slices.len() - 1
-        });
-        #[expect(clippy::indexing_slicing, reason = "the place was just found or made")]
-        &mut self.slices[place].rules
+            Self::empty(Arc::from(id), Arc::clone(&self.name), self.symbol, self.core)
+        };
+        self.slices.rules_mut(name, new)
     }
 }
 
@@ -365,6 +365,7 @@ impl Merger<'_> {
                             profiles: Vec::new(),
                             targets: Vec::new(),
                             aggregation: Vec::new(),
+                            is_versioned: None,
                         }]);
                     }
                 } else if is_choice {
@@ -410,6 +411,11 @@ impl Merger<'_> {
                     profiles: type_profiles(one),
                     targets: strings(one, "targetProfile"),
                     aggregation: strings(one, "aggregation"),
+                    is_versioned: match text(one, "versioning") {
+                        "specific" => Some(true),
+                        "independent" => Some(false),
+                        _ => None,
+                    },
                 })
                 .collect();
             // One type only: what comes below is of that, also where the element takes any resource.

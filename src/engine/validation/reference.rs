@@ -57,7 +57,7 @@ pub(super) fn resolve<'d>(reference: &str, from: Node<'d>) -> Option<Node<'d>> {
         if id.is_empty() {
             return Some(container);
         }
-        return container.named("contained").find(|one| one.text_at("id") == Some(id));
+        return container.document().contained(container, id);
     }
     let document = from.document();
     if document.root().type_name() != "Bundle" {

@@ -8,10 +8,14 @@ use super::content;
 use super::finding::{Detail, IssueType, Rule};
 use super::overlay::repetitions;
 use super::profile::{Discriminator, Openness, Rules, Slice, Slicing};
+use super::slices::Slices;
 use super::walk::Walk;
 
+/// The slice of whatever belongs to no other (<http://hl7.org/fhir/R4/profiling.html#default>).
+const DEFAULT: &str = "@default";
+
 /// A step of a discriminator's path.
-enum Step<'p> {
+pub(super) enum Step<'p> {
     This,
     Name(&'p str),
     Extension(&'p str),
@@ -20,7 +24,7 @@ enum Step<'p> {
 }
 
 /// `$this`, `code.coding`, `extension('url').value`, `resolve().code`, `value.ofType(Coding)`.
-fn steps(path: &str) -> Vec<Step<'_>> {
+pub(super) fn steps(path: &str) -> Vec<Step<'_>> {
     let mut steps = Vec::new();
     let mut rest = path;
     while !rest.is_empty() {
@@ -60,12 +64,12 @@ impl<'d> Walk<'_, 'd> {
         nodes: &[Node<'d>],
         rules: &Rules,
         slicing: &Slicing,
-        slices: &[Slice],
+        slices: &Slices,
     ) {
+        let default = slices.iter().position(|slice| &*slice.name == DEFAULT);
         let mut assigned: Vec<Option<usize>> = Vec::with_capacity(nodes.len());
         for node in nodes {
-            let place = slices.iter().position(|slice| self.belongs(*node, slicing, &slice.rules));
-            assigned.push(place);
+            assigned.push(self.place(*node, rules, slicing, slices).or(default));
         }
         let mut latest = 0;
         let mut unmatched_seen = false;
@@ -103,19 +107,58 @@ impl<'d> Walk<'_, 'd> {
                 }
             }
         }
+        let mut members: Vec<(usize, Node<'d>)> =
+            assigned.iter().zip(nodes).filter_map(|(place, node)| Some(((*place)?, *node))).collect();
+        members.sort_by_key(|(place, _)| *place);
+        let mut members = members.as_slice();
         for (place, slice) in slices.iter().enumerate() {
-            let own: Vec<Node<'d>> = nodes
-                .iter()
-                .zip(&assigned)
-                .filter(|(_, assigned)| **assigned == Some(place))
-                .map(|(node, _)| *node)
-                .collect();
-            let name = format!("{}:{}", rules.name, slice.name);
-            self.count(holder, &slice.rules, &name, own.len());
-            for node in &own {
+            let (own, rest) = members.split_at(members.partition_point(|(at, _)| *at == place));
+            members = rest;
+            self.count_slice(holder, &rules.name, slice, own.len());
+            for (_, node) in own {
                 self.rules(*node, &slice.rules, false);
             }
-            self.resliced(holder, &own, &slice.rules);
+            if slice.rules.slicing.is_some() {
+                let own: Vec<Node<'d>> = own.iter().map(|(_, node)| *node).collect();
+                self.resliced(holder, &own, &slice.rules);
+            }
+        }
+    }
+
+    /// The slice that a node belongs to; that it belongs to several is told.
+    fn place(&mut self, node: Node<'d>, rules: &Rules, slicing: &Slicing, slices: &Slices) -> Option<usize> {
+        let validator = self.validator;
+        let url_of = |profile: &str| {
+            let profile = validator.profile(profile)?;
+            Some(profile.root.child("url")?.fixed.as_ref()?.as_str()?.to_owned())
+        };
+        let candidates = slices.candidates(node, slicing, self.model, &url_of);
+        let places: &mut dyn Iterator<Item = usize> = match &candidates {
+            Some(candidates) => &mut candidates.iter().copied(),
+            None => &mut (0..slices.len()),
+        };
+        let mut found: Option<(usize, &Slice)> = None;
+        for (place, slice) in places.filter_map(|place| Some((place, slices.get(place)?))) {
+            if &*slice.name == DEFAULT || !self.belongs(node, slicing, &slice.rules) {
+                continue;
+            }
+            let Some((_, first)) = found else {
+                found = Some((place, slice));
+                continue;
+            };
+            let detail =
+                Detail::Told(format!("belongs to more than one slice: {} and {}", first.name, slice.name).into());
+            self.error(IssueType::Structure, Rule::Profile(rules.id.clone()), node.id(), detail);
+            break;
+        }
+        found.map(|(place, _)| place)
+    }
+
+    fn count_slice(&mut self, holder: Node<'d>, name: &str, slice: &Slice, found: usize) {
+        let is_within = u32::try_from(found)
+            .is_ok_and(|found| found >= slice.rules.min && slice.rules.max.is_none_or(|max| found <= max));
+        if !is_within {
+            self.count(holder, &slice.rules, &format!("{name}:{}", slice.name), found);
         }
     }
 
@@ -311,7 +354,7 @@ impl<'d> Walk<'_, 'd> {
         }
         // What one of the slices within must have tells this slice too.
         if let Held::Shared(profile, path) = &rules {
-            let slices = rules.rules().map(|within| within.slices.as_slice()).unwrap_or_default();
+            let slices = rules.rules().map(|within| &*within.slices).unwrap_or_default();
             if let Some(place) =
                 slices.iter().position(|slice| slice.rules.min > 0 && slice.rules.child(name).is_some())
             {

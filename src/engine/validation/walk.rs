@@ -42,7 +42,7 @@ pub(super) struct Walk<'v, 'd> {
     /// Displays that a profile allows beside that of the code system.
     pub(super) displays: FxHashSet<NodeId>,
     /// Systems for which it was said that they are not at hand.
-    pub(super) told_systems: Vec<String>,
+    pub(super) told_systems: FxHashSet<Box<str>>,
     /// The ids in the whole document, once a link asked for one.
     pub(super) anchors: Option<FxHashSet<Box<str>>>,
     /// The contained resources of the container that was last asked for one, by id.
@@ -67,7 +67,7 @@ impl<'v, 'd> Walk<'v, 'd> {
             is_xml: false,
             core_only: false,
             displays: FxHashSet::default(),
-            told_systems: Vec::new(),
+            told_systems: FxHashSet::default(),
             anchors: None,
             contained: None,
             ids: FxHashSet::default(),
@@ -285,6 +285,7 @@ impl<'d> Walk<'_, 'd> {
                 Special::Response => self.response(node),
                 Special::MeasureReport => self.measure_report(node),
                 Special::Structure => self.structure(node),
+                Special::Map => self.structure_map(node),
                 Special::SearchParameter => self.search_parameter(node),
                 Special::Capability => self.capability(node),
                 Special::Questionnaire => self.questionnaire(node),
@@ -292,6 +293,7 @@ impl<'d> Walk<'_, 'd> {
                 Special::ValueSet => self.value_set(node),
                 Special::ConceptMap => self.concept_map(node),
                 Special::Coding => self.coding(node),
+                Special::Quantity => self.unit(node),
                 Special::Identifier => self.identifier(node),
                 Special::Observation => self.observation(node),
                 Special::None => {}

@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 use silta_engine::definitions::Model;
 use silta_engine::fault::Fault;
 use silta_engine::fhir::document::{self as fhir, Document, Limits, Node};
-use silta_engine::validation::{RULE_SYSTEM, Validator, outcome};
+use silta_engine::fhir::slips::without_slips;
+use silta_engine::validation::{RULE_SYSTEM, Validator, outcome, slip_issues};
 
 use super::{Exchanged, document};
 use crate::access::interaction::ResourceType;
 use crate::gateway::federation::part::Part;
 use crate::gateway::outcome::Refusal;
-use crate::gateway::request::{Id, Request};
+use crate::gateway::request::{Format, Id, Request};
 use crate::gateway::respond::Response;
 use crate::store::ResourceKey;
 
@@ -41,6 +42,8 @@ struct Asked {
     profiles: Vec<String>,
     /// The document sent, and the path of the resource in it where that is not its root.
     sent: Option<(Arc<Document>, Option<String>)>,
+    /// The slips of the text sent, as issues; the document is what it is without them.
+    slips: Vec<Value>,
 }
 
 pub(super) async fn validate(
@@ -65,7 +68,11 @@ pub(super) async fn validate(
             (document, None)
         }
     };
-    let mut issues = purpose(asked.mode, kind, id, &judged, within.as_deref(), exchanged);
+    let mut issues = asked.slips;
+    if let Some(prefix) = &within {
+        from_resource(&mut issues, prefix, kind.name());
+    }
+    issues.extend(purpose(asked.mode, kind, id, &judged, within.as_deref(), exchanged));
     if asked.mode != Some(Mode::Delete) {
         let (validator, profiles) = (Arc::clone(&exchanged.validator), asked.profiles);
         // A large resource takes longer than other requests may be kept waiting.
@@ -90,7 +97,7 @@ fn is_told(issue: &Value) -> bool {
 }
 
 fn asked(request: &Request, kind: ResourceType) -> Result<Asked, Refusal> {
-    let (mut mode, mut profiles, mut sent) = (None, Vec::new(), None);
+    let (mut mode, mut profiles, mut sent, mut slips) = (None, Vec::new(), None, Vec::new());
     for (name, value) in &request.parameters {
         match name.as_str() {
             "mode" => mode = Some(mode_of(value)?),
@@ -102,7 +109,14 @@ fn asked(request: &Request, kind: ResourceType) -> Result<Asked, Refusal> {
         }
     }
     if request.body.is_some() {
-        let document = document::read(request)?;
+        let document = match document::read(request) {
+            Ok(document) => document,
+            Err(refusal) => {
+                let Some((document, found)) = without(request) else { return Err(refusal) };
+                slips = found;
+                document
+            }
+        };
         let root = document.root();
         let is_call = root.type_name() == "Parameters" && (kind.name() != "Parameters" || has_resource(root));
         if is_call {
@@ -130,7 +144,16 @@ fn asked(request: &Request, kind: ResourceType) -> Result<Asked, Refusal> {
     if mode == Some(Mode::Profile) && profiles.is_empty() {
         return Err(Refusal::new(Fault::RequiredMissing, "mode profile needs the parameter profile"));
     }
-    Ok(Asked { mode, profiles, sent })
+    Ok(Asked { mode, profiles, sent, slips })
+}
+
+/// The document of a JSON text that has slips of the hand only, and those as issues.
+fn without(request: &Request) -> Option<(Arc<Document>, Vec<Value>)> {
+    let payload = request.body.as_ref().filter(|payload| payload.format == Format::Json)?;
+    let (text, slips) = without_slips(&payload.bytes)?;
+    let document = Document::from_json(Model::r4(), text, &Limits::default()).ok()?;
+    let issues = slip_issues(&document, &slips);
+    Some((document, issues))
 }
 
 fn has_resource(root: Node<'_>) -> bool {
@@ -218,12 +241,17 @@ fn found(validator: &Validator, document: &Arc<Document>, within: Option<&str>, 
     let mut outcome = outcome(document, &findings);
     let Some(issues) = outcome.get_mut("issue").and_then(Value::as_array_mut) else { return Vec::new() };
     if let Some(prefix) = within {
-        for place in issues.iter_mut().filter_map(|issue| issue.pointer_mut("/expression/0")) {
-            let below = place.as_str().and_then(|path| path.strip_prefix(prefix));
-            if let Some(below) = below {
-                *place = format!("{}{below}", node.type_name()).into();
-            }
-        }
+        from_resource(issues, prefix, node.type_name());
     }
     std::mem::take(issues)
+}
+
+/// Lets the paths of issues begin at the resource, whose place in what was sent is `prefix`.
+fn from_resource(issues: &mut [Value], prefix: &str, name: &str) {
+    for place in issues.iter_mut().filter_map(|issue| issue.pointer_mut("/expression/0")) {
+        let below = place.as_str().and_then(|path| path.strip_prefix(prefix));
+        if let Some(below) = below {
+            *place = format!("{name}{below}").into();
+        }
+    }
 }

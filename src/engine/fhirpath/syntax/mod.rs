@@ -353,8 +353,7 @@ impl<'t> Parser<'t> {
             let Some(value) = decimal else { return self.fail(SyntaxFault::Literal) };
             return Ok(self.push(Op::Literal(Value::Quantity(Quantity { value, unit })), start));
         }
-        let value =
-            if text.contains('.') { decimal.map(Value::Decimal) } else { text.parse().ok().map(Value::Integer) };
+        let value = if text.contains('.') { decimal.map(Value::Decimal) } else { whole(text).map(Value::Integer) };
         let Some(value) = value else { return self.fail(SyntaxFault::Literal) };
         Ok(self.push(Op::Literal(value), start))
     }
@@ -410,4 +409,9 @@ impl<'t> Parser<'t> {
         let name = parts.pop().unwrap_or_default();
         Ok(TypeName { namespace: parts.pop(), name })
     }
+}
+
+/// The value of an integer as written; its sign, if any, stands before it.
+fn whole(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|value: &i64| *value <= i64::from(i32::MAX) + 1)
 }

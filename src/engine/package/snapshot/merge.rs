@@ -50,7 +50,7 @@ impl Generator<'_> {
         let Some((step, rest)) = steps.split_first() else { return Ok(at) };
         self.enter(at, pristine);
         if !is_constraint && rest.is_empty() && !at.children.iter().any(|child| child.name == step.name) {
-            at.children.push(Item::new(&step.name, &step.slice, Map::new()));
+            at.insert(at.children.len(), Item::new(&step.name, &step.slice, Map::new()));
         }
         match self.step(at, step).and_then(|place| at.children.get_mut(place)) {
             Some(next) => self.descend(next, rest, is_constraint, pristine),
@@ -131,12 +131,13 @@ impl Generator<'_> {
             return Some(base);
         }
         let name = at.children.get(base)?.name.clone();
+        at.index();
         let mut of = base;
         let mut end = 0;
         loop {
             let next = slice.get(end..)?.find('/').map_or(slice.len(), |slash| end + slash);
             let part = slice.get(..next)?.to_owned();
-            of = match at.children.iter().position(|one| one.name == name && one.slice == part) {
+            of = match at.place(&name, &part) {
                 Some(found) => found,
                 None => self.open_slice(at, of, &part)?,
             };
@@ -179,7 +180,7 @@ impl Generator<'_> {
             .rposition(|one| one.name == name && (!reslices || one.slice.starts_with(&within)))
             .unwrap_or(of)
             .max(of);
-        at.children.insert(last + 1, made);
+        at.insert(last + 1, made);
         Some(last + 1)
     }
 
@@ -226,7 +227,7 @@ impl Generator<'_> {
         // What was entered by another type does not hold for this one.
         let is_same = at.types().first().is_some_and(|held| held.get("profile") == one.get("profile"));
         if !is_same {
-            at.children.clear();
+            at.clear();
         }
         if let Some(constraints) = found.element.get("constraint") {
             add(at, "constraint", constraints);

@@ -1,5 +1,6 @@
 //! The elements of a definition as a tree: slices stand beside the element they slice, after it.
 
+use rustc_hash::FxHashSet;
 use serde_json::{Map, Value, json};
 
 use crate::definitions::{Element, Kind, Model, Strength, TypeId};
@@ -16,13 +17,51 @@ pub(super) struct Item {
     pub(super) element: Map<String, Value>,
     /// Empty: as its type has them.
     pub(super) children: Vec<Self>,
+    /// The slices among many children, by name and slice.
+    known: FxHashSet<(String, String)>,
 }
+
+/// Children up to which they are looked through one by one.
+const FEW: usize = 128;
 
 const FHIR_TYPE: &str = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type";
 
 impl Item {
     pub(super) fn new(name: &str, slice: &str, element: Map<String, Value>) -> Self {
-        Self { name: name.to_owned(), slice: slice.to_owned(), element, children: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            slice: slice.to_owned(),
+            element,
+            children: Vec::new(),
+            known: FxHashSet::default(),
+        }
+    }
+
+    /// Makes known what slices there are, where there are many children.
+    pub(super) fn index(&mut self) {
+        if self.children.len() > FEW && self.known.is_empty() {
+            self.known = self.children.iter().map(|one| (one.name.clone(), one.slice.clone())).collect();
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.children.clear();
+        self.known.clear();
+    }
+
+    /// The place of a child. Elements come mostly in the order of the tree: the last is looked at first.
+    pub(super) fn place(&self, name: &str, slice: &str) -> Option<usize> {
+        if !self.known.is_empty() && !self.known.contains(&(name.to_owned(), slice.to_owned())) {
+            return None;
+        }
+        self.children.iter().rposition(|one| one.name == name && one.slice == slice)
+    }
+
+    pub(super) fn insert(&mut self, place: usize, child: Self) {
+        if !self.known.is_empty() {
+            self.known.insert((child.name.clone(), child.slice.clone()));
+        }
+        self.children.insert(place, child);
     }
 
     /// A tree from elements in their order; nothing when there are none.
@@ -43,8 +82,7 @@ impl Item {
             let inner = steps.get(1..steps.len().saturating_sub(1)).unwrap_or_default();
             let mut holder = root;
             for step in inner {
-                let place =
-                    holder.children.iter().position(|child| child.name == step.name && child.slice == step.slice)?;
+                let place = holder.place(&step.name, &step.slice)?;
                 holder = holder.children.get_mut(place)?;
             }
             holder.children.push(item);
