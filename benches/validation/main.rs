@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p silta-bench-validation -- --bundles`: Bundles of 1,000 and of 10,000 entries that refer to one another.
 //!
+//! With `--features mimalloc` both sides have the allocator of the program instead of the system's.
+//!
 //! `SILTA_R4_EXAMPLES=DIR cargo run --release -p silta-bench-validation [--all] [PREFIX]`: the care types file by
 //! file (with `--all` every file, with a prefix only the files whose names start so), then the whole folder. One thread; each figure is the shortest of its runs, and the two
 //! sides take turns so that both meet the same noise.
@@ -18,6 +20,10 @@ use silta_engine::fhir::document::{Document, Limits};
 use silta_engine::validation::Validator;
 
 use turns::shortest;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const CARE: [&str; 6] = ["CarePlan-", "ServiceRequest-", "Task-", "Patient-", "CareTeam-", "Goal-"];
 

@@ -165,3 +165,30 @@ fn a_value_set_without_inactive_codes_has_none_of_those_that_its_system_has_reti
     assert_eq!(told("old", &all), [""; 0]);
     assert_eq!(told("old", &open), [""; 0]);
 }
+
+#[test]
+fn a_code_has_no_white_space_but_single_spaces_within() {
+    let of = |code: &str| {
+        let any = json!([{"url": "http://t.example/any", "valueCode": code}]);
+        errors(&CORE, &json!({"resourceType": "Basic", "code": {"text": "x"}, "extension": any}), &[])
+    };
+    for good in ["a", "a b", "a-b c"] {
+        assert_eq!(of(good), [""; 0], "{good:?}");
+    }
+    for wrong in [" a", "a ", "a  b", "a\tb", "a\nb"] {
+        assert_eq!(of(wrong), ["Basic.extension[0].value.ofType(code)"], "{wrong:?}");
+    }
+}
+
+#[test]
+fn the_system_of_a_coding_is_the_absolute_address_of_a_code_system() {
+    let of = |system: &str| {
+        let coding = json!({"system": system, "code": "male"});
+        errors(&CORE, &observation(json!({"valueCodeableConcept": {"coding": [coding]}})), &[])
+    };
+    let at = ["Observation.value.ofType(CodeableConcept).coding[0]"];
+    assert_eq!(of("http://hl7.org/fhir/administrative-gender"), [""; 0]);
+    assert_eq!(of("urn:oid:1.2.3"), [""; 0]);
+    assert_eq!(of("gender"), at);
+    assert_eq!(of("http://hl7.org/fhir/ValueSet/administrative-gender"), at, "a value set is none");
+}

@@ -163,3 +163,60 @@ fn a_reference_names_the_version_of_its_target_where_the_profile_wants_it() {
     assert_eq!(errors(&of("independent"), &plain), NONE);
     assert_eq!(errors(&of("either"), &plain).len() + errors(&of("either"), &versioned).len(), 0);
 }
+
+fn extension(name: &str, elements: Value) -> Value {
+    json!({"resourceType": "StructureDefinition", "url": format!("http://t.example/{name}"), "status": "active", "name": "E",
+        "kind": "complex-type", "abstract": false, "type": "Extension", "derivation": "constraint",
+        "context": [{"type": "element", "expression": "Element"}],
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Extension", "differential": {"element": elements}})
+}
+
+#[test]
+fn an_extension_that_has_a_value_has_no_parts() {
+    let mut library = profile("Patient", vec![json!({"id": "Patient", "path": "Patient"})]);
+    let value = json!({"id": "Extension.value[x]", "path": "Extension.value[x]", "type": [{"code": "string"}]});
+    library.add(extension("simple", json!([value])));
+    library.add(extension("open", json!([{"id": "Extension", "path": "Extension"}])));
+    let validator = Validator::new(library);
+    let on = |extension: Value| errors(&validator, &json!({"resourceType": "Patient", "extension": [extension]}));
+    let part = json!([{"url": "part", "valueString": "x"}]);
+    assert_eq!(on(json!({"url": "http://t.example/simple", "valueString": "x"})), NONE);
+    assert_eq!(on(json!({"url": "http://t.example/simple", "extension": part})), ["Patient.extension[0].extension[0]"]);
+    assert_eq!(on(json!({"url": "http://t.example/open", "extension": part})), NONE, "nothing is said of its parts");
+}
+
+#[test]
+fn a_primitive_without_a_value_has_no_other_than_the_one_fixed() {
+    let validator = Validator::new(profile(
+        "Patient",
+        vec![json!({"id": "Patient.active", "path": "Patient.active", "min": 1, "fixedBoolean": true})],
+    ));
+    let absent = json!({"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]});
+    assert_eq!(errors(&validator, &json!({"resourceType": "Patient", "_active": absent})), NONE);
+    assert_eq!(errors(&validator, &json!({"resourceType": "Patient", "active": false})), ["Patient.active"]);
+}
+
+/// So many practitioners that are contained, each referred to.
+fn containing(count: usize) -> Value {
+    let contained = (0..count).map(|number| json!({"resourceType": "Practitioner", "id": format!("p{number}")}));
+    let references = (0..count).map(|number| json!({"reference": format!("#p{number}")}));
+    json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"},
+        "contained": contained.collect::<Vec<Value>>(), "performer": references.collect::<Vec<Value>>()})
+}
+
+#[test]
+fn each_of_thousands_of_contained_resources_is_found() {
+    let targets =
+        json!([{"code": "Reference", "targetProfile": ["http://hl7.org/fhir/StructureDefinition/Practitioner"]}]);
+    let resolves = json!([{"key": "r", "severity": "error", "human": "h", "expression": "resolve() is Practitioner"}]);
+    let performer = json!({"id": "Observation.performer", "path": "Observation.performer", "type": targets, "constraint": resolves});
+    let validator = Validator::new(profile("Observation", vec![performer]));
+    let mut many = containing(5_000);
+    assert_eq!(errors(&validator, &many), NONE);
+    many["performer"][4_999]["reference"] = "#p".into();
+    many["contained"][4_998]["resourceType"] = "Organization".into();
+    let found = errors(&validator, &many);
+    assert!(found.contains(&"Observation.performer[4999]".to_owned()), "leads nowhere: {found:?}");
+    assert!(found.contains(&"Observation.performer[4998]".to_owned()), "is another: {found:?}");
+    assert!(!found.iter().any(|path| path.contains("[17]")), "{found:?}");
+}

@@ -140,12 +140,13 @@ fn is_decimal(bytes: &[u8]) -> bool {
     super::scan::number(bytes, 0) == Some(bytes.len())
 }
 
-/// `[^\s]+(\s[^\s]+)*`
+/// No white space around it, and none within but single spaces.
 fn is_code(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with(char::is_whitespace)
         && !text.ends_with(char::is_whitespace)
-        && !text.as_bytes().windows(2).any(|two| two.iter().all(u8::is_ascii_whitespace))
+        && !text.contains("  ")
+        && !text.bytes().any(|byte| matches!(byte, b'\t' | b'\n' | b'\r'))
 }
 
 /// `[A-Za-z0-9\-.]{1,64}`

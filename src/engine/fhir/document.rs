@@ -495,8 +495,10 @@ pub struct BundleIndex {
 
 impl BundleIndex {
     fn of(document: &Document) -> Self {
-        let mut index = Self::default();
-        for entry in document.root().named("entry") {
+        let entries: Vec<Node<'_>> = document.root().named("entry").collect();
+        let mut index =
+            Self { by_url: HashMap::with_capacity(entries.len()), by_id: HashMap::with_capacity(entries.len()) };
+        for entry in entries {
             let Some(resource) = entry.first("resource") else { continue };
             if let Some(url) = entry.at("fullUrl").and_then(Node::text) {
                 index.by_url.entry(url.to_owned()).or_insert(resource.id());

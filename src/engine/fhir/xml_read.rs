@@ -100,13 +100,9 @@ impl XmlReader<'_> {
                     self.close();
                     done = self.frames.is_empty();
                 }
-                (_, Event::Text(text)) => {
-                    let blank = text.chars().all(|letter| matches!(letter, ' ' | '\t' | '\r' | '\n'));
-                    if !blank {
-                        self.stray(TEXT, at)?;
-                    }
-                }
-                (_, Event::CData(_) | Event::GeneralRef(_)) => self.stray(TEXT, at)?,
+                (_, Event::Text(text)) if is_blank(&text) => {}
+                (_, Event::CData(text)) if is_blank(&text) => {}
+                (_, Event::Text(_) | Event::CData(_) | Event::GeneralRef(_)) => self.stray(TEXT, at)?,
                 (_, Event::DocType(_)) => return self.fail(SyntaxFault::DocumentType, at),
                 (_, Event::Decl(_)) if at > 0 && !text.starts_with('\u{feff}') => {
                     return self.fail(SyntaxFault::NotWellFormed, at);
@@ -386,4 +382,8 @@ impl XmlReader<'_> {
 
 fn is_fhir(namespace: &ResolveResult<'_>) -> bool {
     matches!(namespace, ResolveResult::Bound(bound) if bound.as_ref() == FHIR)
+}
+
+fn is_blank(text: &str) -> bool {
+    text.chars().all(|letter| matches!(letter, ' ' | '\t' | '\r' | '\n'))
 }

@@ -109,6 +109,13 @@ impl Terminology {
         Composed::find(&self.model, &self.library, canonical).is_some()
     }
 
+    /// Whether a canonical is that of a value set at hand and of no code system.
+    #[must_use]
+    pub fn is_value_set(&self, canonical: &str) -> bool {
+        (self.library.find("ValueSet", canonical).is_some() || self.model.value_set(canonical).is_some())
+            && !self.has_code_system(canonical)
+    }
+
     /// Whether a code system is at hand, with or without its codes.
     #[must_use]
     pub fn has_code_system(&self, system: &str) -> bool {

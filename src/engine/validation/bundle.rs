@@ -3,7 +3,7 @@
 
 use std::collections::hash_map::Entry;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use crate::definitions::{Kind, Model};
 use crate::fhir::document::{Node, NodeId};
@@ -15,14 +15,75 @@ use super::walk::Walk;
 /// Where the entries of one Bundle are: several may have the same address.
 struct Entries<'d> {
     entries: Vec<Node<'d>>,
-    by_url: FxHashMap<&'d str, Vec<usize>>,
-    by_id: FxHashMap<(&'d str, &'d str), Vec<usize>>,
+    by_url: FxHashMap<&'d str, Places>,
+    by_id: FxHashMap<(&'d str, &'d str), Places>,
+}
+
+/// The places of some entries: mostly there is one.
+#[derive(Debug, Clone, Default)]
+struct Places {
+    first: Option<u32>,
+    #[expect(clippy::box_collection, reason = "most have none, and there are as many as entries")]
+    more: Option<Box<Vec<u32>>>,
+}
+
+impl Places {
+    fn push(&mut self, place: usize) {
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        if self.first.is_none() {
+            self.first = Some(place);
+        } else {
+            self.more.get_or_insert_default().push(place);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        let more = self.more.iter().flat_map(|more| more.iter());
+        self.first.iter().chain(more).map(|place| *place as usize)
+    }
+
+    fn count(&self) -> usize {
+        self.iter().count()
+    }
+}
+
+/// Which entries hang together.
+struct Groups {
+    /// Another of its group, nearer to the one that stands for all; itself for that one.
+    towards: Vec<usize>,
+}
+
+impl Groups {
+    fn new(count: usize) -> Self {
+        Self { towards: (0..count).collect() }
+    }
+
+    /// The entry that stands for the group of an entry.
+    fn of(&mut self, mut place: usize) -> usize {
+        while let Some(next) = self.towards.get(place).copied().filter(|next| *next != place) {
+            let beyond = self.towards.get(next).copied().unwrap_or(next);
+            if let Some(towards) = self.towards.get_mut(place) {
+                *towards = beyond;
+            }
+            place = next;
+        }
+        place
+    }
+
+    fn join(&mut self, one: usize, two: usize) {
+        let (one, two) = (self.of(one), self.of(two));
+        // The first entries of a Bundle are what the others hang on.
+        if let Some(towards) = self.towards.get_mut(one.max(two)) {
+            *towards = one.min(two);
+        }
+    }
 }
 
 impl<'d> Entries<'d> {
     fn of(bundle: Node<'d>) -> Self {
         let entries: Vec<Node<'d>> = bundle.named("entry").collect();
-        let (mut by_url, mut by_id) = (FxHashMap::<_, Vec<_>>::default(), FxHashMap::<_, Vec<_>>::default());
+        let mut by_url = FxHashMap::<_, Places>::with_capacity_and_hasher(entries.len(), FxBuildHasher);
+        let mut by_id = FxHashMap::<_, Places>::with_capacity_and_hasher(entries.len(), FxBuildHasher);
         for (place, entry) in entries.iter().enumerate() {
             let Some(resource) = entry.first("resource") else { continue };
             if let Some(url) = entry.text_at("fullUrl") {
@@ -40,7 +101,7 @@ impl<'d> Entries<'d> {
     }
 
     /// The entries that a reference of an entry may mean (<http://hl7.org/fhir/R4/bundle.html#references>).
-    fn find(&self, reference: &str, from: usize) -> Vec<usize> {
+    fn find(&self, reference: &str, from: usize) -> Places {
         let plain = reference.split('#').next().unwrap_or(reference);
         let (plain, version) =
             plain.split_once("/_history/").map_or((plain, None), |(before, version)| (before, Some(version)));
@@ -51,11 +112,11 @@ impl<'d> Entries<'d> {
             // Without an address of its own, an entry has nothing that a relative reference could be relative to.
             (false, None) => None,
         };
-        let mut places: Vec<usize> = held.cloned().unwrap_or_default();
-        if let Some(version) = version {
-            places.retain(|place| self.version(*place) == Some(version));
-        }
-        places
+        let places = held.cloned().unwrap_or_default();
+        let Some(version) = version else { return places };
+        let mut of_version = Places::default();
+        places.iter().filter(|place| self.version(*place) == Some(version)).for_each(|place| of_version.push(place));
+        of_version
     }
 }
 
@@ -198,7 +259,7 @@ impl<'d> Walk<'_, 'd> {
             let Some(reference) = node.text_at("reference").filter(|reference| !reference.starts_with('#')) else {
                 continue;
             };
-            let detail = match entries.find(reference, 0).len() {
+            let detail = match entries.find(reference, 0).count() {
                 0 => Detail::Dangling { within: "Bundle.entry" },
                 1 => continue,
                 _ => Detail::Says("the reference may mean several entries of the Bundle"),
@@ -213,7 +274,7 @@ impl<'d> Walk<'_, 'd> {
         let mut told: Vec<Detail> = Vec::new();
         // The ids within the entries that a reference into one asked for.
         let mut ids = FxHashMap::default();
-        let mut linked: Vec<Vec<usize>> = vec![Vec::new(); count];
+        let mut groups = Groups::new(count);
         // References that were told already, at their place.
         let refused: FxHashSet<NodeId> = self
             .findings
@@ -221,15 +282,6 @@ impl<'d> Walk<'_, 'd> {
             .filter(|finding| finding.rule == Rule::Format("bundle-reference"))
             .map(|finding| finding.at)
             .collect();
-        let mut connect = |one: usize, two: usize| {
-            if one != two {
-                for (from, to) in [(one, two), (two, one)] {
-                    if let Some(held) = linked.get_mut(from) {
-                        held.push(to);
-                    }
-                }
-            }
-        };
         for (place, entry) in entries.entries.iter().enumerate() {
             let mut open: Vec<Node<'d>> = entry.first("resource").into_iter().collect();
             let mut seen: FxHashSet<&str> = FxHashSet::default();
@@ -241,9 +293,7 @@ impl<'d> Walk<'_, 'd> {
                 };
                 if is_reference && let Some(text) = node.text().filter(|text| !text.starts_with('#')) {
                     let found = entries.find(text, place);
-                    for found in &found {
-                        connect(place, *found);
-                    }
+                    found.iter().for_each(|found| groups.join(place, found));
                     if seen.insert(text) {
                         told.extend(misled(node, text, &found, entries, &refused, &mut ids));
                     }
@@ -257,21 +307,15 @@ impl<'d> Walk<'_, 'd> {
         for detail in told {
             self.error(IssueType::Value, Rule::Format("bundle-reference"), bundle.id(), detail);
         }
-        let mut seen = vec![false; count];
-        let mut open = vec![0];
         for link in bundle.named("link").filter(|link| link.text_at("relation") == Some("stylesheet")) {
             let key = link.text_at("url").and_then(|url| url.split_once('/'));
-            open.extend(key.and_then(|key| entries.by_id.get(&key)).into_iter().flatten());
+            let sheets = key.and_then(|key| entries.by_id.get(&key)).into_iter().flat_map(Places::iter);
+            sheets.for_each(|sheet| groups.join(0, sheet));
         }
-        while let Some(place) = open.pop() {
-            if let Some(held) = seen.get_mut(place).filter(|held| !**held) {
-                *held = true;
-                open.extend(linked.get(place).into_iter().flatten());
+        for (place, entry) in entries.entries.iter().enumerate() {
+            if groups.of(place) == groups.of(0) || entry.first("resource").is_none() {
+                continue;
             }
-        }
-        for (entry, _) in
-            entries.entries.iter().zip(&seen).filter(|(entry, seen)| !**seen && entry.first("resource").is_some())
-        {
             let rule = Rule::Format("bundle-connected");
             let detail = Detail::Says("the entry neither is referred to nor refers to what the Bundle is about");
             if is_document {
@@ -320,7 +364,7 @@ impl<'d> Walk<'_, 'd> {
 fn misled(
     node: Node<'_>,
     text: &str,
-    found: &[usize],
+    found: &Places,
     entries: &Entries<'_>,
     refused: &FxHashSet<NodeId>,
     held: &mut FxHashMap<usize, FxHashMap<Box<str>, usize>>,
@@ -330,15 +374,15 @@ fn misled(
         return None;
     }
     let place = holder.path();
-    match found {
-        [] if !text.contains(':') && entries.has_apparent(text) => {
+    match (found.iter().next(), found.count()) {
+        (None, _) if !text.contains(':') && entries.has_apparent(text) => {
             Some(Detail::Told(format!("{place}: an entry has this type and id, and its fullUrl is another").into()))
         }
-        [one] => {
+        (Some(one), 1) => {
             let (_, fragment) = text.split_once('#')?;
-            let ids = match held.entry(*one) {
+            let ids = match held.entry(one) {
                 Entry::Occupied(ids) => ids.into_mut(),
-                Entry::Vacant(free) => free.insert(super::text::ids(entries.entries.get(*one)?.first("resource")?)),
+                Entry::Vacant(free) => free.insert(super::text::ids(entries.entries.get(one)?.first("resource")?)),
             };
             let count = ids.get(fragment).copied().unwrap_or_default();
             let is_link = node.parent().is_some_and(is_narrative_link);
@@ -348,7 +392,7 @@ fn misled(
                 many => Some(Detail::Told(format!("{place}: the entry has {many} parts with this id").into())),
             }
         }
-        [] => None,
+        (None, _) => None,
         _ => Some(Detail::Told(format!("{place}: the reference may mean several entries").into())),
     }
 }

@@ -35,8 +35,17 @@ impl<'d> Walk<'_, 'd> {
         let first = |name| node.child(name).next();
         let (Some(system), Some(code)) = (first(names.system).and_then(Node::text), first(names.code)) else { return };
         let Some(text) = code.text() else { return };
+        if !system.contains(':') {
+            let says = Detail::Says("the system of a coding is an absolute URI");
+            self.error(IssueType::CodeInvalid, Rule::Format("coding-system"), node.id(), says);
+            return;
+        }
         let version = first(names.version).and_then(Node::text);
         match self.validator.terminology.code_of(system, version, text) {
+            Known::NoSystem if self.validator.terminology.is_value_set(system) => {
+                let says = Detail::Told(format!("{system} is a value set, not a code system").into());
+                self.error(IssueType::CodeInvalid, Rule::Format("coding-system"), node.id(), says);
+            }
             Known::NoSystem => {}
             Known::NoCode => self.unknown_code(code, system, text),
             Known::Code { display } => {

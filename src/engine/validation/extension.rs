@@ -78,12 +78,17 @@ impl<'d> Walk<'_, 'd> {
             return;
         };
         let Some(profile) = self.validator.profile(of) else { return };
-        let Some(parts) = profile.root.child("extension") else { return };
+        // Where nothing is said of parts, an extension that has a value has none.
+        let has_value = profile.root.child("value").is_some_and(|value| value.max != Some(0));
+        let parts = profile.root.child("extension").filter(|parts| parts.max == Some(0) || !parts.slices.is_empty());
+        if parts.is_none() && !has_value {
+            return;
+        }
         let is_fixed = |rules: &Rules| {
             rules.child("url").and_then(|held| held.fixed.as_ref()).is_some_and(|fixed| fixed.as_str() == Some(url))
         };
-        let is_there = parts.slices.iter().any(|slice| is_fixed(&slice.rules) || *slice.name == *url);
-        if !is_there && (parts.max == Some(0) || !parts.slices.is_empty()) {
+        let mut slices = parts.into_iter().flat_map(|parts| parts.slices.iter());
+        if !slices.any(|slice| is_fixed(&slice.rules) || *slice.name == *url) {
             let detail = Detail::Told(format!("the extension {of} has no part {url}").into());
             self.error(IssueType::Extension, Rule::Profile(profile.name.clone()), node.id(), detail);
         }

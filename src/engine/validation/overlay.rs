@@ -104,12 +104,16 @@ impl<'d> Walk<'_, 'd> {
             // What is said of another type is not said of this.
             return;
         }
+        // A primitive that has extensions only has no value that could be another.
+        let has_value = !node.is_primitive() || node.text().is_some();
         if let Some(fixed) = &rules.fixed
+            && has_value
             && !content::has(node, fixed, true)
         {
             self.differs(node, fixed, true, &rule());
         }
         if let Some(pattern) = &rules.pattern
+            && has_value
             && !content::has(node, pattern, false)
         {
             self.differs(node, pattern, false, &rule());
