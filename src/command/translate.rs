@@ -52,6 +52,12 @@ pub(super) struct Arguments {
     /// The character set of documents that declare none: windows-1252.
     #[arg(long, value_name = "SET")]
     charset: Option<String>,
+    /// The trigger event of a new HL7 v2 message: S13.
+    #[arg(long, value_name = "EVENT")]
+    event: Option<String>,
+    /// The version of a new HL7 v2 message: 2.8.
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
     /// Write what the format can carry, and report the rest, rather than refuse.
     #[arg(long)]
     lossy: bool,
@@ -121,6 +127,12 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 fn translate(arguments: &Arguments, clock: &Clock) -> Result<(), Failure> {
     if arguments.to == To::Fhir && arguments.original.is_some() {
         return Err(Failure::Usage("--original goes with --to native".to_owned()));
+    }
+    let is_new = arguments.to == To::Native && arguments.original.is_none();
+    if !is_new && (arguments.event.is_some() || arguments.version.is_some()) {
+        return Err(Failure::Usage(
+            "--event and --version are of a new message: --to native without --original".to_owned(),
+        ));
     }
     let loaded = Loaded::read(&arguments.maps)?;
     let context = context(arguments, clock)?;
@@ -344,6 +356,12 @@ fn context(arguments: &Arguments, clock: &Clock) -> Result<Context, Failure> {
     if let Some(name) = &arguments.charset {
         context.charset = Charset::named(name)
             .ok_or_else(|| Failure::Usage(format!("--charset: no character set is named {name}")))?;
+    }
+    if let Some(event) = &arguments.event {
+        context.envelope.event.clone_from(event);
+    }
+    if let Some(version) = &arguments.version {
+        context.envelope.version.clone_from(version);
     }
     context.xml = arguments.xml;
     if arguments.lossy {

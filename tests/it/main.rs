@@ -51,6 +51,7 @@ mod v2_acknowledgement;
 mod v2_grouping;
 mod v2_maps;
 mod v2_meaning;
+mod v2_new;
 mod v2_order;
 mod v2_patients;
 mod v2_rules;

@@ -262,7 +262,16 @@ impl Case<'_> {
         if let Some(version) = header.and_then(|h| self.tree.field(h, 12)).and_then(|f| self.tree.text(f)) {
             cx.envelope.version = version.into_owned();
         }
-        let written = self.map.create(self.got.document(), &cx).map_err(|e| {
+        let mut made = self.map.create(self.got.document(), &cx);
+        // What nothing in the resources tells the event of, the caller does.
+        if made.as_ref().is_err_and(|e| e.to_string().contains("an event that is asked for"))
+            && let Some(event) = header.and_then(|h| self.tree.component(self.tree.field(h, 9)?, 2))
+            && let Some(event) = self.tree.text(event)
+        {
+            cx.envelope.event = event.into_owned();
+            made = self.map.create(self.got.document(), &cx);
+        }
+        let written = made.map_err(|e| {
             let lossy = Context { loss: Loss::Warn, ..cx.clone() };
             let bytes = self.map.create(self.got.document(), &lossy).map(|w| w.bytes).unwrap_or_default();
             format!("CreateGet: {e}\nwrote\n{}", lines(&bytes))

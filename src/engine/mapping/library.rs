@@ -301,6 +301,9 @@ impl Names {
                 Item::Map(item) => ("map", &item.name, item.span),
                 Item::Block(item) => ("block", &item.name, item.span),
                 Item::Table(item) => ("table", &item.name, item.span),
+                // Of HL7's own segments several items may say where they are.
+                Item::Segment(item) if item.fields.is_empty() => continue,
+                Item::Segment(item) => ("segment", &item.name, item.span),
                 Item::Alias(alias) => {
                     problems.extend(self.renamed(file, alias));
                     continue;

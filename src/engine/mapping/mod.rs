@@ -7,6 +7,7 @@ mod counterpart;
 mod describe;
 mod edition;
 mod embedded;
+mod follows;
 mod identity;
 mod leaves;
 pub mod lens;

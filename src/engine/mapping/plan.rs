@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::definitions::{Symbol, TypeId};
 use crate::fhir::datatypes::Primitive;
 use crate::native::SegmentName;
+use crate::native::hl7v2::schema::{Schema, Version as V2};
 use crate::native::xml::QName;
 
 use super::lens::Lens;
@@ -141,6 +142,8 @@ pub(crate) enum MarkValue {
     Text(String),
     /// A coding; `wrapped` in a CodeableConcept.
     Coding { system: String, code: String, wrapped: bool },
+    /// Whatever it is.
+    Any,
 }
 
 /// A scope.
@@ -274,9 +277,30 @@ pub(crate) struct Rule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Constant {
     Text(String),
-    Coding { system: String, code: String },
+    Coding {
+        system: String,
+        code: String,
+    },
     Provider,
     Now,
+    /// The system of the HL7 table that a field's codes are of, where its first component is one of them.
+    Table {
+        system: String,
+        id: &'static str,
+        version: V2,
+    },
+}
+
+impl Constant {
+    /// Whether it says something of a code: that of a table only of those that the table has.
+    pub(crate) fn is_of(&self, code: Option<&str>) -> bool {
+        match self {
+            Self::Table { id, version, .. } => {
+                code.is_some_and(|code| Schema::version(*version).table(id).is_some_and(|table| table.holds(code)))
+            }
+            _ => true,
+        }
+    }
 }
 
 /// An element with a fixed value, in a resource that is there.
@@ -303,6 +327,15 @@ pub(crate) struct Link {
     pub(crate) to: SlotRef,
     /// The entries further out that stand for it where it is not there, the innermost first.
     pub(crate) outer: Vec<SlotRef>,
+}
+
+/// What a part that is made holds beside what lines write.
+#[derive(Debug, Clone)]
+pub(crate) struct WrittenLine {
+    pub(crate) path: NativePath,
+    pub(crate) text: String,
+    /// Only in messages of these trigger events.
+    pub(crate) events: Vec<String>,
 }
 
 /// Leaves that go when another changes.
@@ -543,7 +576,9 @@ pub(crate) fn constant(value: &Value, system: impl Fn(&str) -> String) -> Result
 /// Whether a constant is this text.
 pub(crate) fn says(constant: &Constant, text: &str) -> bool {
     match constant {
-        Constant::Text(value) | Constant::Coding { code: value, .. } => value == text,
+        Constant::Text(value) | Constant::Coding { code: value, .. } | Constant::Table { system: value, .. } => {
+            value == text
+        }
         Constant::Provider | Constant::Now => false,
     }
 }

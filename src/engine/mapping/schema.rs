@@ -10,13 +10,13 @@ use crate::native::xml::XmlSchema;
 use crate::native::xml::schema::{Content, MemberKind, Simple, Type, TypeIndex, xsi_type};
 
 use super::plan::{Condition, NativeName};
-use super::syntax::{FhirVersion, NativeType, Test, Version};
+use super::syntax::{FhirVersion, NativeType, SegmentItem, Test, Version};
 
 /// The facts about a native document type.
 #[derive(Debug, Clone)]
 pub(crate) enum NativeSchema {
-    /// Message structure, with the versions of the map, newest first.
-    Hl7v2 { structure: String, versions: Vec<V2> },
+    /// Message structure, with the versions of the map, newest first, and the segments that it has beside the structure.
+    Hl7v2 { structure: String, versions: Vec<V2>, others: Vec<SegmentItem> },
     /// JSON Schema.
     Json(Arc<Value>),
     /// An XML schema.
@@ -39,6 +39,8 @@ pub(crate) enum Place {
     /// A field, component or subcomponent of this data type.
     Typed {
         datatype: &'static str,
+        /// The table of its codes, in maps of HL7 v2.
+        table: Option<&'static str>,
     },
     /// A place of a JSON document, by its schema.
     Json(Arc<Value>),
@@ -58,6 +60,13 @@ pub(crate) enum Place {
 /// Why a step leads nowhere: what is wrong, and what would be right.
 pub(crate) type NoStep = (String, String);
 
+/// A data type of HL7 v2 by its name.
+pub(crate) fn datatype(name: &str) -> Option<&'static str> {
+    const PRIMITIVE: [&str; 12] = ["ST", "TX", "FT", "ID", "IS", "NM", "SI", "DT", "TM", "DTM", "TS", "SNM"];
+    let composite = V2::ALL.into_iter().rev().find_map(|v| Some(Schema::version(v).datatype(name)?.name));
+    composite.or_else(|| PRIMITIVE.into_iter().find(|known| *known == name))
+}
+
 /// A version of HL7 v2 as the maps write it.
 pub(crate) fn version(v2: V2) -> Version {
     let mut parts = v2.text().split('.').map(|p| p.parse().unwrap_or(0));
@@ -70,6 +79,7 @@ impl NativeSchema {
         native: &NativeType,
         file: impl Fn(&str) -> Option<Value>,
         xml: impl Fn(&str) -> Option<Arc<XmlSchema>>,
+        segments: &[SegmentItem],
     ) -> Result<Self, NoStep> {
         match native {
             NativeType::Hl7v2 { structure, versions: (first, last), .. } => {
@@ -87,7 +97,9 @@ impl NativeSchema {
                         "a structure such as REF_I12 or ADT_A01".to_owned(),
                     ));
                 }
-                Ok(Self::Hl7v2 { structure: structure.clone(), versions })
+                let here = |one: &&SegmentItem| one.structures.is_empty() || one.structures.contains(structure);
+                let others = segments.iter().filter(here).cloned().collect();
+                Ok(Self::Hl7v2 { structure: structure.clone(), versions, others })
             }
             NativeType::Json { schema, .. } => match file(schema) {
                 Some(value) => Ok(Self::Json(Arc::new(value))),
@@ -125,7 +137,12 @@ impl NativeSchema {
     }
 
     fn field(&self, segment: SegmentName, number: u16) -> Option<FieldDef> {
-        let Self::Hl7v2 { .. } = self else { return None };
+        let Self::Hl7v2 { others, .. } = self else { return None };
+        if let Some(own) = others.iter().find(|one| one.name == segment.as_str() && !one.fields.is_empty()) {
+            let (number, name, repeats) = own.fields.iter().find(|(known, ..)| *known == number)?;
+            let max = if *repeats { None } else { Some(1) };
+            return Some(FieldDef { number: *number, name: "", datatype: datatype(name)?, min: 0, max, table: None });
+        }
         // Segments and data types are those of all versions: a message may use what came later than its structure.
         let known = V2::ALL
             .into_iter()
@@ -158,7 +175,9 @@ impl NativeSchema {
             (Place::Document | Place::Segment(_), NativeName::Segment(segment)) => self.segment(*segment),
             (Place::Group(group), NativeName::Segment(segment)) => {
                 let place = self.segment(*segment)?;
-                if self.in_group(group, |node| node.kind == NodeKind::Segment && node.name == segment.as_str()) {
+                if self.in_group(group, |node| node.kind == NodeKind::Segment && node.name == segment.as_str())
+                    || self.is_beside(*segment)
+                {
                     return Ok(place);
                 }
                 nowhere(format!("the group {group} has no segment {segment}"), "a segment of the group")
@@ -168,7 +187,7 @@ impl NativeSchema {
                 self.group(name, |name| self.in_group(outer, |node| node.is_group() && node.name == name))
             }
             (Place::Segment(segment), NativeName::Field(number)) => match self.field(*segment, *number) {
-                Some(field) => Ok(Place::Typed { datatype: field.datatype }),
+                Some(field) => Ok(Place::Typed { datatype: field.datatype, table: field.table }),
                 None => nowhere(
                     format!("{segment} has no field {number} in the versions of this map"),
                     "a field of the segment, or a wider range of versions",
@@ -176,7 +195,7 @@ impl NativeSchema {
             },
             (Place::Typed { datatype, .. }, NativeName::Component(number) | NativeName::Subcomponent(number)) => {
                 if let Some(component) = self.component(datatype, *number) {
-                    return Ok(Place::Typed { datatype: component.datatype });
+                    return Ok(Place::Typed { datatype: component.datatype, table: component.table });
                 }
                 // A data type of old is the beginning of the later one, and the other way round.
                 let kin = match *datatype {
@@ -185,11 +204,11 @@ impl NativeSchema {
                     _ => None,
                 };
                 if let Some(component) = kin.and_then(|kin| self.component(kin, *number)) {
-                    return Ok(Place::Typed { datatype: component.datatype });
+                    return Ok(Place::Typed { datatype: component.datatype, table: component.table });
                 }
                 let open = *datatype == "varies" || datatype.is_empty() || *datatype == "WD";
                 if open || *number == 1 {
-                    return Ok(Place::Typed { datatype: if open { "varies" } else { datatype } });
+                    return Ok(Place::Typed { datatype: if open { "varies" } else { datatype }, table: None });
                 }
                 nowhere(
                     format!("{datatype} has no component {number} in the versions of this map"),
@@ -269,7 +288,7 @@ impl NativeSchema {
             (Self::Xml(schema), Place::Xml { of: Content::Complex(index), .. }) => {
                 schema.names(*index).map(str::to_owned).collect()
             }
-            (_, Place::Typed { datatype }) => vec![(*datatype).to_owned()],
+            (_, Place::Typed { datatype, .. }) => vec![(*datatype).to_owned()],
             _ => Vec::new(),
         }
     }
@@ -288,20 +307,30 @@ impl NativeSchema {
     }
 
     fn segment(&self, segment: SegmentName) -> Result<Place, NoStep> {
-        let Self::Hl7v2 { structure, versions } = self else {
+        let Self::Hl7v2 { structure, versions, .. } = self else {
             return Err(("segments are of HL7 v2".to_owned(), String::new()));
         };
         let named = versions
             .iter()
             .any(|v| Schema::version(*v).structure(structure).is_some_and(|s| s.names(segment.as_str())));
         let defined = versions.iter().any(|v| Schema::version(*v).segment(segment.as_str()).is_some());
-        if named && defined {
+        if (named && defined) || self.is_beside(segment) {
             return Ok(Place::Segment(segment));
         }
         Err((
             format!("{structure} has no segment {segment} in the versions of this map"),
-            "a segment of the message structure".to_owned(),
+            match segment.as_str() {
+                own if own.starts_with('Z') => {
+                    format!("`segment {own} {{ 1 ST  2 CX* }}` with its fields and their data types")
+                }
+                other => format!("a segment of the message structure, or `segment {other} in {structure}`"),
+            },
         ))
+    }
+
+    /// Whether it is a segment that the map has beside the structure.
+    fn is_beside(&self, segment: SegmentName) -> bool {
+        matches!(self, Self::Hl7v2 { others, .. } if others.iter().any(|one| one.name == segment.as_str()))
     }
 
     fn fhir_step(&self, of: &str, name: &str) -> Result<Place, NoStep> {
@@ -340,7 +369,7 @@ impl NativeSchema {
 
     /// A group of the structure.
     fn group(&self, name: &str, there: impl Fn(&str) -> bool) -> Result<Place, NoStep> {
-        let Self::Hl7v2 { structure, versions } = self else {
+        let Self::Hl7v2 { structure, versions, .. } = self else {
             return Err(("groups are of HL7 v2".to_owned(), String::new()));
         };
         let structures = || versions.iter().filter_map(|v| Schema::version(*v).structure(structure));
@@ -361,7 +390,7 @@ impl NativeSchema {
 
     /// Whether a group has something in it in some version, at any depth.
     fn in_group(&self, name: &str, is: impl Fn(&StructureNode) -> bool) -> bool {
-        let Self::Hl7v2 { structure, versions } = self else { return false };
+        let Self::Hl7v2 { structure, versions, .. } = self else { return false };
         versions.iter().filter_map(|v| Schema::version(*v).structure(structure)).any(|of| {
             let Some((at, end)) = of.group(name).and_then(|at| Some((at, of.node(at)?.end))) else { return false };
             of.nodes().get(usize::from(at) + 1..usize::from(end)).is_some_and(|nodes| nodes.iter().any(&is))
@@ -428,7 +457,7 @@ impl NativeSchema {
     pub(crate) fn leaves(&self) -> Vec<Vec<NativeName>> {
         let mut leaves = Vec::new();
         match self {
-            Self::Hl7v2 { structure, versions } => self.v2_leaves(structure, versions, &mut leaves),
+            Self::Hl7v2 { structure, versions, .. } => self.v2_leaves(structure, versions, &mut leaves),
             Self::Json(schema) => self.json_leaves(schema, &mut Vec::new(), &mut leaves),
             Self::Fhir { version, resource } => {
                 leaves.push(vec![NativeName::Member("resourceType".into())]);

@@ -184,6 +184,15 @@ impl Trace {
         report
     }
 
+    /// The FHIRPaths of places.
+    pub(crate) fn paths(&self, model: &Model, places: &[At]) -> Vec<String> {
+        if places.is_empty() {
+            return Vec::new();
+        }
+        let paths = DraftPaths::new(&self.draft, model);
+        places.iter().filter_map(|at| paths.of(*at)).collect()
+    }
+
     /// The whole report.
     pub(crate) fn report(&self, map: &str, tree: &Tree, plan: &Plan, model: &Model) -> Report {
         let mut report = self.totals(map, tree);

@@ -147,7 +147,9 @@ fn held(lens: &Lens, at: usize) -> Option<Holds> {
         instant: precision == Precision::Instant,
     };
     Some(match lens {
-        Lens::Text | Lens::Words(_) | Lens::Phone | Lens::Narrative | Lens::Lines | Lens::Joined => Holds::Text,
+        Lens::Text | Lens::Words(_) | Lens::Phone | Lens::Narrative | Lens::Lines | Lens::Joined | Lens::Says(_) => {
+            Holds::Text
+        }
         Lens::Time => words(&["09", "0915", "181530", "070809.25"]),
         Lens::Code => Holds::Code,
         Lens::Number(whole) => Holds::Number { whole: *whole },

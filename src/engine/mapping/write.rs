@@ -16,6 +16,7 @@ use rustc_hash::FxHashSet;
 use super::context::{Context, Loss};
 use super::counterpart;
 use super::edition::{self, Edition};
+use super::follows::{self, Reading};
 use super::library::msh;
 use super::map::Map;
 use super::plan::{LineId, NativeName};
@@ -146,8 +147,11 @@ impl Map {
         report.lost = written.lost;
         let entries = run.entries.iter().chain(&again.entries);
         let keyed = entries.filter(|e| e.has_key).map(|e| e.full_url.as_str()).collect();
-        let found = differences(wanted, &got, &keyed, &written.exempt, self.plan().envelope.is_some());
-        let is_other = !found.is_empty();
+        let mut found = differences(wanted, &got, &keyed, &written.exempt, self.plan().envelope.is_some());
+        let before = Reading { run: &run, got: &old, tree: original };
+        let after = Reading { run: again, got: &got, tree: &tree };
+        follows::excuse(&mut found, wanted, before, after, self.plan(), &self.model);
+        let is_other = found.iter().any(|one| one.kind != Kind::Excused);
         self.judge(found, cx, manner, &mut report)?;
         let mut tree = tree;
         if manner == Manner::Onto
@@ -203,7 +207,11 @@ impl Map {
         let got = last.trace.draft.finish().map_err(fault)?;
         let entries = run.entries.iter().chain(&last.entries);
         let keyed = entries.filter(|e| e.has_key).map(|e| e.full_url.as_str()).collect();
-        Ok(differences(wanted, &got, &keyed, exempt, self.plan().envelope.is_some()).is_empty().then_some(tree))
+        let mut left = differences(wanted, &got, &keyed, exempt, self.plan().envelope.is_some());
+        let before = Reading { run: &run, got: &old, tree: written };
+        let after = Reading { run: &last, got: &got, tree: &tree };
+        follows::excuse(&mut left, wanted, before, after, self.plan(), &self.model);
+        Ok(left.iter().all(|one| one.kind == Kind::Excused).then_some(tree))
     }
 
     /// A changed document that is a new one, with what is therefore other in it than was wanted.
@@ -372,6 +380,9 @@ impl Map {
         let separators = request.and_then(Tree::separators).unwrap_or_default();
         let version = request.map(|r| msh(r, 12, 1)).filter(|v| !v.is_empty());
         let version = version.unwrap_or_else(|| envelope.version.clone());
+        if request.is_none() && V2::declared(&version).version().is_none() {
+            return Err(Refusals::one("MSH-12", "a version of HL7 v2: 2.1 to 2.8.2", Fault::BadValue));
+        }
         let declared = request.map(|r| !msh(r, 18, 1).is_empty());
         let charset = request.map_or(cx.charset, Tree::charset);
         let tree =
@@ -381,7 +392,11 @@ impl Map {
             Some(request) if events.contains(&msh(request, 9, 2)) => msh(request, 9, 2),
             Some(_) => events.first().cloned().unwrap_or_default(),
             None if envelope.event.is_empty() => events.first().cloned().unwrap_or_default(),
-            None => envelope.event.clone(),
+            None if events.contains(&envelope.event) => envelope.event.clone(),
+            None => {
+                let expected = format!("an event of this map: {}", events.join(", "));
+                return Err(Refusals::one("MSH-9.2", expected, Fault::BadValue));
+            }
         };
         let Some(header) = tree.segments().next() else { return Ok(tree) };
         let mut edit = Edit::new(&tree);

@@ -191,6 +191,9 @@ struct Asked {
     to: Option<To>,
     /// Whether a new native document is wanted in XML.
     xml: bool,
+    /// The trigger event and the version of a new message.
+    event: Option<String>,
+    version: Option<String>,
 }
 
 fn asked(request: &Request) -> Result<Asked, Refusal> {
@@ -212,7 +215,7 @@ fn asked(request: &Request) -> Result<Asked, Refusal> {
                     asked.option(name, value)?;
                 }
                 _ => {
-                    let text = "$silta-convert takes input, original, map, provider and to";
+                    let text = "$silta-convert takes input, original, map, provider, to, event and version";
                     return Err(Refusal::of(Issue::new(Fault::BadValue, text).at(place)));
                 }
             }
@@ -228,6 +231,8 @@ impl Asked {
         match (name, value) {
             ("map", name) => self.map = Some(name.to_owned()),
             ("provider", name) => self.provider = Some(name.to_owned()),
+            ("event", event) => self.event = Some(event.to_owned()),
+            ("version", version) => self.version = Some(version.to_owned()),
             ("to", "fhir") => self.to = Some(To::Fhir),
             ("to", "native") => self.to = Some(To::Native),
             ("to", media) if is_native(media) => {
@@ -239,8 +244,9 @@ impl Asked {
                 return Err(Refusal::new(Fault::BadValue, text));
             }
             _ => {
-                let text =
-                    format!("$silta-convert does not take {name}: it takes input, original, map, provider and to");
+                let text = format!(
+                    "$silta-convert does not take {name}: it takes input, original, map, provider, to, event and version"
+                );
                 return Err(Refusal::new(Fault::BadValue, text));
             }
         }
@@ -292,6 +298,12 @@ fn converted(converter: &Converter, asked: Asked) -> Result<String, Refusal> {
         None => None,
     };
     context.xml = asked.xml;
+    if let Some(event) = &asked.event {
+        context.envelope.event.clone_from(event);
+    }
+    if let Some(version) = &asked.version {
+        context.envelope.version.clone_from(version);
+    }
     let input = match asked.input {
         Some(Input::Native(sent)) => Some(understood(&converter.maps, named, asked.to, sent)?),
         other => other,

@@ -3,8 +3,10 @@
 
 use rustc_hash::FxHashMap;
 
-use super::super::plan::{LineId, Mark, Plan, ScopeId, SlotAt, SlotRef, SlotSelect, StmtKind};
-use super::super::syntax::{Direction, Version};
+use super::super::plan::{
+    Condition, LineId, Mark, NativeName, NativeSelect, Plan, Scope, ScopeId, SlotAt, SlotRef, SlotSelect, StmtKind,
+};
+use super::super::syntax::{Direction, Test, Version};
 
 /// One line's use of a list.
 struct Use {
@@ -14,6 +16,8 @@ struct Use {
     since: Option<Version>,
     before: Option<Version>,
     line: LineId,
+    /// Whether the line takes only what others have no place for: what comes anew is the others' where they are.
+    beside: bool,
 }
 
 /// Two lines that cannot be told apart, and the list.
@@ -62,24 +66,24 @@ fn walk(
                 if rule.slot == 0 && scope.slots.first().is_some_and(|s| s.at.fresh()) {
                     continue;
                 }
-                note(plan, id, rule.slot, None, (since, before, rule.line), lists);
+                note(plan, id, rule.slot, None, (since, before, rule.line, false), lists);
             }
             StmtKind::Whole(_) => {}
             StmtKind::Scope(inner) => {
                 let Some(of) = plan.scope(inner).filter(|s| s.direction != Direction::Get) else { continue };
-                let line = of.line;
+                let (line, beside) = (of.line, is_beside(of));
                 match of.slots.first().map(|s| &s.at) {
                     Some(SlotAt::Entry(index)) => {
                         if let Some(entry) = of.entries.get(usize::from(*index))
                             && let Some(reference) = entry.reference
                         {
                             let resource = Some(entry.resource.clone());
-                            note(plan, inner, reference, resource, (since, before, line), lists);
+                            note(plan, inner, reference, resource, (since, before, line, beside), lists);
                         }
                     }
                     // The place that the outer line made already.
                     Some(SlotAt::Alias(SlotRef { up: 1, slot: 0 })) => {}
-                    Some(_) => note(plan, inner, 0, None, (since, before, line), lists),
+                    Some(_) => note(plan, inner, 0, None, (since, before, line, beside), lists),
                     None => {}
                 }
                 walk(plan, inner, since, before, lists);
@@ -94,7 +98,7 @@ fn note(
     scope: ScopeId,
     slot: u16,
     resource: Option<Box<str>>,
-    (since, before, line): (Option<Version>, Option<Version>, LineId),
+    (since, before, line, beside): (Option<Version>, Option<Version>, LineId, bool),
     lists: &mut FxHashMap<String, (Box<str>, Vec<Use>)>,
 ) {
     let (mut scope, mut slot, mut resource) = (scope, slot, resource);
@@ -115,7 +119,7 @@ fn note(
                     // The same place spoken of by several lines is one use of it.
                     let shared = uses.iter().any(|u| u.select == *select && !of.at.fresh() && u.resource == resource);
                     if !shared {
-                        uses.push(Use { select: select.clone(), resource, since, before, line });
+                        uses.push(Use { select: select.clone(), resource, since, before, line, beside });
                     }
                 }
                 (scope, slot) = (above, above_slot);
@@ -158,8 +162,26 @@ fn meet(a: &Use, b: &Use) -> bool {
     !ends_before(a, b) && !ends_before(b, a)
 }
 
+/// Whether a scope takes segments that the structure has no place for, or holds only where a segment is not there.
+fn is_beside(scope: &Scope) -> bool {
+    let astray = |one: &Condition| matches!(one.test, Test::Astray);
+    let select = scope.native.iter().filter_map(|path| path.steps.last()).map(|step| &step.select);
+    let mut conditions = select.filter_map(|select| match select {
+        NativeSelect::Where(conditions, _) => Some(conditions),
+        _ => None,
+    });
+    conditions.any(|all| all.iter().any(astray))
+        || scope.when.iter().any(|one| {
+            matches!(one.test, Test::Absent)
+                && matches!(one.path.steps.as_slice(), [only] if matches!(only.name, NativeName::Segment(_)))
+        })
+}
+
 /// Whether what is filled by one can be told from what is filled by the other.
 fn apart(a: &Use, b: &Use) -> bool {
+    if a.beside || b.beside {
+        return true;
+    }
     if let (Some(x), Some(y)) = (&a.resource, &b.resource)
         && x != y
     {

@@ -1,7 +1,7 @@
 //! FHIR paths: each step is checked against the model and becomes a slot, made once for each scope.
 
 use super::super::plan::{ElementName, Mark, MarkValue, ScopeId, SlotAt, SlotRef, SlotSelect};
-use super::super::syntax::{Discriminator, FhirPath, FhirSelect, FhirStep, Span, Value};
+use super::super::syntax::{ANY, Discriminator, FhirPath, FhirSelect, FhirStep, Span, Value};
 use super::Compiler;
 use crate::definitions::{Kind, Symbol, TypeId};
 
@@ -181,6 +181,7 @@ impl Compiler<'_> {
                     }
                 }
             }
+            Value::Context(any) if any == ANY && one.not => MarkValue::Any,
             Value::Context(_) => {
                 self.problem(span, "the context cannot tell repetitions apart", "a fixed value");
                 return None;

@@ -88,6 +88,13 @@ impl Compiler<'_> {
             "lines" => Lens::Lines,
             "time" => Lens::Time,
             "joined" => Lens::Joined,
+            "says" => match first {
+                Some(text) => Lens::Says(text.to_owned()),
+                None => {
+                    self.problem(call.span, "`says` needs what it says", "`says \"finished\"`");
+                    return None;
+                }
+            },
             "date" => Lens::Date(self.pattern(call, first)?, precision),
             "datetime" => Lens::DateTime(self.pattern(call, first)?, self.pattern(call, second)?, precision),
             "coded" => Lens::Coded(self.table(call, place)?),

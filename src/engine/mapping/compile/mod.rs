@@ -25,7 +25,9 @@ use crate::native::xml::XmlSchema;
 
 use super::plan::{Condition, Line, LineId, Plan, Scope, ScopeId, Slot, SlotAt, SlotRef, Slots};
 use super::schema::{NativeSchema, Place};
-use super::syntax::{BlockItem, Direction, File, FormatName, Item, Level, MapItem, NativeType, Problem, Span, Table};
+use super::syntax::{
+    BlockItem, Direction, File, FormatName, Item, Level, MapItem, NativeType, Problem, SegmentItem, Span, Table,
+};
 use super::versions::Place as Whose;
 
 /// All items of a tree of maps, by name.
@@ -35,6 +37,8 @@ pub(crate) struct Library {
     pub(crate) blocks: FxHashMap<String, BlockItem>,
     pub(crate) tables: FxHashMap<String, Table>,
     pub(crate) aliases: FxHashMap<String, String>,
+    /// Segments that structures do not have.
+    pub(crate) segments: Vec<SegmentItem>,
     pub(crate) schemas: FxHashMap<String, Json>,
     pub(crate) xml: FxHashMap<String, Arc<XmlSchema>>,
     pub(crate) problems: Vec<Problem>,
@@ -57,6 +61,10 @@ impl Library {
                 }
                 Item::Table(table) => {
                     self.tables.insert(table.name, table.table);
+                }
+                Item::Segment(segment) => {
+                    self.segments.retain(|known| segment.fields.is_empty() || known.name != segment.name);
+                    self.segments.push(segment);
                 }
                 Item::Alias(alias) => {
                     self.aliases.insert(alias.name, alias.uri);
@@ -180,7 +188,8 @@ pub(crate) fn compile(
 
 /// The schema of the documents that a map reads; else what is wrong and what would be right.
 fn schema(library: &Library, map: &MapItem) -> Result<NativeSchema, (String, String)> {
-    NativeSchema::of(&map.native, |name| library.schemas.get(name).cloned(), |name| library.xml.get(name).cloned())
+    let schemas = |name: &str| library.schemas.get(name).cloned();
+    NativeSchema::of(&map.native, schemas, |name| library.xml.get(name).cloned(), &library.segments)
 }
 
 /// What tells a JSON or XML document of the map from others, without the rest of the map being compiled.

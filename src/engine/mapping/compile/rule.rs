@@ -8,6 +8,7 @@ use super::lens::Carrier;
 use super::native::Found;
 use super::{Compiler, Standing};
 use crate::definitions::Kind as TypeKind;
+use crate::native::hl7v2::schema::{Schema, Version as V2};
 use crate::native::xml::schema::Content;
 
 impl Compiler<'_> {
@@ -38,6 +39,10 @@ impl Compiler<'_> {
         let Some(first) = alternatives.first().and_then(|tuple| tuple.first()) else { return };
         let place = first.at.place.clone();
         let joined = rule.lens.as_ref().is_some_and(|call| call.name == "joined");
+        let says = rule.lens.as_ref().is_some_and(|call| call.name == "says");
+        if says && rule.direction != Direction::Get {
+            return self.problem(span, "what a line says by itself goes one way", "`=>`, with a reason");
+        }
         if joined && rule.direction != Direction::Get {
             return self.problem(span, "what is joined of several places goes one way", "`=>`, with a reason");
         }
@@ -317,7 +322,10 @@ impl Compiler<'_> {
             }
         }
         let library = self.library;
-        let empty = match rule.empty.as_ref().map(|v| plan::constant(v, |name| library.system(name))).transpose() {
+        let by_table = matches!(&rule.empty, Some(Value::Context(name)) if name == "table");
+        let given = rule.empty.as_ref().filter(|_| !by_table);
+        let empty = match given.map(|v| plan::constant(v, |name| library.system(name))).transpose() {
+            _ if by_table => self.table_of_codes(),
             Ok(empty) => empty,
             Err(what) => return self.problem(span, what, ""),
         };
@@ -372,6 +380,13 @@ impl Compiler<'_> {
             let copy = syntax::Rule { also: copies, ..rule.clone() };
             self.also_scopes(line, &copy, span);
         }
+    }
+
+    /// The system of the table that the codes of the part are of, where its codes are known.
+    fn table_of_codes(&self) -> Option<plan::Constant> {
+        let Place::Typed { table: Some(id), .. } = self.stands().place else { return None };
+        let version = V2::ALL.into_iter().rev().find(|version| Schema::version(*version).table(id).is_some())?;
+        Some(plan::Constant::Table { system: format!("http://terminology.hl7.org/CodeSystem/v2-{id}"), id, version })
     }
 
     /// Totality of tables, and lenses that fit their FHIR type.
@@ -433,6 +448,12 @@ impl Compiler<'_> {
                     self.problem(span, what, format!("one of {}", codes.join(", ")));
                 }
             }
+        }
+        if let (Lens::Says(code), Some(codes)) = (lens, &bound)
+            && !codes.contains(code)
+        {
+            let what = format!("{code} is not in the required value set");
+            self.problem(span, what, format!("one of {}", codes.join(", ")));
         }
         let Lens::Coded(table) = lens else {
             if let (Some(codes), Lens::Text | Lens::Code, true) = (bound, lens, rule.when.is_empty())

@@ -79,12 +79,16 @@ impl Compiler<'_> {
                     }
                 }
             }
-            Kind::Written(path, text) => {
+            Kind::Written(path, text, events) => {
                 if let Some(found) = self.native(path) {
                     self.claim(&found.at, true);
                     let here = self.here();
                     if let Some(scope) = self.scope_mut(here) {
-                        scope.written.push((found.path, text.clone()));
+                        scope.written.push(plan::WrittenLine {
+                            path: found.path,
+                            text: text.clone(),
+                            events: events.clone(),
+                        });
                     }
                 }
             }

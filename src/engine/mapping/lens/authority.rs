@@ -2,19 +2,26 @@
 
 use std::borrow::Cow;
 
+use super::hl7v3;
 use super::{Fidelity, Got, Out, Put, Space, Texts, Uncarried};
 use crate::fhir::query;
 use crate::mapping::context::Context;
 
 /// Coding system names of table 0396 with the URIs that HL7 publishes for them.
-const SYSTEMS: [(&str, &str); 22] = [
+const SYSTEMS: [(&str, &str); 28] = [
     ("LN", "http://loinc.org"),
     ("SCT", "http://snomed.info/sct"),
     ("I10", "http://hl7.org/fhir/sid/icd-10"),
     ("I10C", "http://hl7.org/fhir/sid/icd-10-cm"),
     ("I9C", "http://hl7.org/fhir/sid/icd-9-cm"),
     ("I9", "http://hl7.org/fhir/sid/icd-9"),
-    ("I9CDX", "http://terminology.hl7.org/CodeSystem/icd9cm"),
+    ("I9CDX", "http://hl7.org/fhir/sid/icd-9-cm"),
+    ("I9CP", "http://hl7.org/fhir/sid/icd-9-cm"),
+    ("I10P", "http://www.cms.gov/Medicare/Coding/ICD10"),
+    ("SNM3", "urn:oid:2.16.840.1.113883.6.51"),
+    ("HCPCS", "urn:oid:2.16.840.1.113883.6.285"),
+    ("NPI", "http://hl7.org/fhir/sid/us-npi"),
+    ("C5", "http://www.ama-assn.org/go/cpt"),
     ("UCUM", "http://unitsofmeasure.org"),
     ("C4", "http://www.ama-assn.org/go/cpt"),
     ("CPT", "http://www.ama-assn.org/go/cpt"),
@@ -32,6 +39,34 @@ const SYSTEMS: [(&str, &str); 22] = [
     ("CDCREC", "urn:oid:2.16.840.1.113883.6.238"),
 ];
 
+/// What senders call code systems that have a name in table 0396, other than it, letter case and `-`, `_` and space aside.
+const EVERYDAY: [(&str, &str); 16] = [
+    ("LOINC", "http://loinc.org"),
+    ("SNOMED", "http://snomed.info/sct"),
+    ("SNOMEDCT", "http://snomed.info/sct"),
+    ("SCTID", "http://snomed.info/sct"),
+    ("ICD10", "http://hl7.org/fhir/sid/icd-10"),
+    ("ICD10CM", "http://hl7.org/fhir/sid/icd-10-cm"),
+    ("I10CM", "http://hl7.org/fhir/sid/icd-10-cm"),
+    ("ICD10PCS", "http://www.cms.gov/Medicare/Coding/ICD10"),
+    ("I10PCS", "http://www.cms.gov/Medicare/Coding/ICD10"),
+    ("ICD9", "http://hl7.org/fhir/sid/icd-9"),
+    ("ICD9CM", "http://hl7.org/fhir/sid/icd-9-cm"),
+    ("I9CM", "http://hl7.org/fhir/sid/icd-9-cm"),
+    ("CPT4", "http://www.ama-assn.org/go/cpt"),
+    ("USNPI", "http://hl7.org/fhir/sid/us-npi"),
+    ("RXNORM", "http://www.nlm.nih.gov/research/umls/rxnorm"),
+    ("ICPC2", "http://hl7.org/fhir/sid/icpc-2"),
+];
+
+/// The URI of a code system that is named as people name it.
+fn everyday(name: &str) -> Option<&'static str> {
+    let mut letters = name.bytes().filter(|b| !matches!(b, b'-' | b'_' | b' ')).map(|b| b.to_ascii_uppercase());
+    let mut found = EVERYDAY.iter().filter(|(known, _)| known.len() <= name.len());
+    let spelled: Vec<u8> = letters.by_ref().collect();
+    found.find(|(known, _)| known.as_bytes() == spelled).map(|(_, uri)| *uri)
+}
+
 const V2_TABLE: &str = "http://terminology.hl7.org/CodeSystem/v2-";
 
 pub(super) fn system<'t>(name: &'t str, cx: &'t Context) -> Result<Got<'t>, Uncarried> {
@@ -44,8 +79,15 @@ pub(super) fn system<'t>(name: &'t str, cx: &'t Context) -> Result<Got<'t>, Unca
     if let Some((_, uri)) = SYSTEMS.iter().find(|(known, _)| *known == name) {
         return Ok(Got::exact(*uri));
     }
+    if let Some(uri) = everyday(name) {
+        return Ok(Got::exact(uri));
+    }
     if oid(name) {
-        return Ok(Got::exact(oid_urn(name)));
+        // A code system that has a URI of its own is that.
+        return match hl7v3::code_system(name, cx) {
+            Ok(known) => Ok(known),
+            Err(_) => Ok(Got::exact(oid_urn(name))),
+        };
     }
     if uri(name) {
         return Ok(Got::exact(name));

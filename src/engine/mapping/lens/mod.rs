@@ -183,12 +183,14 @@ pub enum Lens {
     Lines,
     /// A time of day: HL7 v2 TM.
     Time,
+    /// Always this, where native says anything; one way.
+    Says(String),
     /// The texts of all places that a path leads to, a line each, as data; one way.
     Joined,
 }
 
 /// The words for lenses in maps.
-pub const NAMES: [&str; 29] = [
+pub const NAMES: [&str; 30] = [
     "text",
     "code",
     "number",
@@ -218,6 +220,7 @@ pub const NAMES: [&str; 29] = [
     "lines",
     "time",
     "joined",
+    "says",
 ];
 
 impl Lens {
@@ -281,6 +284,7 @@ impl Lens {
             Self::Scheme(scheme) => hl7v3::scheme(scheme, text)?,
             Self::CodeSystem => hl7v3::code_system(text, cx)?,
             Self::Narrative => return narrative::get(text),
+            Self::Says(value) => Got::exact(value.as_str()),
             Self::Phone
             | Self::Authority
             | Self::DateTime(..)
@@ -329,7 +333,7 @@ impl Lens {
             Self::Instance => hl7v3::put_instance(value),
             Self::Narrative => narrative::put(value),
             Self::Display(_) => Ok(display::put(value)),
-            Self::Joined => Err(Uncarried::new("what the places say that it is joined of")),
+            Self::Says(_) | Self::Joined => Err(Uncarried::new("what the places say that it is joined of")),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::Arc;
 
-use super::{Bound, Const, Entry, LineId, Link, NativeName, NativePath, Scope, ScopeId, Slot, Stmt};
+use super::{Bound, Const, Entry, LineId, Link, NativeName, NativePath, Scope, ScopeId, Slot, Stmt, WrittenLine};
 
 /// What a scope holds and does.
 #[derive(Debug, Clone, Default)]
@@ -13,7 +13,7 @@ pub(crate) struct Inside {
     pub(crate) consts: Vec<Const>,
     pub(crate) links: Vec<Link>,
     pub(crate) bound: Vec<Bound>,
-    pub(crate) written: Vec<(NativePath, String)>,
+    pub(crate) written: Vec<WrittenLine>,
     /// The leaf that counts the repetitions.
     pub(crate) ordinal: Option<(LineId, NativePath)>,
     /// The action code of the scope's resources.

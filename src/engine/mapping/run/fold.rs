@@ -207,6 +207,7 @@ fn make(draft: &mut Draft, at: At, step: &ReachStep<'_>) -> At {
                 place = draft.child_of(place, name.symbol);
             }
             match &mark.value {
+                MarkValue::Any => {}
                 MarkValue::Text(text) => draft.set(place, text),
                 MarkValue::Coding { system, code, wrapped } => {
                     let coding = if *wrapped { draft.child(place, "coding") } else { place };
@@ -261,6 +262,7 @@ fn says_below(node: Node<'_>, path: &[ElementName], value: &MarkValue) -> bool {
         return node.children().any(|c| c.symbol() == name.symbol && says_below(c, rest, value));
     }
     match value {
+        MarkValue::Any => true,
         MarkValue::Text(text) => node.text() == Some(text),
         MarkValue::Coding { system, code, wrapped } => {
             let says = |coding: Node<'_>| {
@@ -282,6 +284,7 @@ fn draft_says_below(draft: &Draft, at: At, path: &[ElementName], value: &MarkVal
         return all.any(|c| draft_says_below(draft, c, rest, value));
     }
     match value {
+        MarkValue::Any => true,
         MarkValue::Text(wanted) => draft.text(at) == Some(wanted),
         MarkValue::Coding { system, code, wrapped } => {
             let named = |at: At, name: &'static str| draft.children(at).filter(move |c| draft.name(*c) == name);

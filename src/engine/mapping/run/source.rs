@@ -1,12 +1,12 @@
 //! A native document as a plan reads it: bases, selections and conditions.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::LazyLock;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::native::hl7v2::schema::{GroupId, GroupTree, NodeIndex, Schema, Version as V2, group_by};
+use crate::native::hl7v2::schema::{GroupId, GroupTree, NodeIndex, Schema, StructureNode, Version as V2, group_by};
 use crate::native::xml::schema::xsi_type;
 use crate::native::{Format, Kind, Name, NodeId, Place, SegmentName, Tree, Value};
 
@@ -80,6 +80,8 @@ struct Segments {
     /// The places of the segments of a name, and the groups of a name, in order.
     by_name: FxHashMap<SegmentName, Vec<usize>>,
     groups_by_name: FxHashMap<&'static str, Vec<GroupId>>,
+    /// Which of its name each segment is in the group that it stands in, once asked for.
+    numbers: OnceCell<FxHashMap<NodeId, usize>>,
     /// How deep segments stand below groups, as far as it was asked.
     depths: RefCell<FxHashMap<(NodeIndex, SegmentName), Option<Nearest>>>,
 }
@@ -106,11 +108,60 @@ impl Segments {
             behind
         });
         let expected = expected.collect();
-        Self { nodes, names, groups, expected, by_name, groups_by_name, depths: RefCell::default() }
+        Self {
+            nodes,
+            names,
+            groups,
+            expected,
+            by_name,
+            groups_by_name,
+            numbers: OnceCell::new(),
+            depths: RefCell::default(),
+        }
     }
 
     /// Whether an unexpected segment is a scope's: it belongs to the segment that it stands behind, and to the group of
     /// that where there is but one of its like.
+    /// Segments are counted by their name in the group that they stand in; those that begin a group, in what holds that.
+    fn numbers(&self) -> FxHashMap<NodeId, usize> {
+        let mut counted: FxHashMap<(GroupId, SegmentName), usize> = FxHashMap::default();
+        let mut numbers = FxHashMap::default();
+        for (index, ((node, name), place)) in self.nodes.iter().zip(&self.names).zip(self.groups.places()).enumerate() {
+            let Some(name) = name else { continue };
+            let own = self.groups.group(place.group);
+            let begins = own.filter(|group| place.group != 0 && group.segments.start == index);
+            let group = begins.and_then(|group| group.parent).unwrap_or(place.group);
+            let count = counted.entry((group, *name)).or_insert(0);
+            *count += 1;
+            numbers.insert(*node, *count);
+        }
+        numbers
+    }
+
+    /// Whether a segment stands behind the one that a scope is.
+    fn is_behind(&self, index: usize, base: Base) -> bool {
+        let behind = self.expected.get(index).copied().flatten();
+        behind.and_then(|behind| self.nodes.get(behind)) == Some(&base.node)
+    }
+
+    /// Whether a scope is a group, or the segment that begins one.
+    fn heads(&self, base: Base) -> bool {
+        let begins = || self.groups.group(base.group).and_then(|group| self.nodes.get(group.segments.start));
+        base.node == NodeId::ROOT || (base.group != 0 && begins() == Some(&base.node))
+    }
+
+    /// Whether a group is a part of another that is there once, as all between them.
+    fn is_part(&self, group: GroupId, of: GroupId) -> bool {
+        let mut at = group;
+        while at != of {
+            let Some(here) = self.groups.group(at) else { return false };
+            let repeats = self.groups.structure().node(here.node).is_none_or(|node| node.repeats());
+            let Some(parent) = here.parent.filter(|_| !repeats) else { return false };
+            at = parent;
+        }
+        true
+    }
+
     fn belongs(&self, index: usize, base: Base) -> bool {
         let Some(behind) = self.expected.get(index).copied().flatten() else { return base.group == 0 };
         if self.nodes.get(behind) == Some(&base.node) {
@@ -169,6 +220,12 @@ impl<'t> Source<'t> {
         self.v2.as_ref().map(|v2| &v2.groups)
     }
 
+    /// Which of its name a segment is in the group that it stands in.
+    pub(crate) fn number_in_group(&self, segment: NodeId) -> Option<usize> {
+        let v2 = self.v2.as_ref()?;
+        v2.numbers.get_or_init(|| v2.numbers()).get(&segment).copied()
+    }
+
     /// The place of a segment among the segments.
     pub(crate) fn segment_index(&self, node: NodeId) -> Option<usize> {
         self.v2.as_ref()?.nodes.binary_search(&node).ok()
@@ -178,6 +235,20 @@ impl<'t> Source<'t> {
     pub(crate) fn expects(&self, node: NodeId) -> bool {
         let place = self.segment_index(node).and_then(|index| self.groups()?.places().get(index));
         place.is_some_and(|place| place.node.is_some())
+    }
+
+    /// Whether the one patient whom the structure demands is not there.
+    pub(crate) fn lacks_patient(&self) -> bool {
+        let Some(v2) = &self.v2 else { return false };
+        if v2.names.iter().flatten().any(|name| name.as_str() == "PID") {
+            return false;
+        }
+        let structure = v2.groups.structure();
+        let mut all = structure.nodes().iter().filter(|node| node.name == "PID");
+        all.any(|node| {
+            let above = std::iter::successors(Some(node), |node| node.parent.and_then(|at| structure.node(at)));
+            above.take_while(|node| node.parent.is_some()).all(StructureNode::required)
+        })
     }
 
     /// The patients for whom the structure has no place, unless they are those that have one.
@@ -396,15 +467,28 @@ impl<'t> Source<'t> {
         // A segment that the structure does not know there heads no group: what else stands around it is not its own.
         let alone = v2.nodes.binary_search(&base.node).ok().and_then(|at| v2.groups.places().get(at));
         if alone.is_some_and(|place| place.node.is_none()) {
-            return true;
+            // But for what follows it and belongs to it.
+            let from = v2.nodes.binary_search(&base.node).map_or(v2.nodes.len(), |at| at + 1);
+            let astray = v2.groups.places().iter().skip(from).take_while(|place| place.astray).count();
+            let all = v2.named(name, &(from..from + astray)).iter().filter_map(|index| v2.nodes.get(*index));
+            return self.choose(all.map(|node| Base { node: *node, ..base }), select, on);
         }
         let near = self.depth(v2, within.node, name);
+        let astray = |condition: &Condition| matches!(condition.test, Test::Astray);
+        let asks_for_astray = matches!(select, NativeSelect::Where(conditions, _) if conditions.iter().any(astray));
         let all = v2.named(name, &within.segments).iter().filter_map(|index| {
             let index = *index;
             let place = v2.groups.places().get(index)?;
             let right = match (place.node, near) {
-                // What the structure does not expect belongs to what it stands behind.
-                (None, _) => place.group == base.group && v2.belongs(index, base),
+                // What the structure does not expect belongs to what it stands behind; a segment of the sender's own to the
+                // group that it stands in as well, and to those further out.
+                (None, _) if asks_for_astray || name.as_str().starts_with('Z') => {
+                    v2.is_behind(index, base) || v2.heads(base)
+                }
+                (None, near) => {
+                    (place.group == base.group || (near.is_none() && v2.is_part(place.group, base.group)))
+                        && v2.belongs(index, base)
+                }
                 (Some(_), None) => false,
                 (Some(_), Some((depth, group))) => {
                     self.levels(v2, place.group, base.group) == Some(depth)
@@ -488,6 +572,9 @@ impl<'t> Source<'t> {
     }
 
     fn holds(&self, base: Base, condition: &Condition) -> bool {
+        if matches!(condition.test, Test::Astray) {
+            return self.segment_index(base.node).is_some() && !self.expects(base.node);
+        }
         if matches!(condition.test, Test::Written(_)) {
             return true;
         }
@@ -518,7 +605,13 @@ impl<'t> Source<'t> {
         };
         self.walk(start, &condition.looks().steps, &mut check);
         match condition.test {
-            Test::In(_) | Test::Valued | Test::Inside(_) | Test::Begins(_) | Test::Numeric | Test::Written(_) => any,
+            Test::In(_)
+            | Test::Valued
+            | Test::Inside(_)
+            | Test::Begins(_)
+            | Test::Numeric
+            | Test::Written(_)
+            | Test::Astray => any,
             Test::Absent | Test::NotIn(_) | Test::NotBegins(_) | Test::NotNumeric | Test::Outside(_) => !any,
         }
     }

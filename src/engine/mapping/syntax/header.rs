@@ -1,9 +1,13 @@
-//! The lines that open an item: `map`, `block`, `table`, `alias`.
+//! The lines that open an item: `map`, `block`, `table`, `alias`, `segment`.
 
 use std::sync::Arc;
 
+use super::Span;
 use super::cursor::{Cursor, Line, Read};
-use super::{AliasItem, BlockItem, FhirVersion, FormatName, MapItem, NativeType, TableItem, Version, paths, statement};
+use super::{
+    AliasItem, BlockItem, FhirVersion, FormatName, MapItem, NativeType, SegmentItem, TableItem, Version, paths,
+    statement,
+};
 
 /// What a header line opens.
 pub(super) enum Header {
@@ -11,12 +15,13 @@ pub(super) enum Header {
     Block(BlockItem),
     Table(TableItem),
     Alias(AliasItem),
+    Segment(SegmentItem),
 }
 
 /// Whether a line opens an item.
 pub(super) fn opens(line: &Line) -> bool {
     let mut cursor = Cursor::new(line);
-    line.indent == 0 && ["map", "block", "table", "alias"].iter().any(|word| cursor.eat_word(word))
+    line.indent == 0 && ["map", "block", "table", "alias", "segment"].iter().any(|word| cursor.eat_word(word))
 }
 
 /// Reads a header line.
@@ -89,10 +94,61 @@ pub(super) fn header(cursor: &mut Cursor<'_>, file: &Arc<str>) -> Read<Header> {
         end(cursor)?;
         return Ok(Header::Alias(AliasItem { span, name, uri }));
     }
+    if cursor.eat_word("segment") {
+        return segment(cursor, span).map(Header::Segment);
+    }
     cursor.stop(
         format!("found {}", cursor.found()),
-        "a file consists of `map`, `block`, `table` and `alias` items, each beginning at the left margin",
+        "a file consists of `map`, `block`, `table`, `alias` and `segment` items, each beginning at the left margin",
     )
+}
+
+/// `segment ZPI { 1 ST  2 CX* }`, `segment TQ1 in ORM_O01`.
+fn segment(cursor: &mut Cursor<'_>, span: Span) -> Read<SegmentItem> {
+    let name = cursor.expect_word("the segment's name")?;
+    let is_name = name.len() == 3 && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    if !is_name {
+        return cursor
+            .stop(format!("{name} is no name of a segment"), "three capital letters or digits: `segment ZPI { … }`");
+    }
+    let mut fields: Vec<(u16, String, bool)> = Vec::new();
+    if cursor.eat("{") {
+        if !name.starts_with('Z') {
+            return cursor.stop(
+                format!("the fields of {name} are those of HL7"),
+                "a name that begins with Z, or `segment NAME in STRUCTURE`",
+            );
+        }
+        while !cursor.eat("}") {
+            let Some(number) = cursor.number().filter(|number| *number > 0) else {
+                return cursor
+                    .stop(format!("found {}", cursor.found()), "the number of a field and its data type: `1 ST`");
+            };
+            cursor.space();
+            let datatype = cursor.expect_word("the data type of the field")?;
+            let repeats = cursor.eat("*");
+            if fields.iter().any(|(known, ..)| *known == number) {
+                return cursor.stop(format!("field {number} is there already"), "each field once");
+            }
+            if crate::mapping::schema::datatype(&datatype).is_none() {
+                return cursor
+                    .stop(format!("{datatype} is no data type of HL7 v2"), "a data type such as ST, CWE or CX");
+            }
+            fields.push((number, datatype, repeats));
+        }
+    } else if name.starts_with('Z') {
+        return cursor.stop("the fields of the segment are missing", "`segment ZPI { 1 ST  2 CX* }`");
+    }
+    let mut structures = Vec::new();
+    if cursor.eat_word("in") {
+        while !cursor.done() {
+            structures.push(cursor.expect_word("a message structure")?);
+        }
+    } else if !name.starts_with('Z') {
+        return cursor.stop("the structures are missing", "`segment TQ1 in ORM_O01`");
+    }
+    end(cursor)?;
+    Ok(SegmentItem { span, name, fields, structures })
 }
 
 /// The format that a header names, though it could not be read.

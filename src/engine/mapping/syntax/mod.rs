@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 pub use super::versions::FhirVersion;
 pub use parse::parse;
+pub(crate) use paths::ANY;
 pub use problem::{Level, Problem, Span};
 
 /// One parsed file.
@@ -50,6 +51,22 @@ pub enum Item {
     Table(TableItem),
     /// `alias NAME = "uri"`
     Alias(AliasItem),
+    /// `segment ZPI { 1 ST  2 CX* }`, `segment TQ1 in ORM_O01`
+    Segment(SegmentItem),
+}
+
+/// A segment of HL7 v2 that a structure does not have: one of the sender's own (Z), with its fields, or one of HL7's that
+/// senders put where the structure has none.
+#[derive(Debug, Clone)]
+pub struct SegmentItem {
+    /// Where it stands.
+    pub span: Span,
+    /// Its name.
+    pub name: String,
+    /// Its fields: number, data type, whether it repeats. Those of HL7's own are HL7's.
+    pub fields: Vec<(u16, String, bool)>,
+    /// The structures that it is in; empty for all.
+    pub structures: Vec<String>,
 }
 
 /// A map: one native document type related to a Bundle.
@@ -240,7 +257,7 @@ pub enum Kind {
     Ordinal(NativePath),
     /// `written .6 = "x"`: what a written-new native part holds beside the rules. Read, it says nothing more than the part
     /// itself where it is so.
-    Written(NativePath, String),
+    Written(NativePath, String, Vec<String>),
 }
 
 /// A resource of the Bundle.
@@ -435,6 +452,8 @@ pub enum Test {
     Numeric,
     /// It is none.
     NotNumeric,
+    /// `OBX astray`: the message structure does not have the segment where it stands.
+    Astray,
     /// Anything holds; a part that is made gets this.
     Written(String),
 }

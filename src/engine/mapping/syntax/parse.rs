@@ -77,6 +77,10 @@ fn item(file: &mut File, lines: &[Line]) {
             file.items.push(Item::Table(table));
             body(file, rest, FormatName::Hl7v2);
         }
+        Header::Segment(segment) => {
+            file.items.push(Item::Segment(segment));
+            body(file, rest, FormatName::Hl7v2);
+        }
         Header::Alias(alias) => {
             file.items.push(Item::Alias(alias));
             body(file, rest, FormatName::Hl7v2);

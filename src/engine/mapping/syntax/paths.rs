@@ -243,6 +243,8 @@ fn condition(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Condition> {
         Test::Begins(values(cursor)?)
     } else if cursor.eat("!begins") {
         Test::NotBegins(values(cursor)?)
+    } else if cursor.eat_word("astray") {
+        Test::Astray
     } else if cursor.eat_word("numeric") {
         Test::Numeric
     } else if cursor.eat("!numeric") {
@@ -322,6 +324,13 @@ fn fhir_select(cursor: &mut Cursor<'_>) -> Read<FhirSelect> {
 pub(super) fn discriminators(cursor: &mut Cursor<'_>) -> Read<Vec<Discriminator>> {
     let mut all = Vec::new();
     loop {
+        if !cursor.at("!=") && cursor.eat_tight("!") {
+            all.push(absent(cursor)?);
+            if !cursor.eat(",") {
+                return Ok(all);
+            }
+            continue;
+        }
         cursor.eat_tight(".");
         all.push(discriminator(cursor)?);
         if !cursor.eat(",") {
@@ -329,6 +338,26 @@ pub(super) fn discriminators(cursor: &mut Cursor<'_>) -> Read<Vec<Discriminator>
         }
     }
 }
+
+/// `!.code`: where there is no such element.
+fn absent(cursor: &mut Cursor<'_>) -> Read<Discriminator> {
+    cursor.eat_tight(".");
+    let mut path = Vec::new();
+    while let Some(name) = cursor.name() {
+        path.push(name);
+        if !cursor.eat_tight(".") {
+            break;
+        }
+    }
+    cursor.space();
+    if path.is_empty() {
+        return cursor.stop(format!("found {}", cursor.found()), "an element: `where !.code`");
+    }
+    Ok(Discriminator { path, value: Value::Context(ANY.to_owned()), not: true })
+}
+
+/// Any value of an element.
+pub(crate) const ANY: &str = "any";
 
 fn discriminator(cursor: &mut Cursor<'_>) -> Read<Discriminator> {
     let mut ahead = cursor.clone();

@@ -75,7 +75,16 @@ fn kind(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Kind> {
     if cursor.eat_word("written") {
         let path = paths::native(cursor, format)?;
         cursor.expect("=", "`written .3 = \"text\"`")?;
-        return Ok(Kind::Written(path, cursor.expect_string("the text")?));
+        let text = cursor.expect_string("the text")?;
+        let mut events = Vec::new();
+        if cursor.eat_word("event") {
+            events.push(cursor.expect_word("a trigger event")?);
+            while let Some(event) = cursor.word() {
+                events.push(event);
+                cursor.space();
+            }
+        }
+        return Ok(Kind::Written(path, text, events));
     }
     if cursor.eat_word("other") {
         return fate(cursor, Vec::new());

@@ -22,9 +22,11 @@ impl<'r> Get<'r> {
                     Constant::Coding { code, .. } => code.clone(),
                     Constant::Provider => self.cx.provider.clone(),
                     Constant::Now => self.cx.now.to_string(),
+                    Constant::Table { system, .. } => system.clone(),
                 };
                 let at = self.ensure(frame, rule.slot);
                 self.draft.set(at, &text);
+                self.defaulted.push(at);
             }
         }
     }
@@ -111,6 +113,7 @@ impl<'r> Get<'r> {
             },
             Constant::Provider => self.draft.set(at, &self.cx.provider),
             Constant::Now => self.draft.set(at, &self.cx.now.to_string()),
+            Constant::Table { system, .. } => self.draft.set(at, system),
         }
         let state = match (one.default, one.events.is_empty()) {
             (true, true) => State::Empty,

@@ -51,6 +51,8 @@ pub(crate) struct Run {
     in_lists: OnceLock<FxHashMap<At, usize>>,
     /// Leaves that say again what another alternative of their line says.
     pub(crate) copies: FxHashSet<u32>,
+    /// What lines say by themselves where native says nothing.
+    pub(crate) defaulted: Vec<At>,
 }
 
 impl Run {
@@ -156,6 +158,7 @@ pub(crate) struct Get<'r> {
     ordinals: FxHashMap<(ScopeId, u16), usize>,
     document_key: Option<String>,
     defaults: Vec<(usize, RuleId)>,
+    defaulted: Vec<At>,
     fold: Vec<FoldState>,
     refusals: Vec<Refusal>,
     places: Vec<Base>,
@@ -192,6 +195,7 @@ impl<'r> Get<'r> {
             ordinals: FxHashMap::default(),
             document_key: None,
             defaults: Vec::new(),
+            defaulted: Vec::new(),
             fold: Vec::new(),
             refusals: Vec::new(),
             places: Vec::new(),
@@ -247,12 +251,23 @@ impl<'r> Get<'r> {
             fold: self.fold,
             version: self.source.version,
             copies: self.copies,
+            defaulted: self.defaulted,
             in_lists: OnceLock::new(),
         })
     }
 
-    /// A patient for whom the structure has no place refuses the message: what follows would be read as another's.
+    /// A patient for whom the structure has no place refuses the message: what follows would be read as another's. So does
+    /// one who is not there, where the structure speaks of nothing else: what is said would be of nobody.
     fn strangers(&mut self) {
+        if self.source.lacks_patient() {
+            let line = self.plan.scope(0).map_or(0, |scope| scope.line);
+            self.refuse(
+                "PID[1]".to_owned(),
+                line,
+                "the patient that a message of this type speaks of",
+                Fault::RequiredMissing,
+            );
+        }
         for node in self.source.strangers() {
             let path = self.source.tree.path(node).to_string();
             let line = self.plan.scope(0).map_or(0, |scope| scope.line);
@@ -431,7 +446,13 @@ impl<'r> Get<'r> {
     fn ordinal_leaf(&mut self, place: Base, scope: &Scope, number: usize) {
         let Some((line, path)) = &scope.ordinal else { return };
         let Some(node) = self.source.first(place, path) else { return };
-        let right = self.source.tree.text(node).is_some_and(|t| t.trim().parse() == Ok(number));
+        // A scope that takes only some of the segments has them by what they are among all of their name.
+        let right = self
+            .source
+            .tree
+            .text(node)
+            .and_then(|text| text.trim().parse::<usize>().ok())
+            .is_some_and(|said| said == number || self.source.number_in_group(place.node) == Some(said));
         let root = self.draft.root();
         let disposition = if right { Disposition::Mapped } else { Disposition::Residue };
         self.record(node, root, By::Line(*line), disposition);
@@ -439,9 +460,9 @@ impl<'r> Get<'r> {
 
     /// What a part that is made holds beside the lines says nothing more than the part itself, where it is so.
     fn implied(&mut self, place: Base, scope: &Scope) {
-        for (path, text) in &scope.written {
-            if let Some(node) = self.source.first(place, path)
-                && self.source.value(node).text() == Some(text)
+        for written in &scope.written {
+            if let Some(node) = self.source.first(place, &written.path)
+                && self.source.value(node).text() == Some(&written.text)
             {
                 let root = self.draft.root();
                 self.record(node, root, By::Line(scope.line), Disposition::Mapped);

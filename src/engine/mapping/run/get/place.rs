@@ -123,6 +123,7 @@ impl<'r> Get<'r> {
             at = self.draft.child_of(at, name.symbol);
         }
         match &mark.value {
+            MarkValue::Any => {}
             MarkValue::Text(text) => self.draft.set(at, text),
             MarkValue::Coding { system, code, wrapped } => {
                 let coding = if *wrapped { self.draft.child(at, "coding") } else { at };

@@ -88,10 +88,16 @@ impl<'r> Get<'r> {
         if null {
             return State::Null;
         }
-        if rule.empty.is_some() {
+        if rule.empty.as_ref().is_some_and(|empty| empty.is_of(self.code_of(base.node).as_deref())) {
             self.defaults.push((frame, id));
         }
         State::Empty
+    }
+
+    /// The code of a coded part: its first component, or all of it.
+    fn code_of(&self, node: NodeId) -> Option<Cow<'r, str>> {
+        let tree = self.source.tree;
+        tree.text(tree.component(node, 1).or_else(|| tree.first_leaf(node)))
     }
 
     /// Runs a lens over the texts of all places that a path leads to.

@@ -5,9 +5,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::definitions::Symbol;
 use crate::fhir::document::{Document, Node, NodeId as FhirId};
 
-use super::super::super::plan::{Entry, Link, Plan, Scope, SlotAt, SlotRef, SlotSelect, StmtKind};
+use super::super::super::plan::{Entry, Link, Mark, Plan, Scope, SlotAt, SlotRef, SlotSelect, StmtKind};
 use super::super::super::trace::{Disposition, Lost};
-use super::super::fold::{choose, choose_first};
+use super::super::fold::{choose, choose_first, node_says};
 use super::{Known, Put, Side};
 
 impl<'r> Put<'r> {
@@ -331,8 +331,8 @@ impl<'r> Put<'r> {
         for resource in self.new.root().named("entry").filter_map(|e| e.first("resource")) {
             let mut open = vec![resource];
             while let Some(node) = open.pop() {
-                let element = (resource.type_name(), node.symbol());
-                let found = match (others.contains(&element), own.contains(&element)) {
+                let leads = |by: &[Leading<'_>]| by.iter().any(|one| one.is(resource, node));
+                let found = match (leads(&others), leads(&own)) {
                     (true, _) => &mut theirs,
                     (false, true) => &mut ours,
                     (false, false) => {
@@ -392,8 +392,22 @@ fn along<'d>(from: Node<'d>, path: &Path<'_>) -> Vec<Node<'d>> {
     })
 }
 
-/// An element that refers: of which resource, by which name.
-type Leading<'p> = (&'p str, Symbol);
+/// An element that refers: of which resource, by which name, and what tells the repetition that it stands in.
+#[derive(Clone, Copy, PartialEq)]
+struct Leading<'p> {
+    resource: &'p str,
+    name: Symbol,
+    within: &'p [Mark],
+}
+
+impl Leading<'_> {
+    fn is(&self, resource: Node<'_>, node: Node<'_>) -> bool {
+        self.name == node.symbol()
+            && self.resource == resource.type_name()
+            && (self.within.is_empty()
+                || node.parent().is_some_and(|holder| self.within.iter().all(|mark| node_says(holder, mark))))
+    }
+}
 
 /// The elements by which only others than this entry of a scope are led to, and those by which only it is.
 fn leading<'p>(plan: &'p Plan, own: usize, of: &Entry) -> (Vec<Leading<'p>>, Vec<Leading<'p>>) {
@@ -417,16 +431,23 @@ fn leading<'p>(plan: &'p Plan, own: usize, of: &Entry) -> (Vec<Leading<'p>>, Vec
     (theirs, ours)
 }
 
-/// The resource that a slot is in, and its name there.
-fn element(plan: &Plan, scope: usize, slot: u16) -> Option<(&str, Symbol)> {
-    let (mut scope, mut slot, mut name) = (scope, slot, None);
+/// The resource that a slot is in, its name there, and what tells the repetition that it stands in.
+fn element(plan: &Plan, scope: usize, slot: u16) -> Option<Leading<'_>> {
+    let (mut scope, mut slot, mut name, mut within) = (scope, slot, None, None);
     loop {
         let of = plan.scopes.get(scope)?;
         let up = match &of.slots.get(usize::from(slot))?.at {
-            SlotAt::Entry(index) => return Some((of.entries.get(usize::from(*index))?.resource.as_ref(), name?)),
+            SlotAt::Entry(index) => {
+                let resource = of.entries.get(usize::from(*index))?.resource.as_ref();
+                return Some(Leading { resource, name: name?, within: within.unwrap_or_default() });
+            }
             SlotAt::Nowhere => return None,
             SlotAt::Alias(to) => *to,
-            SlotAt::Child { parent, written, .. } => {
+            SlotAt::Child { parent, written, select, .. } => {
+                if name.is_some() && within.is_none() {
+                    let marks = if let SlotSelect::With(marks, _) = select { marks.as_slice() } else { &[] };
+                    within = Some(marks);
+                }
                 name.get_or_insert(written.symbol);
                 *parent
             }

@@ -19,12 +19,15 @@ use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::fault::Fault;
 use crate::fhir::document::{Document, Node, NodeId as FhirId};
 use crate::native::xml::XmlSchema;
 use crate::native::{Edit, NodeId, Place, SegmentName, Step};
 
 use super::super::context::Context;
-use super::super::plan::{Condition, DOCUMENT, NativePath, Plan, Rule, Scope, ScopeId, SlotAt, Stmt, StmtKind, says};
+use super::super::plan::{
+    Condition, Const, DOCUMENT, NativePath, Plan, Rule, Scope, ScopeId, SlotAt, Stmt, StmtKind, says,
+};
 use super::super::syntax::Direction;
 use super::super::trace::{Disposition, Lost};
 use super::Refusal;
@@ -159,7 +162,7 @@ pub(crate) struct Put<'r> {
     /// By the entry and link of a scope: the resources of the wanted Bundle that refer to one by it.
     referring: FxHashMap<(usize, u16, u16), FxHashMap<FhirId, Vec<Node<'r>>>>,
     /// How many repetitions a scope has in the document.
-    counted: FxHashMap<(Place, usize, u32), usize>,
+    counted: FxHashMap<(Place, usize, String), usize>,
     /// What this run makes stands in.
     within: FxHashMap<Place, Place>,
     /// Elements that this run makes since none was as a line selects it, by where they stand and the selection.
@@ -169,7 +172,9 @@ pub(crate) struct Put<'r> {
     opened: Vec<native::Opened>,
     /// The segments as they stand now.
     sequence: Sequence,
-    numbered: FxHashMap<(Place, usize, u32), usize>,
+    numbered: FxHashMap<(Place, usize, String), usize>,
+    /// What is written into segments that come, once they are there.
+    late: Vec<(Spot, NativePath, String)>,
     /// Guards of parts that are being made, of which a line inside may choose the value.
     open_guards: Vec<(Spot, Vec<Condition>, usize)>,
     /// Old and new elements of lines that fill a list by place.
@@ -237,6 +242,7 @@ impl<'r> Put<'r> {
             opened: Vec::new(),
             sequence: Sequence::default(),
             numbered: FxHashMap::default(),
+            late: Vec::new(),
             open_guards: Vec::new(),
             lists: FxHashMap::default(),
             lost: Vec::new(),
@@ -260,7 +266,15 @@ impl<'r> Put<'r> {
         self.body(frame);
         self.envelope();
         if self.creating {
-            self.event(frame);
+            self.event();
+            // The one of its kind is the first.
+            let root = spot_of(self.source.root());
+            if let Some((_, path)) = self.plan.scope(0).and_then(|scope| scope.ordinal.as_ref()) {
+                self.late.push((root, path.clone(), "1".to_owned()));
+            }
+        }
+        if let Err(error) = self.beside() {
+            self.refuse_edit(&error);
         }
         self.apply();
         let finished = self.edit.finish();
@@ -282,26 +296,40 @@ impl<'r> Put<'r> {
         }
     }
 
-    /// The trigger event of a new message: the first by which the map says what the resources say.
-    fn event(&mut self, frame: usize) {
-        let Some(scope) = self.scope_of(frame) else { return };
-        let eventful: Vec<u16> = scope.consts.iter().filter(|c| !c.events.is_empty()).map(|c| c.slot).collect();
-        if eventful.is_empty() {
+    /// The trigger event of a new message: the first by which the map says what the resources say. One that the caller names
+    /// is the caller's to answer for; what nobody says chooses none, since it would say it.
+    fn event(&mut self) {
+        let own = self.source.event.clone().unwrap_or_default();
+        if self.cx.envelope.event == own {
             return;
         }
-        let mut wanted = Vec::new();
-        for slot in eventful {
-            wanted.push((slot, self.node(Side::New, frame, slot).and_then(Node::text)));
+        let mut wanted: Vec<(&'r Scope, u16, Option<&'r str>)> = Vec::new();
+        for frame in 0..self.frames.len() {
+            let Some(scope) = self.scope_of(frame) else { continue };
+            for one in scope.consts.iter().filter(|one| !one.events.is_empty()) {
+                if wanted.iter().any(|(known, slot, _)| std::ptr::eq(*known, scope) && *slot == one.slot) {
+                    continue;
+                }
+                let text = self.node(Side::New, frame, one.slot).and_then(Node::text);
+                let above = self.above(frame, one.anchor.up);
+                if text.is_none()
+                    && let Some(holder) = self.node(Side::New, above, one.anchor.slot)
+                {
+                    self.refusals.push(Refusal {
+                        path: holder.path().to_string(),
+                        rule: Some(self.plan.line(one.line)),
+                        expected: "what tells the event of the message, or an event that is asked for".to_owned(),
+                        fault: Fault::RequiredMissing,
+                    });
+                    return;
+                }
+                wanted.push((scope, one.slot, text));
+            }
         }
-        let own = self.source.event.clone().unwrap_or_default();
         let tells = |event: &str| {
-            wanted.iter().all(|(slot, text)| {
-                let said = scope
-                    .consts
-                    .iter()
-                    .rev()
-                    .find(|c| c.slot == *slot && (c.events.is_empty() || c.events.iter().any(|e| e == event)));
-                match (said, text) {
+            wanted.iter().all(|(scope, slot, text)| {
+                let of = |c: &&Const| c.slot == *slot && (c.events.is_empty() || c.events.iter().any(|e| e == event));
+                match (scope.consts.iter().rev().find(of), text) {
                     (Some(one), Some(text)) => says(&one.value, text),
                     (_, None) => true,
                     (None, Some(_)) => false,

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use crate::fault::Fault;
 use crate::fhir::document::{Node, NodeId as FhirId};
-use crate::native::{EditError, Format, NodeId, Place, Step, Value};
+use crate::native::{EditError, Format, Kind, NodeId, Place, Step, Value};
 
 use super::super::super::context::Loss;
-use super::super::super::lens::{Fidelity, Lens, Out, Uncarried, same_moment};
-use super::super::super::plan::{NativeName, NativePath, NativeSelect, Rule, Scope, SlotAt, StmtKind, says};
+use super::super::super::lens::{Fidelity, Lens, Out, Put as WrittenLens, Uncarried, same_moment};
+use super::super::super::plan::{Constant, NativeName, NativePath, NativeSelect, Rule, Scope, SlotAt, StmtKind, says};
 use super::super::super::trace::{Disposition, Lost};
 use super::super::Refusal;
 use super::super::fold::node_says;
@@ -16,8 +16,11 @@ use super::{Change, Put, Side, Spot};
 
 impl<'r> Put<'r> {
     pub(super) fn rule(&mut self, frame: usize, rule: &'r Rule) -> Result<(), EditError> {
+        let table = self.by_table(frame, rule);
+        let told = self.told_elsewhere(frame, rule);
+        let is_news = table == Some(false) || told.is_some_and(|(_, is_new)| is_new);
         // Most lines speak of one element, which is not there, or says what it said.
-        if !self.forced && self.is_one(frame, rule.slot) {
+        if !self.forced && !is_news && self.is_one(frame, rule.slot) {
             let new = self.value(Side::New, frame, rule).and_then(Node::text);
             if new == self.value(Side::Old, frame, rule).and_then(Node::text) {
                 return Ok(());
@@ -27,7 +30,7 @@ impl<'r> Put<'r> {
         let old = self.values(Side::Old, frame, rule);
         let texts = |nodes: &[Node<'r>]| -> Vec<&'r str> { nodes.iter().filter_map(|n| n.text()).collect() };
         let (new_texts, old_texts) = (texts(&new), texts(&old));
-        if !self.forced && same(&new_texts, &old_texts) {
+        if !self.forced && !is_news && same(&new_texts, &old_texts) {
             return Ok(());
         }
         if new_texts.is_empty() && old_texts.is_empty() {
@@ -42,7 +45,7 @@ impl<'r> Put<'r> {
         if !(applies && self.base(&spot).is_some()) && self.spoken_for(&spot, &rule.when)? {
             return Ok(());
         }
-        let used = self.alternative(&spot, rule);
+        let used = self.alternative(&spot, rule, &new_texts);
         let Some(tuple) = rule.native.get(used) else { return Ok(()) };
         let held: Vec<Option<Cow<'r, str>>> = tuple
             .iter()
@@ -67,7 +70,9 @@ impl<'r> Put<'r> {
             return Ok(());
         }
         // What the map says by itself where native says nothing is not written.
-        if held.iter().all(Option::is_none) && !self.creating && self.said_without(frame, rule, &new_texts) {
+        if held.iter().all(Option::is_none)
+            && (table == Some(true) || (!self.creating && self.said_without(frame, rule, &new_texts)))
+        {
             return Ok(());
         }
         let put = match rule.lens.put(&new_texts, &held, self.cx) {
@@ -81,6 +86,15 @@ impl<'r> Put<'r> {
                 return Ok(());
             }
         };
+        let mut put = put;
+        match told {
+            Some((code, _)) => put = WrittenLens { outs: vec![Out::Set(code.to_owned())], fidelity: Fidelity::Exact },
+            // Better nothing than a stand-in, where nothing is read as what is wanted.
+            None if put.fidelity == Fidelity::Approximated && self.empty_says(rule, &new_texts) => {
+                put = WrittenLens { outs: put.outs.iter().map(|_| Out::Clear).collect(), fidelity: Fidelity::Exact };
+            }
+            None => {}
+        }
         self.make_true(&spot, &rule.when)?;
         let mut wrote = false;
         for again in self.again(&spot, rule, used, &held) {
@@ -208,7 +222,48 @@ impl<'r> Put<'r> {
         let [only] = texts else { return false };
         let defaults = self.scope_of(frame).map(|s| s.consts.as_slice()).unwrap_or_default();
         let by_default = defaults.iter().any(|c| c.default && c.slot == rule.slot && says(&c.value, only));
-        by_default || rule.empty.as_ref().is_some_and(|constant| says(constant, only))
+        by_default || self.empty_says(rule, texts)
+    }
+
+    /// Whether a line reads what is wanted where native has nothing.
+    fn empty_says(&self, rule: &Rule, texts: &[&str]) -> bool {
+        let [only] = texts else { return false };
+        let by_code = matches!(rule.empty, Some(Constant::Table { .. }));
+        !by_code && rule.empty.as_ref().is_some_and(|constant| says(constant, only))
+    }
+
+    /// Of a line that gives the system of a field's table: whether the wanted system is told by the code alone. `None` where
+    /// another system is wanted, or native names one.
+    fn by_table(&mut self, frame: usize, rule: &Rule) -> Option<bool> {
+        let empty = rule.empty.as_ref().filter(|empty| matches!(empty, Constant::Table { .. }))?;
+        let spot = self.frames.get(frame).map(|f| f.spot.clone())?;
+        let path = rule.native.first().and_then(|tuple| tuple.first())?;
+        if self.first(&spot, path).is_some_and(|node| self.source.tree.text(node).is_some()) {
+            return None;
+        }
+        let wanted = self.value(Side::New, frame, rule)?;
+        if !wanted.text().is_some_and(|system| says(empty, system)) {
+            return None;
+        }
+        Some(empty.is_of(wanted.parent().and_then(|coding| coding.text_at("code"))))
+    }
+
+    /// The native code itself, where the wanted Bundle has it in an element beside the one that it becomes, and it becomes that;
+    /// and whether it is another than there was.
+    fn told_elsewhere(&mut self, frame: usize, rule: &Rule) -> Option<(&'r str, bool)> {
+        if !matches!(rule.lens, Lens::Coded(_)) {
+            return None;
+        }
+        for (slot, _) in rule.also.iter().filter(|(_, lens)| matches!(lens, Lens::Code)) {
+            let Some(code) = self.node(Side::New, frame, *slot).and_then(Node::text) else { continue };
+            let wanted = self.value(Side::New, frame, rule).and_then(Node::text)?;
+            let native = [Some(Cow::Borrowed(code))];
+            if matches!(rule.lens.get(&native, self.cx), Ok(Some(got)) if got.texts().eq([wanted])) {
+                let was = self.node(Side::Old, frame, *slot).and_then(Node::text);
+                return Some((code, was != Some(code)));
+            }
+        }
+        None
     }
 
     /// Copies of a leaf that changes follow it, whatever the wanted Bundle has there.
@@ -243,14 +298,29 @@ impl<'r> Put<'r> {
             || self.node(side, frame, 0).is_some_and(|own| rule.only.iter().all(|mark| node_says(own, mark)))
     }
 
-    /// The alternative that the document used, else the first.
-    pub(super) fn alternative(&self, spot: &Spot, rule: &Rule) -> usize {
+    /// The alternative that the document used, else one that another line has written the same to, else the first.
+    pub(super) fn alternative(&mut self, spot: &Spot, rule: &Rule, texts: &[&str]) -> usize {
         let valued = |tuple: &Vec<NativePath>| {
             tuple
                 .iter()
                 .any(|path| self.first(spot, path).is_some_and(|n| matches!(self.source.tree.value(n), Value::Text(_))))
         };
-        rule.native.iter().position(valued).unwrap_or(0)
+        if let Some(used) = rule.native.iter().position(valued) {
+            return used;
+        }
+        let mut written = None;
+        if let ([_, _, ..], [wanted]) = (rule.native.as_slice(), texts) {
+            for (at, tuple) in rule.native.iter().enumerate() {
+                if let [path] = tuple.as_slice()
+                    && within_part(path)
+                    && let Ok(place) = self.locate(spot, path)
+                    && matches!(self.change_of(place.at, &place.steps), Some(Change::Set(text)) if text == wanted)
+                {
+                    written = Some(at);
+                }
+            }
+        }
+        written.unwrap_or(0)
     }
 
     /// The other parts of a composite said the old value in other words.
@@ -291,6 +361,9 @@ impl<'r> Put<'r> {
                 continue;
             }
             for path in &bound.what {
+                if self.follows(&spot, path, &bound.to, before) {
+                    continue;
+                }
                 // What is in the wanted Bundle as well is what its own line says, unless it stands aside and as it was.
                 let aside = self.aside(frame, scope, path);
                 let carried = |leaf: u32| self.run.trace.conveys(leaf) && !self.is_copy(leaf);
@@ -308,6 +381,45 @@ impl<'r> Put<'r> {
                 }
             }
         }
+    }
+
+    /// Lets a part that says again what the described one says say what that says now.
+    fn follows(&mut self, spot: &Spot, path: &NativePath, to: &NativePath, before: usize) -> bool {
+        let tree = self.source.tree;
+        let (Some(copy), Some(described)) = (self.first(spot, path), self.first(spot, to)) else { return false };
+        if tree.leaves(copy).is_empty() || !tree.leaves(copy).all(|leaf| self.is_copy(leaf)) {
+            return false;
+        }
+        let mut same = Vec::new();
+        for (at, steps, change) in self.changes.iter().skip(before) {
+            let Place::Node(node) = at else { continue };
+            if !tree.is_within(*node, described) {
+                continue;
+            }
+            let mut way = Vec::new();
+            let mut here = Some(*node);
+            while let Some(node) = here.filter(|node| *node != described) {
+                let number = tree.number(node).and_then(|number| u16::try_from(number).ok()).unwrap_or(1);
+                match tree.kind(node) {
+                    Kind::Component => way.push(Step::Component(number)),
+                    Kind::Subcomponent => way.push(Step::Subcomponent(number)),
+                    _ => {}
+                }
+                here = tree.parent(node);
+            }
+            way.reverse();
+            way.extend(steps.iter().cloned());
+            let change = match change {
+                Change::Set(text) => Change::Set(text.clone()),
+                Change::Null => Change::Null,
+                Change::Clear | Change::Markup(_) => Change::Clear,
+            };
+            same.push((way, change));
+        }
+        for (steps, change) in same {
+            self.change(Spot { at: Place::Node(copy), steps, node: Some(copy), group: spot.group }, change);
+        }
+        true
     }
 
     /// The element of an extension that a leaf alone is carried by, where it is wanted as it was: it says how the element
@@ -375,6 +487,15 @@ impl<'r> Put<'r> {
             }
         }
     }
+}
+
+/// Whether a path goes on within a part, without segments or repetitions that would be made on the way.
+fn within_part(path: &NativePath) -> bool {
+    !path.from_document
+        && path.steps.iter().all(|step| {
+            matches!(step.name, NativeName::Component(_) | NativeName::Subcomponent(_))
+                || matches!((&step.name, &step.select), (NativeName::Field(_), NativeSelect::First))
+        })
 }
 
 /// A node as a spot of the group that another stands in.

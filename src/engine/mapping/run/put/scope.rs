@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::fhir::document::{Node, NodeId as FhirId};
-use crate::native::{Anchor, EditError, Insert, Kind, NodeId, Place, Step};
+use crate::native::{Anchor, EditError, Format, Insert, Kind, NodeId, Place, Step};
 
 use super::super::super::plan::{
     Condition, NativeName, NativePath, NativeSelect, NativeStep, Scope, ScopeId, SlotAt, StmtKind,
@@ -296,7 +296,7 @@ impl<'r> Put<'r> {
             Test::Absent | Test::NotIn(_) | Test::NotBegins(_) | Test::NotNumeric | Test::Outside(_) => {
                 self.base(outer).is_none_or(|b| self.source.hold(b, std::slice::from_ref(condition)))
             }
-            Test::Valued | Test::Inside(_) | Test::Begins(_) | Test::Numeric | Test::Written(_) => true,
+            Test::Valued | Test::Inside(_) | Test::Begins(_) | Test::Numeric | Test::Written(_) | Test::Astray => true,
         })
     }
 
@@ -477,9 +477,40 @@ impl<'r> Put<'r> {
     }
 
     pub(super) fn written(&mut self, scope: &Scope, spot: &Spot) -> Result<(), EditError> {
-        for (path, text) in &scope.written {
-            let at = self.locate(spot, path)?;
-            self.change(at, Change::Set(text.clone()));
+        for written in &scope.written {
+            let is_of_event = written.events.is_empty()
+                || self.source.event.as_ref().is_some_and(|event| written.events.contains(event));
+            if !is_of_event {
+                continue;
+            }
+            // A segment that comes for what other lines write has it too, where none of them says another thing.
+            if self.source.tree.format() == Format::Hl7V2 {
+                self.late.push((spot.clone(), written.path.clone(), written.text.clone()));
+                continue;
+            }
+            let at = self.locate(spot, &written.path)?;
+            self.change(at, Change::Set(written.text.clone()));
+        }
+        Ok(())
+    }
+
+    /// What segments that came hold beside what lines wrote into them; of several lines the last that holds.
+    pub(super) fn beside(&mut self) -> Result<(), EditError> {
+        for (spot, path, text) in std::mem::take(&mut self.late).into_iter().rev() {
+            let Some((first, rest)) = path.steps.split_first() else { continue };
+            let at = match &first.name {
+                NativeName::Segment(segment) => {
+                    let key = (spot.at, if spot.is_group() { spot.group } else { 0 }, *segment);
+                    let Some(at) = self.made.get(&key).copied() else { continue };
+                    let segment = Spot { at, steps: Vec::new(), node: None, group: spot.group };
+                    let rest = NativePath { from_document: false, steps: rest.to_vec() };
+                    self.locate(&segment, &rest)?
+                }
+                _ => self.locate(&spot, &path)?,
+            };
+            if self.change_of(at.at, &at.steps).is_none() {
+                self.change(at, Change::Set(text));
+            }
         }
         Ok(())
     }
@@ -487,23 +518,32 @@ impl<'r> Put<'r> {
     /// The number of a new repetition.
     pub(super) fn number(&mut self, outer: &Spot, scope: &Scope, spot: &Spot) -> Result<(), EditError> {
         let Some((_, path)) = &scope.ordinal else { return Ok(()) };
-        let key = (outer.at, outer.group, scope.line);
+        let Some(all) = scope.native.first().map(all_of_name) else { return Ok(()) };
+        let key = (outer.at, outer.group, all.place());
         let before = match self.counted.get(&key) {
             Some(before) => *before,
             None => {
-                let paths = self.base(outer).zip(scope.native.first());
-                let before = paths.map_or(0, |(base, path)| self.source.select(base, path).len());
-                self.counted.insert(key, before);
+                let before = self.base(outer).map_or(0, |base| self.source.select(base, &all).len());
+                self.counted.insert(key.clone(), before);
                 before
             }
         };
-        let grown = self.numbered.entry((outer.at, outer.group, scope.line)).or_insert(0);
+        let grown = self.numbered.entry(key).or_insert(0);
         *grown += 1;
         let number = before + *grown;
         let at = self.locate(spot, path)?;
         self.change(at, Change::Set(number.to_string()));
         Ok(())
     }
+}
+
+/// The path to all segments of the name that a path leads to some of: they are counted together.
+fn all_of_name(path: &NativePath) -> NativePath {
+    let mut all = path.clone();
+    if let Some(last) = all.steps.last_mut().filter(|step| matches!(step.name, NativeName::Segment(_))) {
+        last.select = NativeSelect::All;
+    }
+    all
 }
 
 /// The attribute that a path ends with.

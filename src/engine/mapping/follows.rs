@@ -1,0 +1,132 @@
+//! What a written document says otherwise than was wanted without being wrong: what its place says by itself, and what one
+//! leaf, left as it was, says by another line now.
+
+use std::collections::VecDeque;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::definitions::Model;
+use crate::fhir::document::{Document, Node};
+use crate::native::Tree;
+
+use super::plan::Plan;
+use super::run::get::Run;
+use super::run::verify::{Difference, Kind};
+
+/// One reading of a document: the run, what it gave, and the native document.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'r> {
+    pub(crate) run: &'r Run,
+    pub(crate) got: &'r Document,
+    pub(crate) tree: &'r Tree,
+}
+
+/// Excuses differences that follow from what is wanted.
+pub(crate) fn excuse(
+    found: &mut [Difference],
+    wanted: &Document,
+    before: Reading<'_>,
+    after: Reading<'_>,
+    plan: &Plan,
+    model: &Model,
+) {
+    let is_added = |one: &Difference| one.kind == Kind::Added;
+    if !found.iter().any(is_added) {
+        return;
+    }
+    let implied: FxHashSet<String> = after.run.trace.paths(model, &after.run.defaulted).into_iter().collect();
+    for one in found.iter_mut().filter(|one| one.kind == Kind::Added) {
+        if implied.contains(&plain(&one.path)) {
+            one.kind = Kind::Excused;
+        }
+    }
+    let missing = found.iter().any(|one| one.kind == Kind::Missing);
+    if missing && found.iter().any(is_added) {
+        moved(found, wanted, before, after, plan, model);
+    }
+}
+
+/// A leaf that nobody touched, and that another line carries since something beside it changed.
+fn moved(
+    found: &mut [Difference],
+    wanted: &Document,
+    before: Reading<'_>,
+    after: Reading<'_>,
+    plan: &Plan,
+    model: &Model,
+) {
+    let texts = |of: Reading<'_>| -> FxHashMap<String, (Vec<String>, Option<String>)> {
+        let report = of.run.trace.report("", of.tree, plan, model);
+        let leaves = (0..of.tree.leaf_count()).map(|leaf| of.tree.text(of.tree.leaf_node(leaf)));
+        let of_leaf = report.items.into_iter().zip(leaves);
+        of_leaf.map(|(item, text)| (item.path, (item.to, text.map(std::borrow::Cow::into_owned)))).collect()
+    };
+    let (were, are) = (texts(before), texts(after));
+    let paths: Vec<String> = found.iter().map(|one| plain(&one.path)).collect();
+    // What is missing as it was is what the leaf said.
+    let same: Vec<bool> = found
+        .iter()
+        .map(|one| {
+            one.kind == Kind::Missing
+                && at(wanted, &one.path)
+                    .zip(at(before.got, &one.path))
+                    .is_some_and(|(wanted, was)| wanted.raw() == was.raw())
+        })
+        .collect();
+    let mut excused: FxHashSet<usize> = FxHashSet::default();
+    for (leaf, (to, text)) in &were {
+        let Some((now, _)) = are.get(leaf).filter(|(_, now)| now == text && text.is_some()) else { continue };
+        let within = |all: &[String], path: &str| all.iter().any(|one| is_within(one, path));
+        let gone: Vec<usize> = (0..found.len())
+            .filter(|n| same.get(*n).copied().unwrap_or(false) && paths.get(*n).is_some_and(|path| within(to, path)))
+            .collect();
+        let come: Vec<usize> = (0..found.len())
+            .filter(|n| {
+                found.get(*n).is_some_and(|one| one.kind == Kind::Added)
+                    && paths.get(*n).is_some_and(|path| within(now, path))
+            })
+            .collect();
+        if !gone.is_empty() && !come.is_empty() {
+            excused.extend(gone.into_iter().chain(come));
+        }
+    }
+    for (n, one) in found.iter_mut().enumerate() {
+        if excused.contains(&n) {
+            one.kind = Kind::Excused;
+        }
+    }
+}
+
+/// Whether a path is another, or leads on from it.
+fn is_within(path: &str, of: &str) -> bool {
+    path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// The node of a path.
+fn at<'d>(document: &'d Document, path: &str) -> Option<Node<'d>> {
+    let mut open = VecDeque::from([document.root()]);
+    while let Some(node) = open.pop_front() {
+        let here = node.path().to_string();
+        if here == path {
+            return Some(node);
+        }
+        if is_within(path, &here) {
+            open.extend(node.children());
+        }
+    }
+    None
+}
+
+/// A path with the elements that have a choice of types as they are written: `value.ofType(Quantity)` is `valueQuantity`.
+fn plain(path: &str) -> String {
+    let mut parts = path.split(".ofType(");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (of, rest) = part.split_once(')').unwrap_or((part, ""));
+        let mut letters = of.chars();
+        plain.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        plain.push_str(letters.as_str());
+        plain.push_str(rest);
+    }
+    plain
+}
