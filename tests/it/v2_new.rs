@@ -372,3 +372,45 @@ fn what_is_wrong_with_a_segment_of_the_senders_own_is_told() {
         assert!(problems.iter().any(|problem| problem.contains(wrong)), "{map}: {problems:?}");
     }
 }
+
+#[test]
+fn what_a_medicine_order_is_of_and_the_specimen_of_a_request_are_told() {
+    let medicine = message("ORM^O01", "2.3", &[PATIENT, "ORC|NW|P1", "RXO|PAR^Paracetamol^L|500"]);
+    assert_eq!(of_type(&bundle(&medicine), "ServiceRequest")[0]["code"]["coding"][0]["code"], "PAR");
+    let obr = format!("OBR|1|P1|F1|GLU^Glucose^L{}BLD&Blood&HL70070^^by hand^ARM&Arm&L", "|".repeat(11));
+    for kind in ["ORU^R01", "ORM^O01"] {
+        let request = message(kind, "2.3", &[PATIENT, "ORC|NW|P1", &obr]);
+        let bundle = bundle(&request);
+        let specimen = of_type(&bundle, "Specimen")[0];
+        assert_eq!(specimen["type"]["coding"][0]["code"], "BLD", "{kind}");
+        assert_eq!(specimen["collection"]["bodySite"]["coding"][0]["code"], "ARM", "{kind}");
+        assert_eq!(edited(&request, &bundle).unwrap(), lines(request.bytes()), "{kind}");
+    }
+}
+
+#[test]
+fn a_document_tells_what_it_replaces_and_who_signed_it_when() {
+    let signed = "7^Lind^Maija^^^^^^HOSP^^^^^^20260701101500";
+    let txa = format!("TXA|1|CN^Consult^L|TX{}D2^HOSP|D1^HOSP||||AU{}{signed}", "|".repeat(9), "|".repeat(5));
+    let text = "OBX|1|TX|T^Text^L||All well.||||||F";
+    let document = message("MDM^T10^MDM_T02", "2.5.1", &["EVN||20260702", PATIENT, "PV1|1|O", &txa, text]);
+    let bundle = bundle(&document);
+    let document_reference = of_type(&bundle, "DocumentReference")[0];
+    assert_eq!(document_reference["relatesTo"][0]["code"], "replaces");
+    assert_eq!(document_reference["relatesTo"][0]["target"]["identifier"]["value"], "D1");
+    assert!(document_reference["extension"].to_string().contains("2026-07-01T10:15:00"), "{document_reference}");
+    assert_eq!(edited(&document, &bundle).unwrap(), lines(document.bytes()));
+}
+
+#[test]
+fn a_message_of_a_patient_has_one() {
+    let maps = Maps::embedded(Model::r4());
+    for (kind, segments) in [
+        ("ADT^A01^ADT_A01", &["EVN||20260702", "PV1|1|I"][..]),
+        ("REF^I12^REF_I12", &["RF1|P|R||||R1^H", "PRD|RP|A^B"][..]),
+    ] {
+        let nobody = message(kind, "2.5.1", segments);
+        let refused = maps.find(&nobody).unwrap().get(&nobody, &context()).unwrap_err();
+        assert_eq!(refused.location(), "PID[1]", "{kind}");
+    }
+}

@@ -287,9 +287,12 @@ impl DraftPaths {
         while let Some((at, path)) = open.pop() {
             let of = model.type_named(draft.type_name(at));
             let children: Vec<At> = draft.children(at).collect();
-            for (i, child) in children.iter().enumerate() {
+            let mut counted: rustc_hash::FxHashMap<&str, usize> = rustc_hash::FxHashMap::default();
+            for child in &children {
                 let name = draft.name(*child);
-                let earlier = children.iter().take(i).filter(|c| draft.name(**c) == name).count();
+                let count = counted.entry(name).or_insert(0);
+                let earlier = *count;
+                *count += 1;
                 let found = of.and_then(|of| model.child(of, model.symbol(name)));
                 let repeats = found.is_some_and(|found| model.element(found.element).is_array());
                 let here = if repeats { format!("{path}.{name}[{earlier}]") } else { format!("{path}.{name}") };

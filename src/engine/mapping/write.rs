@@ -124,7 +124,8 @@ impl Map {
         let cx = &*cx.of(original);
         let wanted = &self.along(wanted)?;
         let source = Source::new(original, self.structure());
-        let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
+        let reading = Get::new(self.plan(), self.name(), &self.model, &source, cx);
+        let run = if manner == Manner::New { reading.of_begun() } else { reading }.run()?;
         let fault = |error: crate::fhir::draft::DraftError| Refusals::of_draft(&error);
         let old = run.trace.draft.finish().map_err(fault)?;
         let given = self.given(&source, cx, &run, (&old, wanted));

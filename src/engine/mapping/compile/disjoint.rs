@@ -30,7 +30,7 @@ pub(super) struct Overlap {
 /// Finds the lists that two lines fill alike.
 pub(super) fn overlaps(plan: &Plan) -> Vec<Overlap> {
     let mut lists: FxHashMap<String, (Box<str>, Vec<Use>)> = FxHashMap::default();
-    walk(plan, 0, None, None, &mut lists);
+    walk(plan, 0, None, None, false, &mut lists);
     let mut found = Vec::new();
     for (list, uses) in lists.into_values() {
         for (at, a) in uses.iter().enumerate() {
@@ -50,6 +50,7 @@ fn walk(
     id: ScopeId,
     since: Option<Version>,
     before: Option<Version>,
+    within: bool,
     lists: &mut FxHashMap<String, (Box<str>, Vec<Use>)>,
 ) {
     let Some(scope) = plan.scope(id) else { return };
@@ -66,12 +67,12 @@ fn walk(
                 if rule.slot == 0 && scope.slots.first().is_some_and(|s| s.at.fresh()) {
                     continue;
                 }
-                note(plan, id, rule.slot, None, (since, before, rule.line, false), lists);
+                note(plan, id, rule.slot, None, (since, before, rule.line, within), lists);
             }
             StmtKind::Whole(_) => {}
             StmtKind::Scope(inner) => {
                 let Some(of) = plan.scope(inner).filter(|s| s.direction != Direction::Get) else { continue };
-                let (line, beside) = (of.line, is_beside(of));
+                let (line, beside) = (of.line, within || is_beside(of));
                 match of.slots.first().map(|s| &s.at) {
                     Some(SlotAt::Entry(index)) => {
                         if let Some(entry) = of.entries.get(usize::from(*index))
@@ -86,7 +87,7 @@ fn walk(
                     Some(_) => note(plan, inner, 0, None, (since, before, line, beside), lists),
                     None => {}
                 }
-                walk(plan, inner, since, before, lists);
+                walk(plan, inner, since, before, beside, lists);
             }
         }
     }
@@ -162,19 +163,18 @@ fn meet(a: &Use, b: &Use) -> bool {
     !ends_before(a, b) && !ends_before(b, a)
 }
 
-/// Whether a scope takes segments that the structure has no place for, or holds only where a segment is not there.
+/// Whether a scope holds only where a segment is not there.
 fn is_beside(scope: &Scope) -> bool {
-    let astray = |one: &Condition| matches!(one.test, Test::Astray);
+    let absent = |one: &Condition| {
+        matches!(one.test, Test::Absent)
+            && matches!(one.path.steps.as_slice(), [only] if matches!(only.name, NativeName::Segment(_)))
+    };
     let select = scope.native.iter().filter_map(|path| path.steps.last()).map(|step| &step.select);
     let mut conditions = select.filter_map(|select| match select {
         NativeSelect::Where(conditions, _) => Some(conditions),
         _ => None,
     });
-    conditions.any(|all| all.iter().any(astray))
-        || scope.when.iter().any(|one| {
-            matches!(one.test, Test::Absent)
-                && matches!(one.path.steps.as_slice(), [only] if matches!(only.name, NativeName::Segment(_)))
-        })
+    conditions.any(|all| all.iter().any(absent)) || scope.when.iter().any(absent)
 }
 
 /// Whether what is filled by one can be told from what is filled by the other.

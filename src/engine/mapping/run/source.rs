@@ -474,17 +474,13 @@ impl<'t> Source<'t> {
             return self.choose(all.map(|node| Base { node: *node, ..base }), select, on);
         }
         let near = self.depth(v2, within.node, name);
-        let astray = |condition: &Condition| matches!(condition.test, Test::Astray);
-        let asks_for_astray = matches!(select, NativeSelect::Where(conditions, _) if conditions.iter().any(astray));
         let all = v2.named(name, &within.segments).iter().filter_map(|index| {
             let index = *index;
             let place = v2.groups.places().get(index)?;
             let right = match (place.node, near) {
                 // What the structure does not expect belongs to what it stands behind; a segment of the sender's own to the
                 // group that it stands in as well, and to those further out.
-                (None, _) if asks_for_astray || name.as_str().starts_with('Z') => {
-                    v2.is_behind(index, base) || v2.heads(base)
-                }
+                (None, _) if name.as_str().starts_with('Z') => v2.is_behind(index, base) || v2.heads(base),
                 (None, near) => {
                     (place.group == base.group || (near.is_none() && v2.is_part(place.group, base.group)))
                         && v2.belongs(index, base)
@@ -572,9 +568,6 @@ impl<'t> Source<'t> {
     }
 
     fn holds(&self, base: Base, condition: &Condition) -> bool {
-        if matches!(condition.test, Test::Astray) {
-            return self.segment_index(base.node).is_some() && !self.expects(base.node);
-        }
         if matches!(condition.test, Test::Written(_)) {
             return true;
         }
@@ -605,13 +598,7 @@ impl<'t> Source<'t> {
         };
         self.walk(start, &condition.looks().steps, &mut check);
         match condition.test {
-            Test::In(_)
-            | Test::Valued
-            | Test::Inside(_)
-            | Test::Begins(_)
-            | Test::Numeric
-            | Test::Written(_)
-            | Test::Astray => any,
+            Test::In(_) | Test::Valued | Test::Inside(_) | Test::Begins(_) | Test::Numeric | Test::Written(_) => any,
             Test::Absent | Test::NotIn(_) | Test::NotBegins(_) | Test::NotNumeric | Test::Outside(_) => !any,
         }
     }

@@ -452,8 +452,6 @@ pub enum Test {
     Numeric,
     /// It is none.
     NotNumeric,
-    /// `OBX astray`: the message structure does not have the segment where it stands.
-    Astray,
     /// Anything holds; a part that is made gets this.
     Written(String),
 }

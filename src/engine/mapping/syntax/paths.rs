@@ -243,8 +243,6 @@ fn condition(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Condition> {
         Test::Begins(values(cursor)?)
     } else if cursor.eat("!begins") {
         Test::NotBegins(values(cursor)?)
-    } else if cursor.eat_word("astray") {
-        Test::Astray
     } else if cursor.eat_word("numeric") {
         Test::Numeric
     } else if cursor.eat("!numeric") {

@@ -99,7 +99,6 @@ impl fmt::Display for Condition {
             Test::Begins(values) => write!(f, "{} begins {}", self.path, alternatives(values)),
             Test::NotBegins(values) => write!(f, "{} !begins {}", self.path, alternatives(values)),
             Test::Numeric => write!(f, "{} numeric", self.path),
-            Test::Astray => write!(f, "{} astray", self.path),
             Test::NotNumeric => write!(f, "{} !numeric", self.path),
             Test::Written(text) => write!(f, "new {} = {text:?}", self.path),
             Test::Inside(table) => write!(f, "{} in {}", self.path, table.join(" ")),

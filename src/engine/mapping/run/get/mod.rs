@@ -162,6 +162,8 @@ pub(crate) struct Get<'r> {
     fold: Vec<FoldState>,
     refusals: Vec<Refusal>,
     places: Vec<Base>,
+    /// Whether the message is one that is only begun.
+    begun: bool,
 }
 
 impl<'r> Get<'r> {
@@ -199,7 +201,13 @@ impl<'r> Get<'r> {
             fold: Vec::new(),
             refusals: Vec::new(),
             places: Vec::new(),
+            begun: false,
         }
+    }
+
+    /// Of a message that is only begun, and need not have what its structure demands.
+    pub(crate) fn of_begun(self) -> Self {
+        Self { begun: true, ..self }
     }
 
     /// Runs the whole plan.
@@ -259,7 +267,7 @@ impl<'r> Get<'r> {
     /// A patient for whom the structure has no place refuses the message: what follows would be read as another's. So does
     /// one who is not there, where the structure speaks of nothing else: what is said would be of nobody.
     fn strangers(&mut self) {
-        if self.source.lacks_patient() {
+        if !self.begun && self.source.lacks_patient() {
             let line = self.plan.scope(0).map_or(0, |scope| scope.line);
             self.refuse(
                 "PID[1]".to_owned(),

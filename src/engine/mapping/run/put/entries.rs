@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
+use crate::definitions::Symbol;
 use crate::fhir::document::Node;
 
-use super::super::super::plan::{Constant, Entry, Scope, ScopeId, SlotAt, SlotRef, StmtKind};
+use super::super::super::plan::{Constant, Entry, Plan, Scope, ScopeId, SlotAt, SlotRef, StmtKind};
 use super::super::fold::{choose, choose_first};
 use super::{Put, Side};
 
@@ -80,6 +81,22 @@ impl<'r> Put<'r> {
             })
     }
 
+    /// Whether a resource is what another scope made that fills the same list.
+    pub(super) fn is_anothers(&self, id: ScopeId, node: Node<'r>) -> bool {
+        let url = node.parent().filter(|_| node.is_resource()).and_then(|entry| entry.text_at("fullUrl"));
+        let Some((frame, slot)) = url.and_then(|url| self.known.get(url)) else { return false };
+        let Some(other) = self.run.frames.get(*frame).map(|frame| frame.scope).filter(|other| *other != id) else {
+            return false;
+        };
+        let list = |scope: ScopeId, slot: Option<u16>| {
+            let entries = self.plan.scope(scope)?.entries.iter();
+            let entry = entries.into_iter().find(|entry| slot.is_none_or(|slot| entry.slot == slot))?;
+            list_of(self.plan, scope, entry.reference?)
+        };
+        let own = list(id, None);
+        own.is_some() && own == list(other, Some(*slot))
+    }
+
     /// Resources that nothing refers to by this map: those of the forward run, and new ones of the type.
     pub(super) fn free_entries(&mut self, frame: usize, scope: &'r Scope, entry: &'r Entry) -> Vec<Node<'r>> {
         let id = self.plan.scopes.iter().position(|s| std::ptr::eq(s, scope));
@@ -125,5 +142,21 @@ impl<'r> Put<'r> {
                 _ => true,
             }
         })
+    }
+}
+
+/// The list that the reference of a scope's resource is in: the scope and slot of what holds it, and its name.
+fn list_of(plan: &Plan, scope: ScopeId, slot: u16) -> Option<(ScopeId, u16, Symbol)> {
+    let outer = |scope: ScopeId, up: u8| (0..up).try_fold(scope, |scope, _| plan.scope(scope)?.parent);
+    let (mut scope, mut slot, mut name) = (scope, slot, None);
+    loop {
+        match &plan.scope(scope)?.slots.get(usize::from(slot))?.at {
+            SlotAt::Alias(to) => (scope, slot) = (outer(scope, to.up)?, to.slot),
+            SlotAt::Child { parent, written, list, .. } if name.is_none() && *list => {
+                name = Some(written.symbol);
+                (scope, slot) = (outer(scope, parent.up)?, parent.slot);
+            }
+            _ => return Some((scope, slot, name?)),
+        }
     }
 }

@@ -40,7 +40,7 @@ impl<'r> Put<'r> {
             .filter(|old| self.run.frames.get(*old).is_some_and(|f| self.run.made(f, 0).is_some()))
             .collect();
         if scope.each {
-            new.retain(|node| !self.taken.contains(&node.id()));
+            new.retain(|node| !self.taken.contains(&node.id()) && !self.is_anothers(id, *node));
             let (mine, theirs) = self.olds(frame, id, scope, &made, &mut new);
             return self.repeated(frame, id, &made, &mine, &theirs, &new);
         }
@@ -296,7 +296,7 @@ impl<'r> Put<'r> {
             Test::Absent | Test::NotIn(_) | Test::NotBegins(_) | Test::NotNumeric | Test::Outside(_) => {
                 self.base(outer).is_none_or(|b| self.source.hold(b, std::slice::from_ref(condition)))
             }
-            Test::Valued | Test::Inside(_) | Test::Begins(_) | Test::Numeric | Test::Written(_) | Test::Astray => true,
+            Test::Valued | Test::Inside(_) | Test::Begins(_) | Test::Numeric | Test::Written(_) => true,
         })
     }
 
