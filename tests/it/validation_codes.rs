@@ -192,3 +192,27 @@ fn the_system_of_a_coding_is_the_absolute_address_of_a_code_system() {
     assert_eq!(of("gender"), at);
     assert_eq!(of("http://hl7.org/fhir/ValueSet/administrative-gender"), at, "a value set is none");
 }
+
+#[test]
+fn a_quantity_is_held_to_a_bound_in_other_units_of_the_same_measure() {
+    let mut library = Library::empty();
+    let grams = |value: u8| json!({"value": value, "system": "http://unitsofmeasure.org", "code": "g"});
+    library.add(
+        json!({"resourceType": "StructureDefinition", "url": "http://t.example/bounds", "status": "active", "name": "T",
+        "kind": "resource", "abstract": false, "type": "Observation", "derivation": "constraint",
+        "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Observation", "differential": {"element": [
+            {"id": "Observation.value[x]", "path": "Observation.value[x]", "type": [{"code": "Quantity"}],
+             "minValueQuantity": grams(1), "maxValueQuantity": grams(2)}]}}),
+    );
+    let validator = Validator::new(library);
+    let of = |value: f64, unit: &str| {
+        let quantity = json!({"value": value, "system": "http://unitsofmeasure.org", "code": unit});
+        errors(&validator, &observation(json!({"valueQuantity": quantity})), &["http://t.example/bounds"])
+    };
+    let at = ["Observation.value.ofType(Quantity)"];
+    assert_eq!(of(1.5, "g"), [""; 0]);
+    assert_eq!(of(1500.0, "mg"), [""; 0]);
+    assert_eq!(of(500.0, "mg"), at);
+    assert_eq!(of(2.5, "g"), at);
+    assert_eq!(of(1.0, "m"), at, "a length is no mass");
+}

@@ -96,6 +96,12 @@ impl Quantity {
             || matches!((self.canonical(), other.canonical()), (Some(left), Some(right)) if left.dimension == right.dimension)
     }
 
+    /// Whether both are known to be of things that have no measure in common, as a mass and a length.
+    #[must_use]
+    pub fn is_of_another_dimension(&self, other: &Self) -> bool {
+        matches!((self.canonical(), other.canonical()), (Some(left), Some(right)) if left.dimension != right.dimension)
+    }
+
     /// Nothing when the units cannot be compared.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Option<Ordering> {

@@ -28,6 +28,10 @@ pub(super) fn is_growing(system: &str) -> bool {
     system.starts_with("http://terminology.hl7.org/")
 }
 
+fn is_named_set(system: &str) -> bool {
+    system.split('/').any(|step| step == "ValueSet")
+}
+
 impl<'d> Walk<'_, 'd> {
     /// A coding whose system is at hand and whole has a code of it, and one of its displays.
     pub(super) fn coding(&mut self, node: Node<'d>) {
@@ -42,7 +46,8 @@ impl<'d> Walk<'_, 'd> {
         }
         let version = first(names.version).and_then(Node::text);
         match self.validator.terminology.code_of(system, version, text) {
-            Known::NoSystem if self.validator.terminology.is_value_set(system) => {
+            // Hardly a system is looked up among the value sets: those are called so.
+            Known::NoSystem if is_named_set(system) && self.validator.terminology.is_value_set(system) => {
                 let says = Detail::Told(format!("{system} is a value set, not a code system").into());
                 self.error(IssueType::CodeInvalid, Rule::Format("coding-system"), node.id(), says);
             }

@@ -50,15 +50,24 @@ pub(super) fn against(node: Node<'_>, key: &str, bound: &Json) -> Option<Orderin
         "Date" => Value::Temporal(Temporal::date(&text)?),
         "DateTime" | "Instant" => Value::Temporal(Temporal::date_time(&text)?),
         "Time" => Value::Temporal(Temporal::time(&text)?),
-        "Quantity" => {
-            let member = |name: &str| bound.get(name);
-            let value = Decimal::parse(&member("value")?.to_string())?;
-            let unit = member("code").or_else(|| member("unit")).and_then(Json::as_str).unwrap_or("1");
-            Value::Quantity(Quantity::ucum(value, unit))
-        }
+        "Quantity" => Value::Quantity(quantity(bound)?),
         _ => Value::Decimal(Decimal::parse(&text)?),
     };
     compare(&Value::Node(node).lifted()?, &bound).ok().flatten()
+}
+
+/// Whether a bound is a quantity of something that a node's has no measure in common with.
+pub(super) fn is_beside(node: Node<'_>, key: &str, bound: &Json) -> bool {
+    match (key.ends_with("Quantity").then(|| quantity(bound)).flatten(), Value::Node(node).lifted()) {
+        (Some(bound), Some(Value::Quantity(found))) => found.is_of_another_dimension(&bound),
+        _ => false,
+    }
+}
+
+fn quantity(written: &Json) -> Option<Quantity> {
+    let value = Decimal::parse(&written.get("value")?.to_string())?;
+    let unit = written.get("code").or_else(|| written.get("unit")).and_then(Json::as_str).unwrap_or("1");
+    Some(Quantity::ucum(value, unit))
 }
 
 /// The number of bytes that a base64 text stands for.

@@ -128,6 +128,10 @@ impl<'d> Walk<'_, 'd> {
         {
             self.error(IssueType::Value, rule(), node.id(), Detail::Told(format!("expected at most {bound}").into()));
         }
+        if rules.least.iter().chain(&rules.greatest).any(|(key, bound)| content::is_beside(node, key, bound)) {
+            let says = Detail::Says("the unit has no measure in common with that of the bound");
+            self.error(IssueType::Value, rule(), node.id(), says);
+        }
         if let (Some(most), Some(text)) = (rules.max_length, node.text())
             && text.chars().count() > most as usize
         {
