@@ -414,3 +414,22 @@ fn a_message_of_a_patient_has_one() {
         assert_eq!(refused.location(), "PID[1]", "{kind}");
     }
 }
+
+#[test]
+fn a_new_plan_takes_nothing_away_for_a_status_that_fhir_does_not_know() {
+    let problem = "PRB|AD|20260101|S72.0^Fracture^I10|PR1^HOSP|||||20260301||||MAYBE^Maybe^L|OPEN^Open^L";
+    let goal = "GOL|AD|20260101|W^Walks^L|G1^HOSP||||||||||||||OPEN^Open^L";
+    let plan = message("PPR^PC1^PPR_PC1", "2.5.1", &[PATIENT, problem, goal, "PTH|AD|P^Path^L|PA1^HOSP||OPEN^Open^L"]);
+    let made = anew(&plan, "", &bundle(&plan)).unwrap();
+    assert_eq!(named(&made, "PRB"), [problem]);
+    assert_eq!(named(&made, "GOL"), [goal]);
+    assert!(named(&made, "PTH")[0].starts_with("PTH|AD|"), "{made:?}");
+}
+
+#[test]
+fn a_new_document_says_what_it_replaces_by_the_event_that_is_asked_for() {
+    let txa = format!("TXA|1|CN^Consult^L|TX{}D2^HOSP|D1^HOSP||||AU", "|".repeat(9));
+    let document = message("MDM^T10^MDM_T02", "2.5.1", &["EVN||20260702", PATIENT, "PV1|1|O", &txa]);
+    let made = anew(&document, "T10", &bundle(&document)).unwrap();
+    assert!(made[0].contains("|MDM^T10^") && named(&made, "TXA")[0].contains("|D2^HOSP|D1^HOSP|"), "{made:?}");
+}

@@ -39,6 +39,11 @@ impl<'r> Put<'r> {
     pub(super) fn down(&mut self, from: Spot, name: &NativeName, select: &NativeSelect) -> Result<Spot, EditError> {
         let tree = self.source.tree;
         match name {
+            // The header is there, wherever a line speaks of it.
+            NativeName::Segment(segment) if segment.as_str() == "MSH" && self.source.segment_at(0).is_some() => {
+                let node = self.source.segment_at(0);
+                Ok(Spot { at: Place::Node(node.unwrap_or(NodeId::ROOT)), steps: Vec::new(), node, group: 0 })
+            }
             NativeName::Segment(segment) => {
                 let path = NativePath {
                     from_document: false,
@@ -366,6 +371,7 @@ impl<'r> Put<'r> {
 
     /// Writes what makes conditions hold where they do not.
     pub(super) fn make_true(&mut self, spot: &Spot, conditions: &[Condition]) -> Result<(), EditError> {
+        let tree = self.source.tree;
         for condition in conditions {
             if let Test::Written(text) = &condition.test {
                 if self.first(spot, &condition.path).is_none() {
@@ -381,7 +387,11 @@ impl<'r> Put<'r> {
             }
             if let Some(value) = values.first() {
                 let at = self.locate(spot, &condition.path)?;
-                self.change(at, Change::Set(value.clone()));
+                let is_so =
+                    at.node.and_then(|node| tree.text(node)).is_some_and(|text| values.iter().any(|v| *v == text));
+                if !is_so {
+                    self.change(at, Change::Set(value.clone()));
+                }
             }
         }
         Ok(())
