@@ -172,6 +172,7 @@ fn explain(map: &str, path: &str, maps: &[PathBuf], as_json: bool) -> io::Result
                 Some(Fixed::Link) => "link",
                 Some(Fixed::Kept) => "residue",
                 Some(Fixed::Dropped(_)) => "drop",
+                Some(Fixed::Same(_)) => "same",
             };
             let json = json!({
                 "line": line.line, "native": line.native, "direction": line.direction, "fhir": line.fhir,
@@ -197,6 +198,7 @@ fn does(line: &Explanation) -> String {
         Some(Fixed::Value) => format!("{} is given by the map", line.fhir),
         Some(Fixed::Link) => format!("{} refers to another resource of the document", line.fhir),
         Some(Fixed::Kept) => format!("{native} stays in the original"),
+        Some(Fixed::Same(there)) => format!("{native} goes to {} as {there} does", line.fhir),
         Some(Fixed::Dropped(reason)) => format!("{native} is left out: {reason}"),
     }
 }

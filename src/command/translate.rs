@@ -171,6 +171,14 @@ fn to_fhir(arguments: &Arguments, loaded: &Loaded, context: &Context) -> Result<
         };
         if arguments.report.is_some() {
             reports.push(got.report(&tree));
+        } else {
+            let unread: u32 = tree.row_faults().iter().map(|fault| fault.cells).sum();
+            let errors = got.totals(&tree).errors.saturating_sub(unread);
+            if errors > 0 {
+                let text =
+                    of(format!("{errors} values are not what they should be and stay in the original: --report"));
+                writeln!(io::stderr(), "{text}")?;
+            }
         }
         let text = match (arguments.xml, arguments.compact || many) {
             (true, _) => got.document().to_xml().map_err(|error| Failure::Refused(error.to_string()))?,

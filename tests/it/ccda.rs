@@ -593,5 +593,8 @@ fn a_problem_is_active_where_its_list_is_concerned_with_it_and_it_has_not_ended(
     };
     assert_eq!(listed("active", ""), "active");
     assert_eq!(listed("active", r#"<high value="2021"/>"#), "resolved");
-    assert_eq!(listed("completed", ""), serde_json::Value::Null);
+    // A list that is concerned with it no more does not say how it ended.
+    assert_eq!(listed("completed", ""), "inactive");
+    assert_eq!(listed("suspended", ""), "inactive");
+    assert_eq!(listed("aborted", r#"<high value="2021"/>"#), "resolved");
 }

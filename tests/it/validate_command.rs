@@ -143,9 +143,9 @@ fn native_documents_are_judged_by_their_own_rules() {
         ("cut.xml", "<ClinicalDocument xmlns=\"urn:hl7-org:v3\">\n<id></ClinicalDocument>"),
     ]);
     let ran = silta(&at, &["validate", "m.hl7"], "");
-    assert!(ran.out.contains("m.hl7:PRD[1]: warning: expected PROVIDER_CONTACT in REF_I12 "), "{}", ran.out);
-    assert!(ran.out.contains("m.hl7:MSH[1]-7[1].1.1: warning: expected a time stamp"), "{}", ran.out);
-    assert_eq!(ran.code, 0);
+    assert!(ran.out.contains("m.hl7:PRD[1]: error: expected PROVIDER_CONTACT in REF_I12 "), "{}", ran.out);
+    assert!(ran.out.contains("m.hl7:MSH[1]-7[1].1.1: error: expected a time stamp"), "{}", ran.out);
+    assert_eq!(ran.code, 1);
     assert_eq!(silta(&at, &["validate", "no.hl7"], "").code, 1);
     let ran = silta(&at, &["validate", "--schema", "s.schema", "d.json"], "");
     assert_eq!(ran.code, 1);

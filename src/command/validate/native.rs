@@ -116,8 +116,7 @@ fn message(charset: Charset, content: &[u8]) -> Vec<Value> {
         Ok(tree) => tree,
         Err(error) => return unreadable(&error),
     };
-    let report =
-        native_rules::hl7v2::check(&tree, &native_rules::Config { limit: 10_000, ..native_rules::Config::default() });
+    let report = native_rules::hl7v2::check(&tree, &native_rules::Config::by_the_standard());
     report
         .findings
         .iter()

@@ -64,8 +64,8 @@ pub struct Model {
     symbols: Vec<Box<str>>,
     by_name: NameTable,
     children: ChildTable,
-    /// The required elements of the types that have such.
-    required: FxHashMap<u16, Vec<ElementId>>,
+    /// The required elements of each type.
+    required: Vec<Box<[ElementId]>>,
     names: FxHashMap<Box<str>, TypeId>,
     /// How JSON writes the values of each type.
     json: Vec<JsonForm>,
@@ -171,7 +171,7 @@ impl Model {
             symbols: Vec::new(),
             by_name: NameTable::default(),
             children: ChildTable { slots: Vec::new(), mask: 0 },
-            required: FxHashMap::default(),
+            required: Vec::new(),
             names: FxHashMap::default(),
             json: Vec::new(),
             resource_type: Symbol::UNKNOWN,
@@ -192,7 +192,7 @@ impl Model {
             symbols: Vec::new(),
             by_name: NameTable::default(),
             children: ChildTable { slots: vec![(NONE, NONE, NO_TYPE)], mask: 0 },
-            required: FxHashMap::default(),
+            required: Vec::new(),
             names: FxHashMap::default(),
             json: Vec::new(),
             resource_type: Symbol::UNKNOWN,
@@ -218,14 +218,9 @@ impl Model {
             }
         }
         self.children = ChildTable { slots, mask: size - 1 };
-        for (id, record) in (0_u16..).zip(&self.types) {
-            let elements = record.first_element..record.first_element + record.elements;
-            let needed = |id: &ElementId| self.elements.get(id.0 as usize).is_some_and(|element| element.min > 0);
-            let needed: Vec<ElementId> = elements.map(ElementId).filter(needed).collect();
-            if !needed.is_empty() {
-                self.required.insert(id, needed);
-            }
-        }
+        let needed = |id: &ElementId| self.elements.get(id.0 as usize).is_some_and(|element| element.min > 0);
+        let of_type = self.types.iter().map(|record| record.first_element..record.first_element + record.elements);
+        self.required = of_type.map(|elements| elements.map(ElementId).filter(needed).collect()).collect();
         self.names = self
             .types
             .iter()
@@ -386,7 +381,7 @@ impl Model {
 
     /// The elements of a type that must be there, in its order, inherited ones included.
     pub fn required(&self, of: TypeId) -> impl Iterator<Item = Element<'_>> {
-        self.required.get(&of.0).into_iter().flatten().map(|id| self.element(*id))
+        self.required.get(usize::from(of.0)).into_iter().flatten().map(|id| self.element(*id))
     }
 
     /// The constraints on a type as a whole.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::definitions::{Kind, Model, Symbol, TypeId};
+use crate::definitions::{ElementId, Kind, Model, Symbol, TypeId};
 use crate::fault::Fault;
 
 use super::bind::{NO_ELEMENT, NO_TYPE};
@@ -28,25 +28,32 @@ use super::json::offset;
 use super::node::Node;
 
 /// A place in a draft. Only good for the draft that gave it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct At(pub(super) u32);
+
+impl At {
+    /// No place of any draft.
+    pub(crate) const NOWHERE: Self = Self(NOWHERE);
+}
 
 pub(super) const NOWHERE: u32 = u32::MAX;
 
-/// One element being made: 32 bytes.
+/// One element being made: 28 bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part {
     pub(super) symbol: Symbol,
     pub(super) type_id: u16,
     pub(super) element: u32,
-    /// Span of the lexical value in [`Draft::text`], from [`NOWHERE`] where there is none.
+    /// Span of the lexical value in [`Draft::text`], from [`NOWHERE`] where there is none, and to [`REMOVED`] where the
+    /// element was taken out again.
     start: u32,
     end: u32,
     pub(super) first: u32,
     last: u32,
     next: u32,
-    removed: bool,
 }
+
+const REMOVED: u32 = 0;
 
 /// Where an element stands in a source that is being read, and what is only known of those.
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,22 +107,16 @@ impl DraftError {
 
 impl Part {
     fn new(symbol: Symbol, element: u32, type_id: u16) -> Self {
-        Self {
-            symbol,
-            type_id,
-            element,
-            start: NOWHERE,
-            end: NOWHERE,
-            first: NOWHERE,
-            last: NOWHERE,
-            next: NOWHERE,
-            removed: false,
-        }
+        Self { symbol, type_id, element, start: NOWHERE, end: NOWHERE, first: NOWHERE, last: NOWHERE, next: NOWHERE }
     }
 
     /// Whether it has a lexical value.
     pub(super) const fn is_valued(&self) -> bool {
         self.start != NOWHERE
+    }
+
+    const fn is_removed(&self) -> bool {
+        self.start == NOWHERE && self.end == REMOVED
     }
 }
 
@@ -147,6 +148,12 @@ impl Draft {
 
     fn part_mut(&mut self, at: At) -> Option<&mut Part> {
         self.parts.get_mut(at.0 as usize)
+    }
+
+    /// Gives back the room that is not needed: no more is made.
+    pub(crate) fn trim(&mut self) {
+        self.parts.shrink_to_fit();
+        self.text.shrink_to_fit();
     }
 
     /// Makes room for so many elements with texts of so many bytes together.
@@ -198,6 +205,11 @@ impl Draft {
         self.held(at).find(|(_, part)| part.symbol == symbol).map(|(child, _)| child)
     }
 
+    /// All that has been made so far but the resource itself, also what is below something that was removed.
+    pub(crate) fn made(&self) -> impl Iterator<Item = At> + use<> {
+        (1..offset(self.parts.len())).map(At)
+    }
+
     /// The children of a place in the order they were made.
     pub fn children(&self, at: At) -> impl Iterator<Item = At> + '_ {
         self.held(at).map(|(child, _)| child)
@@ -211,7 +223,7 @@ impl Draft {
                 let here = At(next);
                 let part = self.part(here)?;
                 next = part.next;
-                if !part.removed {
+                if !part.is_removed() {
                     return Some((here, part));
                 }
             }
@@ -260,6 +272,11 @@ impl Draft {
     /// [`Draft::push`] of a name's symbol.
     pub(crate) fn push_of(&mut self, at: At, symbol: Symbol) -> At {
         self.push_symbol(at, symbol, "")
+    }
+
+    /// The element of the model that a place is.
+    pub(crate) fn element_of(&self, at: At) -> Option<ElementId> {
+        self.part(at).map(|part| part.element).filter(|id| *id != NO_ELEMENT).map(ElementId)
     }
 
     /// The symbol of the name that a place is written by.
@@ -311,7 +328,7 @@ impl Draft {
     /// Takes an element out again, with all it holds.
     pub fn remove(&mut self, at: At) {
         if let Some(part) = self.part_mut(at) {
-            part.removed = true;
+            (part.start, part.end) = (NOWHERE, REMOVED);
         }
     }
 
@@ -320,7 +337,7 @@ impl Draft {
         let start = offset(self.text.len());
         self.text.push_str(value);
         let end = offset(self.text.len());
-        if let Some(part) = self.part_mut(at) {
+        if let Some(part) = self.part_mut(at).filter(|part| !part.is_removed()) {
             (part.start, part.end) = (start, end);
         }
     }

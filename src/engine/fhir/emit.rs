@@ -103,7 +103,8 @@ pub(super) fn write_read(draft: &Draft, limits: &Limits) -> Option<Read> {
 impl<'d, N: Notes> Emitter<'d, N> {
     fn new(draft: &'d Draft, order: Order, notes: N) -> Self {
         let said = if order == Order::Definition { said(draft) } else { Vec::new() };
-        let text = String::with_capacity(draft.text.len() + draft.parts.len() * 24);
+        // Values, and names with what stands around them.
+        let text = String::with_capacity(draft.text.len() + draft.parts.len() * 16);
         Self { draft, order, text, notes, said, open: Vec::new() }
     }
 

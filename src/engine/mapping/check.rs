@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::map::Map;
-use super::plan::{Copies, Entry, LineId, NativeName, Plan, ScopeId, SlotAt, SlotSelect, StmtKind};
+use super::plan::{Copies, Entry, Inside, LineId, NativeName, Plan, ScopeId, SlotAt, SlotSelect, StmtKind};
+use super::schema::NativeSchema;
 use super::syntax::Direction;
 use super::versions;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -56,6 +57,8 @@ pub enum Fixed {
     Kept,
     /// It leaves the native place out, for this reason.
     Dropped(String),
+    /// It carries what the lines of the same block carry at another native place, where they are told.
+    Same(String),
 }
 
 impl Map {
@@ -91,50 +94,137 @@ impl Map {
     #[must_use]
     pub fn explain(&self, path: &str) -> Vec<Explanation> {
         let bare = self.without_root(plain(path));
-        let all = self.lines();
-        let found: Vec<Explanation> = all
-            .iter()
-            .filter(|e| {
-                e.native.split(" + ").any(|native| speaks(&plain(native), &bare))
-                    || speaks(&plain(&e.fhir), &bare)
-                    || speaks(&plain(&e.element), &bare)
-            })
-            .cloned()
-            .collect();
+        let speaks_of = |line: &Explanation| {
+            line.native.split(" + ").any(|native| speaks(&plain(native), &bare))
+                || speaks(&plain(&line.fhir), &bare)
+                || speaks(&plain(&line.element), &bare)
+        };
+        let plan = self.plan();
+        let mut found: Vec<Explanation> = Vec::new();
+        let mut said: FxHashSet<(String, String, String)> = FxHashSet::default();
+        let mut been: FxHashSet<(*const Inside, String, String)> = FxHashSet::default();
+        each_occurrence(plan, &mut |way| {
+            let place = standing(plan, way);
+            // On the way there, or below it, each use of a block counts; elsewhere it is looked into once for a FHIR place.
+            let native = plain(&place.native);
+            let near = bare.starts_with(&native) || native.starts_with(&bare);
+            let key = (place.inside, if near { native } else { String::new() }, plain(&place.element));
+            if !been.insert(key) {
+                return false;
+            }
+            let mut lines = Vec::new();
+            lines_of(plan, way, &mut lines);
+            for line in lines.into_iter().filter(&speaks_of) {
+                if said.insert((line.line.clone(), line.native.clone(), line.fhir.clone())) {
+                    found.push(line);
+                }
+            }
+            true
+        });
+        let fates = fates(plan);
+        found.extend(fates.iter().filter(|line| speaks_of(line)).cloned());
+        if found.is_empty() && !plan.wholes.is_empty() {
+            found = self.nearest(&bare);
+        }
         if !found.is_empty() || !self.native_schema().leaves().iter().any(|leaf| speaks(&path_text(leaf), &bare)) {
             return found;
         }
         // No line names it: what is said of all others holds.
-        all.into_iter().filter(|e| e.native == "*").collect()
+        fates.into_iter().filter(|line| line.native == "*").collect()
     }
 
-    /// Reports name the document element and texts of elements; maps do not.
+    /// What is said of the nearest place around one: what goes over as it is goes over with all that is in it.
+    fn nearest(&self, bare: &str) -> Vec<Explanation> {
+        let all = self.lines();
+        let mut around = bare;
+        while let Some((outer, _)) = around.rsplit_once('.') {
+            around = outer;
+            let is_it = |line: &&Explanation| plain(&line.native) == around || plain(&line.element) == around;
+            let found: Vec<Explanation> = all.iter().filter(is_it).cloned().collect();
+            if !found.is_empty() {
+                return found;
+            }
+        }
+        Vec::new()
+    }
+
+    /// Reports name the document element and texts of elements, and people leave out where all begins; maps do neither.
     fn without_root(&self, path: String) -> String {
+        if let NativeSchema::Delimited(columns) = self.native_schema()
+            && columns.contains(&path)
+        {
+            return format!("row/{path}");
+        }
+        // XML of a map that reads JSON.
+        if self.form().is_some()
+            && let Some((_, below)) = path.strip_prefix('/').and_then(|p| p.split_once('/'))
+        {
+            return format!("$.{}", below.strip_suffix("/@value").unwrap_or(below).replace('/', "."));
+        }
         let Some(schema) = self.xml_schema() else { return path };
         let path = path.strip_suffix("/text()").unwrap_or(&path);
         let rest = path
             .strip_prefix('/')
             .and_then(|p| p.split_once('/'))
             .filter(|(top, _)| top.rsplit(':').next().unwrap_or(top) == &*schema.root.local);
-        rest.map_or_else(|| path.to_owned(), |(_, rest)| format!("/{rest}"))
+        match rest {
+            Some((_, rest)) => format!("/{rest}"),
+            None if path.contains('/') && !path.starts_with('/') => format!("/{path}"),
+            None => path.to_owned(),
+        }
     }
 
-    /// Every line that says what becomes of something.
+    /// Every line that says what becomes of something. What a block says is told where it is used first, and of other
+    /// uses that it is the same.
     #[must_use]
     pub fn lines(&self) -> Vec<Explanation> {
         let plan = self.plan();
         let mut all = Vec::new();
-        each_occurrence(plan, &mut |way| lines_of(plan, way, &mut all));
-        for fate in &plan.fates {
-            let fixed = fate.drop.clone().map_or(Fixed::Kept, Fixed::Dropped);
-            let outer = native_of(plan, &way_of(plan, fate.scope));
-            let mut natives: Vec<String> = fate.paths.iter().map(|p| joined(&outer, &steps(&p.steps))).collect();
-            if natives.is_empty() {
-                natives.push("*".to_owned());
+        let mut first: FxHashMap<*const Inside, String> = FxHashMap::default();
+        each_occurrence(plan, &mut |way| {
+            let place = standing(plan, way);
+            if let Some(there) = first.get(&place.inside) {
+                let line = way.last().and_then(|id| plan.scope(*id)).map_or(0, |scope| scope.line);
+                all.push(one(plan, line, place.native, Some((way, 0)), Some(Fixed::Same(there.clone()))));
+                return false;
             }
-            all.extend(natives.into_iter().map(|native| one(plan, fate.line, native, None, Some(fixed.clone()))));
-        }
+            first.insert(place.inside, place.native);
+            lines_of(plan, way, &mut all);
+            true
+        });
+        all.extend(fates(plan));
         all
+    }
+}
+
+/// What stays and what is left out.
+fn fates(plan: &Plan) -> Vec<Explanation> {
+    let of = |fate: &super::plan::Fate| {
+        let fixed = fate.drop.clone().map_or(Fixed::Kept, Fixed::Dropped);
+        let outer = native_of(plan, &way_of(plan, fate.scope));
+        let mut natives: Vec<String> = fate.paths.iter().map(|p| joined(&outer, &steps(&p.steps))).collect();
+        if natives.is_empty() {
+            natives.push("*".to_owned());
+        }
+        let line = fate.line;
+        natives.into_iter().map(move |native| one(plan, line, native, None, Some(fixed.clone()))).collect::<Vec<_>>()
+    };
+    plan.fates.iter().flat_map(of).collect()
+}
+
+/// Where an occurrence of a scope stands, natively and in its resource, and what is in it.
+struct Standing {
+    inside: *const Inside,
+    native: String,
+    element: String,
+}
+
+fn standing(plan: &Plan, way: &[ScopeId]) -> Standing {
+    let scope = way.last().and_then(|id| plan.scope(*id));
+    Standing {
+        inside: scope.map_or(std::ptr::null(), |scope| Arc::as_ptr(&scope.inside)),
+        native: native_of(plan, way),
+        element: fhir_of(plan, way, 0, |entry| &entry.resource),
     }
 }
 
@@ -187,10 +277,12 @@ fn lines_of(plan: &Plan, way: &[ScopeId], all: &mut Vec<Explanation>) {
     }
 }
 
-/// Visits every scope wherever a block puts it, with those that it stands in.
-pub(crate) fn each_occurrence(plan: &Plan, visit: &mut dyn FnMut(&[ScopeId])) {
-    fn below(plan: &Plan, way: &mut Vec<ScopeId>, visit: &mut dyn FnMut(&[ScopeId])) {
-        visit(way);
+/// Visits every scope wherever a block puts it, with those that it stands in; what is in it where the visitor says so.
+pub(crate) fn each_occurrence(plan: &Plan, visit: &mut dyn FnMut(&[ScopeId]) -> bool) {
+    fn below(plan: &Plan, way: &mut Vec<ScopeId>, visit: &mut dyn FnMut(&[ScopeId]) -> bool) {
+        if !visit(way) {
+            return;
+        }
         for stmt in way.last().and_then(|id| plan.scope(*id)).into_iter().flat_map(|scope| &scope.body) {
             let StmtKind::Scope(inner) = stmt.kind else { continue };
             // A block that is used within itself says the same again.

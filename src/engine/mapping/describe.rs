@@ -19,12 +19,17 @@ impl Maps {
             row(&mut text, &[name, resource]);
         }
         section(&mut text, "What goes where", &["native", "", "FHIR", "by", "line"]);
-        for line in lines.iter().filter(|l| l.fixed.is_none()) {
-            row(&mut text, &[&line.native, line.direction, &line.fhir, &code(self.rule(line)), &line.line]);
+        for line in &lines {
+            let by = match &line.fixed {
+                None => code(&self.rule(line)),
+                Some(Fixed::Same(there)) => format!("as of {}", code(there)),
+                Some(_) => continue,
+            };
+            row(&mut text, &[&line.native, line.direction, &line.fhir, &by, &line.line]);
         }
         section(&mut text, "What the map says by itself", &["FHIR", "by", "line"]);
         for line in lines.iter().filter(|l| matches!(l.fixed, Some(Fixed::Value | Fixed::Link))) {
-            row(&mut text, &[&line.fhir, &code(self.rule(line)), &line.line]);
+            row(&mut text, &[&line.fhir, &code(&self.rule(line)), &line.line]);
         }
         section(&mut text, "What does not go over", &["native", "what becomes of it", "line"]);
         for line in &lines {
@@ -55,11 +60,11 @@ impl Maps {
         text
     }
 
-    /// The text of the line that an explanation is of.
+    /// The text of the rule that an explanation is of, on one line.
     #[must_use]
-    pub fn rule(&self, line: &Explanation) -> &str {
+    pub fn rule(&self, line: &Explanation) -> String {
         let (file, number) = &line.place;
-        self.source_line(file, *number).unwrap_or_default()
+        self.source_rule(file, *number).unwrap_or_default()
     }
 }
 

@@ -163,6 +163,23 @@ impl Maps {
         self.texts.get(file)?.lines().nth(at).map(str::trim)
     }
 
+    /// What begins in a line of a map file, to the end of the braces that it opens, as one line.
+    #[must_use]
+    pub fn source_rule(&self, file: &str, line: u32) -> Option<String> {
+        const LONGEST: usize = 200;
+        let at = usize::try_from(line).ok()?.checked_sub(1)?;
+        let mut open = 0_usize;
+        let mut parts = Vec::new();
+        for text in self.texts.get(file)?.lines().skip(at).take(LONGEST) {
+            open = (open + text.matches('{').count()).saturating_sub(text.matches('}').count());
+            parts.push(text.trim());
+            if open == 0 {
+                break;
+            }
+        }
+        Some(parts.join(" "))
+    }
+
     /// The `.map`, `.schema.json` and `.xmlschema` files below a directory, their paths relative to it.
     ///
     /// # Errors

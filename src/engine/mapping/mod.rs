@@ -15,6 +15,7 @@ mod library;
 mod map;
 mod plan;
 mod recognise;
+mod required;
 mod run;
 mod schema;
 pub mod syntax;

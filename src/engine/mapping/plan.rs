@@ -144,6 +144,8 @@ pub(crate) enum MarkValue {
     Coding { system: String, code: String, wrapped: bool },
     /// Whatever it is.
     Any,
+    /// The type of the resource that a reference leads to: what it refers to says it, so that it is never written.
+    Resource(String),
 }
 
 /// A scope.

@@ -276,7 +276,11 @@ impl NativeSchema {
             _ => false,
         };
         let named = conditions.iter().find_map(|condition| match &condition.test {
-            Test::In(values) if own(condition) => values.first(),
+            Test::In(values) if own(condition) => values.first().map(String::as_str),
+            // What is none of the others is what need not be named.
+            Test::NotIn(values) if own(condition) => {
+                schema.unnamed(*index).map(|of| &*of.name).filter(|name| !values.iter().any(|value| value == name))
+            }
             _ => None,
         })?;
         Some(Place::Xml { of: Content::Complex(schema.variant(*index, named)?), many: *many })

@@ -51,7 +51,10 @@ impl Map {
     #[must_use]
     pub fn vocabulary(&self) -> BTreeMap<String, Holds> {
         let mut all = BTreeMap::new();
-        each_occurrence(self.plan(), &mut |way| self.words(way, &mut all));
+        each_occurrence(self.plan(), &mut |way| {
+            self.words(way, &mut all);
+            true
+        });
         all
     }
 

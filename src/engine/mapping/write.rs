@@ -20,6 +20,7 @@ use super::follows::{self, Reading};
 use super::library::msh;
 use super::map::Map;
 use super::plan::{LineId, NativeName};
+use super::required;
 use super::run::get::{Get, Run};
 use super::run::put::{Given, Manner, Put, order};
 use super::run::source::Source;
@@ -134,6 +135,7 @@ impl Map {
             return Err(Refusals { items: written.refusals });
         }
         let tree = original.syntax().parse(written.bytes, &generous()).map_err(|e| unreadable(&e))?;
+        let lacking = self.whole(&tree, original, manner)?;
         // What was not changed says what it said.
         let (again, got) = if tree.bytes() == original.bytes() {
             (None, Arc::clone(&old))
@@ -146,6 +148,7 @@ impl Map {
         let again = again.as_ref().unwrap_or(&run);
         let mut report = again.trace.totals(self.name(), &tree);
         report.lost = written.lost;
+        report.lost.extend(lacking);
         let entries = run.entries.iter().chain(&again.entries);
         let keyed = entries.filter(|e| e.has_key).map(|e| e.full_url.as_str()).collect();
         let mut found = differences(wanted, &got, &keyed, &written.exempt, self.plan().envelope.is_some());
@@ -170,6 +173,30 @@ impl Map {
             return self.published(edition, line, &got, original, cx, report);
         }
         Ok(Written { bytes: tree.into_bytes(), report })
+    }
+
+    /// What is written has what the sender's schema requires, but for what the original lacked already; what a new
+    /// document lacks is told.
+    fn whole(&self, written: &Tree, original: &Tree, manner: Manner) -> Result<Vec<Lost>, Refusals> {
+        let expected = "what the schema of the format requires, which nothing in the Bundle gives";
+        let mut lacking: Vec<String> = required::missing(self.native_schema(), written).into_iter().collect();
+        lacking.sort_unstable();
+        if manner == Manner::New {
+            let lost = |path| Lost {
+                path,
+                disposition: Disposition::Error,
+                rule: None,
+                reason: format!("not there: expected {expected}"),
+            };
+            return Ok(lacking.into_iter().map(lost).collect());
+        }
+        if !lacking.is_empty() {
+            let before = required::missing(self.native_schema(), original);
+            lacking.retain(|path| !before.contains(path));
+        }
+        let refused = |path| Refusal { path, rule: None, expected: expected.to_owned(), fault: Fault::RequiredMissing };
+        let items: Vec<Refusal> = lacking.into_iter().map(refused).collect();
+        if items.is_empty() { Ok(Vec::new()) } else { Err(Refusals { items }) }
     }
 
     /// What a backward run is given: the document, its forward run, and what that gave beside what is wanted.
@@ -256,6 +283,9 @@ impl Map {
         let mut told: FxHashSet<String> = report.lost.iter().map(|lost| lost.path.clone()).collect();
         for one in found {
             let expected = match one.kind {
+                Kind::Missing if one.path.ends_with("].resource") => {
+                    "a resource that something which is written refers to (what nothing refers to any more is taken out with it)"
+                }
                 Kind::Missing => "content that the native format carries",
                 // A new document says what the map says by itself.
                 Kind::Added | Kind::Known if manner == Manner::New => continue,
@@ -275,7 +305,14 @@ impl Map {
                 }
                 Kind::Added => "content that can be taken out of the native document",
             };
+            // What turns the meaning round is not left out, whoever allows loss.
             match cx.loss {
+                Loss::Warn if one.turns => refusals.push(Refusal {
+                    path: one.path,
+                    rule: None,
+                    expected: format!("{expected}: it changes what the rest means, and may not be left out"),
+                    fault: Fault::BusinessRule,
+                }),
                 Loss::Refuse => refusals.push(Refusal {
                     path: one.path,
                     rule: None,

@@ -72,6 +72,25 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// For judging a document rather than receiving it: whatever the standard requires is an error. Required components
+    /// are a warning, since senders and the standard's own examples leave them out; what the version does not have is
+    /// one, too.
+    #[must_use]
+    pub fn by_the_standard() -> Self {
+        Self {
+            structure: Level::Error,
+            required: Level::Error,
+            components: Level::Warning,
+            data_type: Level::Error,
+            tables: Level::Error,
+            site_tables: Level::Information,
+            surplus: Level::Warning,
+            limit: 10_000,
+        }
+    }
+}
+
 /// What rule is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rule {

@@ -62,6 +62,9 @@ pub enum Known {
 /// Whether two displays are the same but for case and white space.
 #[must_use]
 pub fn is_display(said: &str, held: &str) -> bool {
+    if said.eq_ignore_ascii_case(held) {
+        return true;
+    }
     let letters = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     letters(said) == letters(held)
 }

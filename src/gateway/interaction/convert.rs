@@ -126,6 +126,16 @@ fn essence(media: &str) -> String {
     media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+/// Which of the native formats a media type is of.
+fn form(media: &str) -> &'static str {
+    match essence(media).as_str() {
+        essence if essence.contains("hl7-v2") => "er7",
+        essence if essence.ends_with("xml") => "xml",
+        essence if essence.ends_with("json") => "json",
+        _ => "table",
+    }
+}
+
 /// A parameter of a media type.
 fn parameter<'m>(media: &'m str, wanted: &str) -> Option<&'m str> {
     let named = media.split(';').skip(1).filter_map(|one| one.trim().split_once('='));
@@ -189,8 +199,8 @@ struct Asked {
     map: Option<String>,
     provider: Option<String>,
     to: Option<To>,
-    /// Whether a new native document is wanted in XML.
-    xml: bool,
+    /// The media type that a native document is wanted in.
+    media: Option<String>,
     /// The trigger event and the version of a new message.
     event: Option<String>,
     version: Option<String>,
@@ -237,7 +247,7 @@ impl Asked {
             ("to", "native") => self.to = Some(To::Native),
             ("to", media) if is_native(media) => {
                 self.to = Some(To::Native);
-                self.xml = essence(media).ends_with("xml");
+                self.media = Some(essence(media));
             }
             ("to", _) => {
                 let text = "to is fhir, native, or the media type of a native document";
@@ -297,7 +307,7 @@ fn converted(converter: &Converter, asked: Asked) -> Result<String, Refusal> {
         }
         None => None,
     };
-    context.xml = asked.xml;
+    context.xml = asked.media.as_deref().is_some_and(|media| media.ends_with("xml"));
     if let Some(event) = &asked.event {
         context.envelope.event.clone_from(event);
     }
@@ -337,6 +347,10 @@ fn converted(converter: &Converter, asked: Asked) -> Result<String, Refusal> {
             };
             let written = written.map_err(|refusals| refused(&refusals))?;
             let media = media_of(&map, &written.bytes, context.charset);
+            if asked.media.as_deref().is_some_and(|wanted| form(wanted) != form(&media)) {
+                let text = format!("to: what {} writes is {}", map.name(), essence(&media));
+                return Err(Refusal::new(Fault::BadValue, text));
+            }
             let binary =
                 json!({"resourceType": "Binary", "contentType": media, "data": STANDARD.encode(&written.bytes)});
             Ok(answer(&binary.to_string(), &written.report))

@@ -18,6 +18,7 @@ struct Use {
     line: LineId,
     /// Whether the line takes only what others have no place for: what comes anew is the others' where they are.
     beside: bool,
+    scope: ScopeId,
 }
 
 /// Two lines that cannot be told apart, and the list.
@@ -35,7 +36,7 @@ pub(super) fn overlaps(plan: &Plan) -> Vec<Overlap> {
     for (list, uses) in lists.into_values() {
         for (at, a) in uses.iter().enumerate() {
             for b in uses.iter().skip(at + 1) {
-                if meet(a, b) && !apart(a, b) {
+                if meet(a, b) && !apart(a, b) && !excluded(plan, a, b) {
                     found.push(Overlap { first: a.line, second: b.line, list: list.clone() });
                 }
             }
@@ -102,6 +103,7 @@ fn note(
     (since, before, line, beside): (Option<Version>, Option<Version>, LineId, bool),
     lists: &mut FxHashMap<String, (Box<str>, Vec<Use>)>,
 ) {
+    let of_scope = scope;
     let (mut scope, mut slot, mut resource) = (scope, slot, resource);
     let mut own = true;
     loop {
@@ -120,7 +122,15 @@ fn note(
                     // The same place spoken of by several lines is one use of it.
                     let shared = uses.iter().any(|u| u.select == *select && !of.at.fresh() && u.resource == resource);
                     if !shared {
-                        uses.push(Use { select: select.clone(), resource, since, before, line, beside });
+                        uses.push(Use {
+                            select: select.clone(),
+                            resource,
+                            since,
+                            before,
+                            line,
+                            beside,
+                            scope: of_scope,
+                        });
                     }
                 }
                 (scope, slot) = (above, above_slot);
@@ -196,6 +206,25 @@ fn apart(a: &Use, b: &Use) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether of two repeated parts of one part only one can be there, by what their lines demand of it.
+fn excluded(plan: &Plan, a: &Use, b: &Use) -> bool {
+    let (Some(x), Some(y)) = (plan.scope(a.scope), plan.scope(b.scope)) else { return false };
+    let looks = |one: &Condition| format!("{:?}", one.looks());
+    let against = |one: &Condition, other: &Condition| match (&one.test, &other.test) {
+        (Test::In(values), Test::NotIn(others)) => values.iter().all(|value| others.contains(value)),
+        (Test::Valued, Test::Absent) => true,
+        _ => false,
+    };
+    let contradicts = |one: &Condition, other: &Condition| {
+        (against(one, other) || against(other, one))
+            && one.any.is_some() == other.any.is_some()
+            && looks(one) == looks(other)
+    };
+    a.scope != b.scope
+        && x.parent == y.parent
+        && x.when.iter().any(|one| y.when.iter().any(|other| contradicts(one, other)))
 }
 
 fn contradict(a: &Mark, b: &Mark) -> bool {

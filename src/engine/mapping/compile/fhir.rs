@@ -161,6 +161,18 @@ impl Compiler<'_> {
             names.push(ElementName { text: name.as_str().into(), symbol });
         }
         let value = match value {
+            Value::Text(text) if self.model.type_name(at) == "Reference" => {
+                let is_resource = self.model.type_named(&text).is_some_and(|of| self.model.kind(of) == Kind::Resource);
+                if !is_resource {
+                    self.problem(
+                        span,
+                        format!("{text} is no type of resource"),
+                        "the type that the reference leads to",
+                    );
+                    return None;
+                }
+                MarkValue::Resource(text)
+            }
             Value::Text(text) => {
                 let uri = matches!(self.model.type_name(at), "uri" | "canonical" | "url");
                 MarkValue::Text(if uri { self.library.system(&text) } else { text })

@@ -10,6 +10,7 @@ use crate::definitions::Symbol;
 
 use super::super::plan::{ElementName, Mark, MarkValue, Plan, Said, ScopeId, SlotAt, SlotRef, SlotSelect};
 use super::get::Frame;
+use super::put::resolve;
 use super::{ABSENT, FoldState, ReachStep, State};
 
 /// The resource that a state is of, and the path from there; `None` for a place inside a composite.
@@ -214,6 +215,7 @@ fn make(draft: &mut Draft, at: At, step: &ReachStep<'_>) -> At {
                     draft.set_path(coding, "system", system);
                     draft.set_path(coding, "code", code);
                 }
+                MarkValue::Resource(_) => {}
             }
         }
     }
@@ -270,7 +272,17 @@ fn says_below(node: Node<'_>, path: &[ElementName], value: &MarkValue) -> bool {
             };
             if *wrapped { node.children().filter(|c| c.name() == "coding").any(says) } else { says(node) }
         }
+        MarkValue::Resource(name) => node.text_at("reference").is_some_and(|reference| {
+            let target = resolve(node.document(), reference);
+            target.map_or_else(|| names_type(reference, name), |target| target.type_name() == name)
+        }),
     }
+}
+
+/// Whether a reference says by itself (`Type/id`) that it leads to a resource of a type.
+fn names_type(reference: &str, name: &str) -> bool {
+    let mut parts = reference.split("/_history/").next().unwrap_or_default().rsplit('/').skip(1);
+    parts.next() == Some(name)
 }
 
 /// Whether a mark holds of a place in a draft.
@@ -292,6 +304,17 @@ fn draft_says_below(draft: &Draft, at: At, path: &[ElementName], value: &MarkVal
                 |at: At, name: &'static str, wanted: &str| named(at, name).any(|c| draft.text(c) == Some(wanted));
             let says = |coding: At| text(coding, "system", system) && text(coding, "code", code);
             if *wrapped { named(at, "coding").any(says) } else { says(at) }
+        }
+        MarkValue::Resource(name) => {
+            let reference = draft.existing_child(at, "reference").and_then(|at| draft.text(at));
+            reference.is_some_and(|reference| {
+                let mut entries = draft.children(draft.root()).filter(|entry| draft.name(*entry) == "entry");
+                let child = |entry: At, name: &str| draft.existing_child(entry, name);
+                let target =
+                    entries.find(|entry| child(*entry, "fullUrl").and_then(|url| draft.text(url)) == Some(reference));
+                let resource = target.and_then(|entry| child(entry, "resource"));
+                resource.map_or_else(|| names_type(reference, name), |resource| draft.type_name(resource) == name)
+            })
         }
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod align;
 pub(crate) mod fold;
 pub(crate) mod get;
+mod modifier;
 pub(crate) mod put;
 pub(crate) mod source;
 pub(crate) mod verify;

@@ -11,6 +11,7 @@ use super::super::lens::same_moment;
 use super::super::versions::envelope::is_own;
 use super::ABSENT;
 use super::align::gist;
+use super::modifier;
 use super::put::resolve;
 
 /// How many candidates of the same likeness are compared one by one.
@@ -21,6 +22,8 @@ const CLOSE: usize = 32;
 pub(crate) struct Difference {
     pub(crate) path: String,
     pub(crate) kind: Kind,
+    /// Whether it changes what the rest of the resource means.
+    pub(crate) turns: bool,
 }
 
 /// How they differ.
@@ -209,7 +212,8 @@ impl<'d> Compare<'d, '_> {
     }
 
     fn note(&mut self, node: Node<'_>, kind: Kind) {
-        self.found.push(Difference { path: node.path().to_string(), kind });
+        let turns = matches!(kind, Kind::Missing | Kind::Other) && modifier::turns(node, kind);
+        self.found.push(Difference { path: node.path().to_string(), kind, turns });
     }
 
     fn nodes(&mut self, a: Node<'d>, b: Node<'d>) {

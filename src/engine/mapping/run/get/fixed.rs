@@ -2,7 +2,6 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::fhir::draft::At;
 use crate::native::NodeId;
 
 use super::super::super::plan::{Const, Constant, Said, ScopeId, SlotAt};
@@ -125,15 +124,14 @@ impl<'r> Get<'r> {
 
     pub(super) fn links(&mut self) {
         let plan = self.plan;
-        let urls: FxHashMap<At, usize> =
-            self.entry_places.iter().zip(0..).map(|(entry, number)| (entry.at, number)).collect();
         for frame in 0..self.frames.len() {
             let Some(scope) = plan.scope(self.of(frame).scope) else { continue };
             for link in &scope.links {
                 let anchored = self.peek(self.above(frame, link.anchor.up), link.anchor.slot).is_some();
                 let mut named = std::iter::once(&link.to).chain(&link.outer).filter(|_| anchored);
                 let Some(target) = named.find_map(|to| self.peek(self.above(frame, to.up), to.slot)) else { continue };
-                let Some(entry) = urls.get(&target).copied() else { continue };
+                // Places are in the order in which they were made.
+                let Ok(entry) = self.entry_places.binary_search_by_key(&target, |entry| entry.at) else { continue };
                 let at = self.ensure(frame, link.slot);
                 let reference = self.draft.child_of(at, self.names.reference);
                 if let Some(entry) = self.entries.get(entry) {
@@ -147,6 +145,9 @@ impl<'r> Get<'r> {
     /// What action codes say is done to the resources of their scope.
     pub(super) fn verbs(&mut self) {
         let plan = self.plan;
+        if plan.scopes.iter().all(|scope| scope.verb.is_none()) {
+            return;
+        }
         let mut of_frames: FxHashMap<usize, Vec<usize>> = FxHashMap::default();
         for (at, entry) in self.entry_places.iter().enumerate() {
             of_frames.entry(entry.frame).or_default().push(at);

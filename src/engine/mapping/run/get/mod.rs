@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::definitions::{Model, Symbol};
+use crate::definitions::{Model, Symbol, TypeId};
 use crate::fault::Fault;
 use crate::fhir::draft::{At, Draft};
 use crate::native::{Kind, NodeId, Tree, Value};
@@ -40,7 +40,8 @@ pub(crate) struct Frame {
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) frames: Vec<Frame>,
-    slots: Vec<Option<At>>,
+    /// Where slots are made; [`At::NOWHERE`] where they are not.
+    slots: Vec<At>,
     pub(crate) entries: Vec<EntryInfo>,
     pub(crate) entry_places: Vec<EntryPlace>,
     pub(crate) trace: Trace,
@@ -58,7 +59,7 @@ pub(crate) struct Run {
 impl Run {
     /// The places of a frame's own slot, if made.
     pub(crate) fn made(&self, frame: &Frame, slot: usize) -> Option<At> {
-        self.slots.get(frame.slots + slot).copied().flatten()
+        self.slots.get(frame.slots + slot).copied().filter(|at| *at != At::NOWHERE)
     }
 }
 
@@ -110,9 +111,12 @@ impl Run {
     }
 }
 
-/// The numbers of names that every run needs.
+/// The numbers of names and types that every run needs.
 #[derive(Debug, Clone, Copy)]
 struct Names {
+    /// No type where the model has none of this name.
+    attachment: TypeId,
+    organization: TypeId,
     display: Symbol,
     entry: Symbol,
     full_url: Symbol,
@@ -122,7 +126,10 @@ struct Names {
 
 impl Names {
     fn of(model: &Model) -> Self {
+        let named = |name: &str| model.type_named(name).unwrap_or(TypeId(u16::MAX));
         Self {
+            attachment: named("Attachment"),
+            organization: named("Organization"),
             display: model.symbol("display"),
             entry: model.symbol("entry"),
             full_url: model.symbol("fullUrl"),
@@ -141,7 +148,7 @@ pub(crate) struct Get<'r> {
     cx: &'r Context,
     draft: Draft,
     frames: Vec<Frame>,
-    slots: Vec<Option<At>>,
+    slots: Vec<At>,
     records: Vec<Record>,
     reasons: Vec<(u32, String)>,
     entries: Vec<EntryInfo>,
@@ -175,7 +182,7 @@ impl<'r> Get<'r> {
         cx: &'r Context,
     ) -> Self {
         let mut draft = Draft::new(model, "Bundle");
-        draft.reserve(source.tree.leaf_count() as usize * 2, source.tree.bytes().len() * 2);
+        draft.reserve(source.tree.leaf_count() as usize * 2, source.tree.bytes().len() * 5 / 2);
         Self {
             plan,
             map,
@@ -249,6 +256,7 @@ impl<'r> Get<'r> {
             return Err(Refusals { items: self.refusals });
         }
         let dropped = self.fates();
+        self.trim();
         let trace = Trace::new(self.records, self.reasons, dropped, self.draft);
         Ok(Run {
             frames: self.frames,
@@ -262,6 +270,16 @@ impl<'r> Get<'r> {
             defaulted: self.defaulted,
             in_lists: OnceLock::new(),
         })
+    }
+
+    /// Gives back the room that is not needed: no more is made.
+    fn trim(&mut self) {
+        self.draft.trim();
+        self.frames.shrink_to_fit();
+        self.slots.shrink_to_fit();
+        self.fold.shrink_to_fit();
+        self.entries.shrink_to_fit();
+        self.entry_places.shrink_to_fit();
     }
 
     /// A patient for whom the structure has no place refuses the message: what follows would be read as another's. So does
@@ -286,7 +304,7 @@ impl<'r> Get<'r> {
     fn frame(&mut self, scope: ScopeId, parent: usize, base: Base) -> usize {
         let count = self.plan.scope(scope).map_or(0, |s| s.slots.len());
         let slots = self.slots.len();
-        self.slots.resize(slots + count, None);
+        self.slots.resize(slots + count, At::NOWHERE);
         self.frames.push(Frame { scope, parent, base, slots });
         self.frames.len() - 1
     }

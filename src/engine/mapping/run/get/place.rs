@@ -31,13 +31,13 @@ impl<'r> Get<'r> {
     }
 
     pub(super) fn known(&self, frame: usize, slot: u16) -> Option<At> {
-        self.slots.get(self.of(frame).slots + usize::from(slot)).copied().flatten()
+        self.slots.get(self.of(frame).slots + usize::from(slot)).copied().filter(|at| *at != At::NOWHERE)
     }
 
     pub(super) fn forget(&mut self, frame: usize, slot: u16) {
         let index = self.of(frame).slots + usize::from(slot);
         if let Some(slot) = self.slots.get_mut(index) {
-            *slot = None;
+            *slot = At::NOWHERE;
         }
     }
 
@@ -82,7 +82,7 @@ impl<'r> Get<'r> {
     pub(super) fn remember_slot(&mut self, frame: usize, slot: u16, at: At) {
         let index = self.of(frame).slots + usize::from(slot);
         if let Some(slot) = self.slots.get_mut(index) {
-            *slot = Some(at);
+            *slot = at;
         }
     }
 
@@ -118,6 +118,9 @@ impl<'r> Get<'r> {
     }
 
     pub(super) fn set_mark(&mut self, at: At, mark: &Mark) {
+        if matches!(mark.value, MarkValue::Resource(_)) {
+            return;
+        }
         let mut at = at;
         for name in &mark.path {
             at = self.draft.child_of(at, name.symbol);
@@ -130,6 +133,7 @@ impl<'r> Get<'r> {
                 self.draft.set_path(coding, "system", system);
                 self.draft.set_path(coding, "code", code);
             }
+            MarkValue::Resource(_) => {}
         }
     }
 

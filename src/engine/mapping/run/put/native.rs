@@ -97,7 +97,7 @@ impl<'r> Put<'r> {
 
     /// The element of a name that a line selects. One that is not there is made when something is set below it, or now
     /// where others of the name stand there that are not as the line selects them.
-    fn element(&mut self, from: Spot, name: &Arc<QName>, select: &NativeSelect) -> Result<Spot, EditError> {
+    pub(super) fn element(&mut self, from: Spot, name: &Arc<QName>, select: &NativeSelect) -> Result<Spot, EditError> {
         let step = NativeStep { name: NativeName::Element(Arc::clone(name)), select: select.clone() };
         let shown = format!("{:?}", step.select);
         let path = NativePath { from_document: false, steps: vec![step] };
@@ -126,6 +126,7 @@ impl<'r> Put<'r> {
                     None => self.edit.insert(Anchor::Last(from.at, &from.steps), Insert::Element(&name.name))?,
                 };
                 self.elements.insert(key, at);
+                self.within.insert(at, from.at);
                 Ok(Spot { at, steps: Vec::new(), node: None, group: 0 })
             }
             NativeSelect::Index(n) | NativeSelect::From(n) => {
@@ -276,14 +277,20 @@ impl<'r> Put<'r> {
 
     /// Whether conditions hold of a place; of one that this run makes, by what it has written there so far.
     pub(super) fn holds_now(&self, spot: &Spot, conditions: &[Condition]) -> bool {
-        if let Some(base) = self.base(spot) {
+        let base = self.base(spot);
+        // A new document has what this run has written so far.
+        if let Some(base) = base.filter(|_| !self.creating) {
             return self.source.hold(base, conditions);
         }
+        let stands =
+            |condition: &Condition| base.is_some_and(|base| self.source.hold(base, std::slice::from_ref(condition)));
         conditions.iter().all(|condition| {
             let (values, wanted) = match &condition.test {
+                Test::In(_) if stands(condition) => return true,
+                Test::NotIn(_) if base.is_some() && !stands(condition) => return false,
                 Test::In(values) => (values, true),
                 Test::NotIn(values) => (values, false),
-                _ => return true,
+                _ => return base.is_none() || stands(condition),
             };
             let last = condition.path.steps.last().and_then(|step| match &step.name {
                 NativeName::Attribute(name) => Some(Step::Attribute(name.name.clone())),

@@ -12,7 +12,7 @@ use super::super::super::syntax::Test;
 use super::super::align::{Pair, align};
 use super::super::fold::choose;
 use super::super::source::Base;
-use super::super::verify::is_same_text;
+use super::super::verify::{equal, is_same_text};
 use super::fhir::resolve;
 use super::{Change, Put, Side, Spot, spot_of};
 
@@ -229,9 +229,8 @@ impl<'r> Put<'r> {
         }
         // What stands there without the line, and stays as it is, is not the line's to write.
         if !self.creating
-            && scope.repeats
             && let (Some(old), Some(new)) = (old, new)
-            && is_same_text(old, new)
+            && equal(self.old, self.new, old, new)
         {
             return Ok(());
         }
@@ -427,6 +426,10 @@ impl<'r> Put<'r> {
                 }
                 let at = self.edit.insert(Anchor::Last(holder.at, &steps), Insert::Item)?;
                 Spot { at, steps: Vec::new(), node: None, group: 0 }
+            }
+            // Other lines may have made the first.
+            NativeName::Element(name) if matches!(last.select, NativeSelect::Index(1)) => {
+                self.element(holder, name, &last.select)?
             }
             NativeName::Element(name) => {
                 self.those_before(&holder, last)?;

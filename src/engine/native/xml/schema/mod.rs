@@ -215,6 +215,14 @@ impl XmlSchema {
         }
         of.variants.iter().copied().find(|v| self.of(*v).is_some_and(|t| *t.name == *local))
     }
+
+    /// The variant of a choice that is meant where no `xsi:type` names one; none where one must.
+    #[must_use]
+    pub fn unnamed(&self, index: TypeIndex) -> Option<&Type> {
+        let of = self.of(index)?;
+        let required = of.members.iter().any(|member| member.name.name == xsi_type() && member.required);
+        self.of(*of.variants.first().filter(|_| !required)?)
+    }
 }
 
 impl Type {
