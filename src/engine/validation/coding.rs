@@ -89,8 +89,10 @@ impl<'d> Walk<'_, 'd> {
     }
 
     fn unknown_code(&mut self, code: Node<'d>, system: &str, text: &str) {
+        // Units that UCUM does not have are everywhere, in HL7's own examples, too: who reads them knows what is meant.
+        let is_usual = is_growing(system) || system == "http://unitsofmeasure.org";
         self.push(Finding {
-            severity: if is_growing(system) { Severity::Warning } else { Severity::Error },
+            severity: if is_usual { Severity::Warning } else { Severity::Error },
             issue: IssueType::CodeInvalid,
             rule: Rule::Format("code-known"),
             at: code.id(),
