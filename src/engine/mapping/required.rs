@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::native::{Kind, NodeId, Tree};
 
-use super::schema::NativeSchema;
+use super::schema::{NativeSchema, referred};
 
 /// The places of a JSON document that its schema requires and that are not there, as paths. What holds nothing lacks
 /// nothing; what stands below alternatives (`oneOf`, `if`) is not looked at.
@@ -14,7 +14,7 @@ pub(crate) fn missing(schema: &NativeSchema, tree: &Tree) -> FxHashSet<String> {
     let NativeSchema::Json(root) = schema else { return found };
     let mut open: Vec<(NodeId, &Value)> = vec![(tree.root(), root)];
     while let Some((node, schema)) = open.pop() {
-        let schema = dereferenced(root, schema);
+        let schema = referred(root, schema);
         match tree.kind(node) {
             _ if tree.leaves(node).is_empty() && node != tree.root() => {}
             Kind::Object => {
@@ -37,17 +37,4 @@ pub(crate) fn missing(schema: &NativeSchema, tree: &Tree) -> FxHashSet<String> {
         }
     }
     found
-}
-
-/// What `$ref` refers to, within the schema.
-fn dereferenced<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
-    let mut here = schema;
-    for _ in 0..16 {
-        let to = here.get("$ref").and_then(Value::as_str).and_then(|reference| reference.strip_prefix('#'));
-        match to.and_then(|pointer| root.pointer(pointer)) {
-            Some(value) => here = value,
-            None => break,
-        }
-    }
-    here
 }

@@ -429,16 +429,10 @@ impl NativeSchema {
 
     /// What `$ref` refers to, within the schema.
     pub(crate) fn dereference(&self, schema: &Value) -> Value {
-        let mut here = schema.clone();
-        for _ in 0..16 {
-            let Some(reference) = here.get("$ref").and_then(Value::as_str) else { break };
-            let Self::Json(root) = self else { break };
-            match reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer)) {
-                Some(value) => here = value.clone(),
-                None => break,
-            }
+        match self {
+            Self::Json(root) => referred(root, schema).clone(),
+            _ => schema.clone(),
         }
-        here
     }
 
     /// The schema of an array's items.
@@ -537,4 +531,17 @@ impl NativeSchema {
         let listed = here.get("enum")?.as_array()?;
         Some(listed.iter().filter_map(Value::as_str).map(str::to_owned).collect())
     }
+}
+
+/// What `$ref` refers to, within a JSON Schema.
+pub(crate) fn referred<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
+    let mut here = schema;
+    for _ in 0..16 {
+        let to = here.get("$ref").and_then(Value::as_str).and_then(|reference| reference.strip_prefix('#'));
+        match to.and_then(|pointer| root.pointer(pointer)) {
+            Some(value) => here = value,
+            None => break,
+        }
+    }
+    here
 }

@@ -56,6 +56,8 @@ pub(crate) struct Trace {
     pub(crate) draft: Draft,
     /// The best record of each leaf, once asked for.
     best: OnceLock<Vec<Option<Disposition>>>,
+    /// How many records each leaf has, once asked for.
+    often: OnceLock<Vec<u32>>,
 }
 
 /// A leaf in a report.
@@ -139,7 +141,7 @@ impl Trace {
         dropped: Vec<(u32, u32)>,
         draft: Draft,
     ) -> Self {
-        Self { records, reasons, dropped, draft, best: OnceLock::new() }
+        Self { records, reasons, dropped, draft, best: OnceLock::new(), often: OnceLock::new() }
     }
 
     /// Tells the same of a document that says the same: of each leaf by those that it is there.
@@ -149,7 +151,7 @@ impl Trace {
         self.records = records;
         self.reasons = self.reasons.iter().flat_map(|(l, why)| of(*l).map(|leaf| (leaf, why.clone()))).collect();
         self.dropped = self.dropped.iter().flat_map(|(l, line)| of(*l).map(|leaf| (leaf, *line))).collect();
-        self.best = OnceLock::new();
+        (self.best, self.often) = (OnceLock::new(), OnceLock::new());
     }
 
     /// The totals, without the items.
@@ -249,6 +251,21 @@ impl Trace {
     /// Whether a line speaks of a leaf.
     pub(crate) fn speaks_of(&self, leaf: u32) -> bool {
         self.best(leaf).is_some()
+    }
+
+    /// How many lines speak of a leaf, counted for all at once when the first is asked for.
+    pub(crate) fn often(&self, leaf: u32) -> u32 {
+        let all = self.often.get_or_init(|| {
+            let leaves = self.records.iter().map(|record| record.leaf as usize + 1).max().unwrap_or(0);
+            let mut often = vec![0; leaves];
+            for record in &self.records {
+                if let Some(count) = often.get_mut(record.leaf as usize) {
+                    *count += 1;
+                }
+            }
+            often
+        });
+        all.get(leaf as usize).copied().unwrap_or(0)
     }
 
     /// What became of a leaf, found out of all at once when the first is asked for.

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use crate::native::{Kind, Limits, Syntax, Tree};
 
+use super::super::schema::referred;
 use super::super::versions::{Facts, TypeFacts};
 
 const FHIR: &str = "http://hl7.org/fhir";
@@ -150,16 +151,10 @@ impl<'m> Form<'m> {
 
     /// What a `$ref` refers to, within the schema.
     fn referred(&self, schema: &'m Json) -> &'m Json {
-        let Self::Schema { root, .. } = *self else { return schema };
-        let mut here = schema;
-        for _ in 0..16 {
-            let pointer = here.get("$ref").and_then(Json::as_str).and_then(|to| to.strip_prefix('#'));
-            match pointer.and_then(|pointer| root.pointer(pointer)) {
-                Some(there) => here = there,
-                None => break,
-            }
+        match *self {
+            Self::Schema { root, .. } => referred(root, schema),
+            Self::Fhir(_) => schema,
         }
-        here
     }
 }
 

@@ -1,5 +1,7 @@
 //! A native document as a plan reads it: bases, selections and conditions.
 
+mod values;
+
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 use std::sync::LazyLock;
@@ -8,12 +10,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::native::hl7v2::schema::{GroupId, GroupTree, NodeIndex, Schema, StructureNode, Version as V2, group_by};
 use crate::native::xml::schema::xsi_type;
-use crate::native::{Format, Kind, Name, NodeId, Place, SegmentName, Tree, Value};
+use crate::native::{Format, Kind, Name, NodeId, Place, SegmentName, Tree};
 
-use super::super::lens::{Lens, is_number};
-use super::super::plan::{Condition, Leaf, Level, NativeName, NativePath, NativeSelect, NativeStep, Stmt};
+use super::super::plan::{Leaf, Level, NativeName, NativePath, NativeSelect, NativeStep, Stmt};
 use super::super::schema::version;
-use super::super::syntax::{Test, Version};
+use super::super::syntax::Version;
 
 /// The attribute that names the type of an element.
 static XSI_TYPE: LazyLock<Name> = LazyLock::new(xsi_type);
@@ -560,111 +561,6 @@ impl<'t> Source<'t> {
             levels = levels.saturating_add(1);
         }
         Some(levels)
-    }
-
-    /// Whether all conditions hold.
-    pub(crate) fn hold(&self, base: Base, conditions: &[Condition]) -> bool {
-        conditions.iter().all(|condition| self.holds(base, condition))
-    }
-
-    fn holds(&self, base: Base, condition: &Condition) -> bool {
-        if matches!(condition.test, Test::Written(_)) {
-            return true;
-        }
-        let start = if condition.path.from_document { self.root() } else { base };
-        let mut any = false;
-        let mut check = |found: Base| {
-            let value = self.value(found.node);
-            let here = match (&condition.test, &value) {
-                (Test::In(values), Value::Text(text)) => values.iter().any(|v| v == text),
-                (Test::NotIn(values), Value::Text(text)) => values.iter().any(|v| v == text),
-                (Test::Begins(all) | Test::NotBegins(all), Value::Text(text)) => {
-                    all.iter().any(|begins| text.get(..begins.len()).is_some_and(|t| t.eq_ignore_ascii_case(begins)))
-                }
-                (Test::Inside(codes) | Test::Outside(codes), Value::Text(text)) => {
-                    codes.iter().any(|code| code.eq_ignore_ascii_case(text.trim()))
-                }
-                (Test::Numeric | Test::NotNumeric, Value::Text(text)) => is_number(text),
-                (Test::Valued | Test::Absent, Value::Text(_)) => true,
-                // A composite, object or array is there when something in it is.
-                (Test::Valued | Test::Absent, _) => {
-                    let leaves = self.tree.leaves(found.node);
-                    leaves.clone().any(|leaf| matches!(self.tree.value(self.tree.leaf_node(leaf)), Value::Text(_)))
-                }
-                _ => false,
-            };
-            any |= here;
-            !any && condition.any.is_some()
-        };
-        self.walk(start, &condition.looks().steps, &mut check);
-        match condition.test {
-            Test::In(_) | Test::Valued | Test::Inside(_) | Test::Begins(_) | Test::Numeric | Test::Written(_) => any,
-            Test::Absent | Test::NotIn(_) | Test::NotBegins(_) | Test::NotNumeric | Test::Outside(_) => !any,
-        }
-    }
-
-    /// A value as conditions compare it: a type that `xsi:type` names without its prefix.
-    pub(crate) fn value(&self, node: NodeId) -> Value<'t> {
-        let value = self.tree.value(node);
-        let names_type = self.tree.kind(node) == Kind::Attribute
-            && self.tree.xml_name(&XSI_TYPE).is_some_and(|name| self.tree.is_named(node, Kind::Attribute, name));
-        match value {
-            Value::Text(text) if names_type => match text.rsplit_once(':') {
-                Some((_, local)) => Value::Text(Cow::Owned(local.to_owned())),
-                None => Value::Text(text),
-            },
-            value => value,
-        }
-    }
-
-    /// What a lens reads of a node: its value, or the markup in it.
-    pub(crate) fn input(&self, lens: &Lens, node: NodeId) -> Value<'t> {
-        match lens {
-            Lens::Lines | Lens::Joined => self.lines(node),
-            Lens::Narrative => match self.tree.markup(node) {
-                Some(text) if !text.trim().is_empty() => Value::Text(text),
-                _ => Value::Empty,
-            },
-            _ => self.tree.value(node),
-        }
-    }
-
-    /// The repetitions of the field that a node is one of.
-    pub(crate) fn repetitions(&self, node: NodeId) -> Vec<NodeId> {
-        let field = self.tree.parent(node).filter(|_| self.tree.kind(node) == Kind::Repetition);
-        field.map_or_else(|| vec![node], |field| self.tree.repetitions(field).collect())
-    }
-
-    /// The repetitions of a text, a line each. What separates parts elsewhere is a character of the text here.
-    fn lines(&self, node: NodeId) -> Value<'t> {
-        let all = self.repetitions(node);
-        let (Some(separators), true) = (self.tree.separators(), all.len() > 1 || self.tree.children(node).count() > 0)
-        else {
-            return self.tree.value(node);
-        };
-        let sub = separators.subcomponent.map(|byte| char::from(byte).to_string()).unwrap_or_default();
-        let part = |node: Option<NodeId>| node.and_then(|node| self.tree.text(node)).unwrap_or_default();
-        let line = |one: NodeId| {
-            let last =
-                |of: NodeId| self.tree.children(of).filter_map(|child| self.tree.number(child)).max().unwrap_or(1);
-            let component = |n: u32| {
-                let Some(node) = u16::try_from(n).ok().and_then(|n| self.tree.component(one, n)) else {
-                    return String::new();
-                };
-                let texts =
-                    (1..=last(node)).map(|n| part(u16::try_from(n).ok().and_then(|n| self.tree.subcomponent(node, n))));
-                texts.collect::<Vec<_>>().join(&sub)
-            };
-            let texts = (1..=last(one)).map(component);
-            texts.collect::<Vec<_>>().join(&char::from(separators.component).to_string())
-        };
-        let text = all.iter().map(|one| line(*one)).collect::<Vec<_>>().join("\n");
-        if text.trim().is_empty() { self.tree.value(node) } else { Value::Text(Cow::Owned(text)) }
-    }
-
-    /// The places that a condition looks at.
-    pub(crate) fn select_any(&self, base: Base, condition: &Condition) -> Vec<Base> {
-        self.select(base, condition.looks())
     }
 }
 

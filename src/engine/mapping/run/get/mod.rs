@@ -1,6 +1,7 @@
 //! Forward: a native document becomes a Bundle, and a trace of how.
 
 mod absent;
+mod claims;
 mod envelope;
 mod fixed;
 mod place;
@@ -15,13 +16,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::definitions::{Model, Symbol, TypeId};
 use crate::fault::Fault;
 use crate::fhir::draft::{At, Draft};
-use crate::native::{Kind, NodeId, Tree, Value};
 
 use super::super::context::Context;
-use super::super::plan::{
-    Condition, DOCUMENT, Link, NativePath, NativeSelect, Plan, RuleId, Said, Scope, ScopeId, SlotAt, Stmt, StmtKind,
-};
-use super::super::syntax::{Direction, Otherwise, Test, Version};
+use super::super::plan::{DOCUMENT, Link, Plan, RuleId, Said, Scope, ScopeId, SlotAt, Stmt, StmtKind};
+use super::super::syntax::{Direction, Otherwise, Version};
 use super::super::trace::{By, Disposition, Record, Trace};
 use super::source::{Base, Present, Source};
 use super::{EntryInfo, EntryPlace, FoldState, Refusal, Refusals, State};
@@ -530,84 +528,6 @@ impl<'r> Get<'r> {
         let rule = Some(self.plan.line(line));
         self.refusals.push(Refusal { path, rule, expected: expected.into(), fault });
     }
-
-    /// Whether a part says something: a value, that there is none, or nothing.
-    fn says(&self, node: NodeId) -> State {
-        let tree = self.source.tree;
-        let (mut null, mut other) = (false, false);
-        for leaf in tree.leaves(node) {
-            match tree.value(tree.leaf_node(leaf)) {
-                Value::Text(_) => return State::Valued,
-                Value::Null => null = true,
-                Value::Empty | Value::Absent => other = true,
-            }
-        }
-        match (null, other) {
-            (true, false) => State::Null,
-            (true, true) => State::Valued,
-            (false, _) => State::Empty,
-        }
-    }
-
-    fn claim_all(&mut self, node: NodeId, by: By, disposition: Disposition) {
-        let root = self.draft.root();
-        for leaf in self.source.tree.leaves(node) {
-            self.records.push(Record { leaf, node: root, by, disposition });
-        }
-    }
-
-    /// The leaf that a node's value is.
-    fn leaf(&self, node: NodeId) -> Option<u32> {
-        let tree = self.source.tree;
-        if tree.kind(node) == Kind::Element {
-            return own_text(tree, node).next();
-        }
-        tree.leaf(node).or_else(|| tree.leaves(node).next())
-    }
-
-    fn record(&mut self, node: NodeId, at: At, by: By, disposition: Disposition) {
-        let tree = self.source.tree;
-        if tree.kind(node) == Kind::Element {
-            for leaf in own_text(tree, node) {
-                self.records.push(Record { leaf, node: at, by, disposition });
-            }
-            return;
-        }
-        if let Some(leaf) = self.leaf(node) {
-            self.records.push(Record { leaf, node: at, by, disposition });
-        }
-    }
-
-    /// The leaves by which a selection was made have said what they had to say.
-    fn guard(&mut self, place: Base, path: &NativePath, line: u32) {
-        for step in &path.steps {
-            if let NativeSelect::Where(conditions, _) = &step.select {
-                self.claim_conditions(place, conditions, line);
-            }
-        }
-    }
-
-    fn claim_conditions(&mut self, place: Base, conditions: &[Condition], line: u32) {
-        let root = self.draft.root();
-        for condition in conditions {
-            let values = match &condition.test {
-                Test::In(values) => values.as_slice(),
-                Test::Written(text) => std::slice::from_ref(text),
-                _ => continue,
-            };
-            for found in self.source.select_any(place, condition) {
-                let says = self.source.value(found.node).text().is_some_and(|t| values.iter().any(|v| *v == t));
-                if says {
-                    self.record(found.node, root, By::Line(line), Disposition::Mapped);
-                }
-            }
-        }
-    }
-}
-
-/// The leaves that an element's own text is, comments and elements between them or not.
-fn own_text(tree: &Tree, element: NodeId) -> impl Iterator<Item = u32> + '_ {
-    tree.children(element).filter(|child| tree.kind(*child) == Kind::Text).filter_map(|child| tree.leaf(child))
 }
 
 /// Whether a scope stands for a resource.

@@ -170,7 +170,7 @@ impl<'r> Put<'r> {
 
     /// Whether a leaf is carried for nothing else than that it says again what another alternative of its line says.
     fn is_copy(&self, leaf: u32) -> bool {
-        self.run.copies.contains(&leaf) && self.run.trace.records.iter().filter(|r| r.leaf == leaf).count() < 2
+        self.run.copies.contains(&leaf) && self.run.trace.often(leaf) < 2
     }
 
     /// A text of several repetitions is written a line each.
