@@ -63,7 +63,7 @@ fn measure(name: &str, map: &Arc<Map>, bytes: &[u8], cx: &Context) -> Option<Dur
     };
     let mut forward = || {
         let tree = syntax.parse(bytes.to_vec(), &Limits::default()).unwrap();
-        black_box(map.get(&tree, cx).unwrap().document().json().len());
+        black_box(map.text(&tree, cx).unwrap().json().len());
     };
     let mut backward = || {
         let tree = syntax.parse(bytes.to_vec(), &Limits::default()).unwrap();
@@ -80,7 +80,7 @@ fn measure(name: &str, map: &Arc<Map>, bytes: &[u8], cx: &Context) -> Option<Dur
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
     let translated = syntax.parse(bytes.to_vec(), &Limits::default()).unwrap();
-    let translation = map.get(&translated, cx).unwrap();
+    let translation = map.text(&translated, cx).unwrap();
     let memory = MEMORY.peak_usage().saturating_sub(before);
     black_box((translation, translated));
     println!(

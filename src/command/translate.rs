@@ -158,7 +158,7 @@ fn to_fhir(arguments: &Arguments, loaded: &Loaded, context: &Context) -> Result<
     for (number, part) in (1..).zip(natives.parts) {
         let of = |text: String| if many { format!("message {number}: {text}") } else { text };
         let translated = part.and_then(|(map, tree)| {
-            let got = map.get(&tree, context).map_err(|refusals| Failure::refused(&refusals))?;
+            let got = map.text(&tree, context).map_err(|refusals| Failure::refused(&refusals))?;
             Ok((got, tree))
         });
         let (got, tree) = match translated {
@@ -181,9 +181,9 @@ fn to_fhir(arguments: &Arguments, loaded: &Loaded, context: &Context) -> Result<
             }
         }
         let text = match (arguments.xml, arguments.compact || many) {
-            (true, _) => got.document().to_xml().map_err(|error| Failure::Refused(error.to_string()))?,
-            (false, true) => got.document().json().to_owned(),
-            (false, false) => pretty(got.document().json()),
+            (true, _) => xml(got.json())?,
+            (false, true) => got.json().to_owned(),
+            (false, false) => pretty(got.json()),
         };
         out.write_all(text.as_bytes())?;
         if !text.ends_with('\n') {
@@ -432,6 +432,14 @@ fn in_words(report: &Report) -> String {
         report.kept * 100.0
     ));
     text
+}
+
+/// A Bundle in XML.
+fn xml(json: &str) -> Result<String, Failure> {
+    let refused = |text: String| Failure::Refused(text);
+    let limits = document::Limits { bytes: u32::MAX, ..document::Limits::DEFAULT };
+    let bundle = Document::from_json(Model::r4(), json.as_bytes().to_vec(), &limits);
+    bundle.map_err(|error| refused(error.to_string()))?.to_xml().map_err(|error| refused(error.to_string()))
 }
 
 /// JSON with a line a member; its texts and numbers as they are.

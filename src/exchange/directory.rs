@@ -64,8 +64,8 @@ impl Naming<'_> {
         if !is_nameless(info) {
             return Some(format!("{}/{}", info.resource, info.native_id));
         }
-        let is_told = IMPERSONAL.contains(&info.resource.as_str())
-            && (info.resource != "Practitioner" || node.first("identifier").is_some());
+        let is_told = IMPERSONAL.contains(&&*info.resource)
+            && (&*info.resource != "Practitioner" || node.first("identifier").is_some());
         if !is_told || depth >= DEPTH {
             return None;
         }

@@ -249,7 +249,7 @@ fn of_translation(translation: Translation) -> Translated {
     let patient = translation
         .entries()
         .iter()
-        .find(|info| info.resource == "Patient")
+        .find(|info| &*info.resource == "Patient")
         .map(|info| info.native_id.clone())
         .unwrap_or_default();
     let resources: Vec<Node<'_>> = nodes.iter().map(|node| translation.document().node(*node)).collect();
@@ -262,8 +262,8 @@ fn of_translation(translation: Translation) -> Translated {
         .map(|((info, node), said)| Entry {
             url: info.full_url.clone(),
             node,
-            resource_type: info.resource.clone(),
-            kind: if said.is_some() || info.personal || !NUMBERED.contains(&info.resource.as_str()) {
+            resource_type: info.resource.to_string(),
+            kind: if said.is_some() || info.personal || !NUMBERED.contains(&&*info.resource) {
                 NativeKey::Personal
             } else {
                 NativeKey::Plain
@@ -272,7 +272,7 @@ fn of_translation(translation: Translation) -> Translated {
                 said
             } else if info.native_id.is_empty() || !info.has_key {
                 info.full_url.trim_start_matches("urn:uuid:").to_owned()
-            } else if NUMBERED.contains(&info.resource.as_str()) {
+            } else if NUMBERED.contains(&&*info.resource) {
                 info.native_id.clone()
             } else {
                 format!("{patient}-{}-{}", info.name, info.native_id)

@@ -45,10 +45,10 @@ fn a_referral_becomes_a_request_a_task_and_a_patient_that_refer_to_each_other() 
     assert_eq!(of("referral").text_at("status"), Some("active"));
     assert_eq!(of("task").text_at("status"), Some("requested"));
     assert_eq!(of("patient").text_at("birthDate"), Some("1990-01-01"));
-    let referral = got.entries().iter().find(|e| e.name == "referral").unwrap();
+    let referral = got.entries().iter().find(|e| &*e.name == "referral").unwrap();
     assert_eq!(of("task").text_at("focus.reference"), Some(referral.full_url.as_str()));
     assert_eq!(referral.native_id, "R-77-HOSP");
-    let patient = got.entries().iter().find(|e| e.name == "patient").unwrap();
+    let patient = got.entries().iter().find(|e| &*e.name == "patient").unwrap();
     assert!(patient.personal && !patient.native_id.contains("010190"));
     assert_eq!(of("patient").text_at("identifier.system"), Some("urn:oid:1.2.246.21"));
 }

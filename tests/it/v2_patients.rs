@@ -70,7 +70,7 @@ fn each_patient_of_an_appointment_has_its_own_visit_diagnoses_and_observations()
             ("BETA".to_owned(), ["Appointment", "Condition", "Encounter"].map(str::to_owned).to_vec()),
         ];
         assert_eq!(by_patient(&got), BTreeMap::from(expected), "{version}");
-        assert_eq!(got.entries().iter().filter(|entry| entry.resource == "Appointment").count(), 1);
+        assert_eq!(got.entries().iter().filter(|entry| &*entry.resource == "Appointment").count(), 1);
     }
 }
 

@@ -34,9 +34,14 @@ pub struct Limits {
     pub string: u32,
 }
 
+impl Limits {
+    /// What is allowed where nothing else is said.
+    pub const DEFAULT: Self = Self { bytes: 64 << 20, depth: 64, nodes: 2_000_000, string: 32 << 20 };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 64 << 20, depth: 64, nodes: 2_000_000, string: 32 << 20 }
+        Self::DEFAULT
     }
 }
 

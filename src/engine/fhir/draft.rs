@@ -54,6 +54,8 @@ pub(super) struct Part {
 }
 
 const REMOVED: u32 = 0;
+/// What is made may be longer than what is read.
+const LIMITS: Limits = Limits { bytes: u32::MAX, ..Limits::DEFAULT };
 
 /// Where an element stands in a source that is being read, and what is only known of those.
 #[derive(Debug, Clone, Copy, Default)]
@@ -117,6 +119,13 @@ impl Part {
 
     const fn is_removed(&self) -> bool {
         self.start == NOWHERE && self.end == REMOVED
+    }
+}
+
+/// Makes room for so many more. A list grows by an eighth rather than doubling: what is made is kept.
+pub(crate) fn make_room<T>(list: &mut Vec<T>, more: usize) {
+    if list.capacity() - list.len() < more {
+        list.reserve_exact(more + 8 + list.len() / 8);
     }
 }
 
@@ -311,6 +320,7 @@ impl Draft {
 
     fn append(&mut self, at: At, part: Part) -> At {
         let new = At(offset(self.parts.len()));
+        make_room(&mut self.parts, 1);
         self.parts.push(part);
         let last = self.part(at).map_or(NOWHERE, |holder| holder.last);
         if let Some(last) = self.part_mut(At(last)) {
@@ -335,6 +345,9 @@ impl Draft {
     /// Sets the lexical value of a primitive; its JSON kind is that of its type.
     pub fn set(&mut self, at: At, value: &str) {
         let start = offset(self.text.len());
+        if self.text.capacity() - self.text.len() < value.len() {
+            self.text.reserve_exact(value.len() + self.text.len() / 8);
+        }
         self.text.push_str(value);
         let end = offset(self.text.len());
         if let Some(part) = self.part_mut(at).filter(|part| !part.is_removed()) {
@@ -402,7 +415,8 @@ impl Draft {
         self.part(at).is_none_or(|part| !part.is_valued()) && self.children(at).next().is_none()
     }
 
-    /// The resource as JSON, elements in the order of their types, empty ones left out.
+    /// The resource as JSON, elements in the order of their types, empty ones left out: the text of what
+    /// [`Draft::finish`] gives.
     ///
     /// # Errors
     /// See [`DraftError`].
@@ -410,7 +424,12 @@ impl Draft {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
-        Ok(emit::write(self))
+        let (text, is_within) = emit::write(self, &LIMITS);
+        if !is_within {
+            // Reading it says what it is beyond.
+            Document::from_json(&self.model, text.clone().into_bytes(), &LIMITS)?;
+        }
+        Ok(text)
     }
 
     /// The document.
@@ -421,10 +440,9 @@ impl Draft {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
-        let limits = Limits { bytes: u32::MAX, ..Limits::default() };
-        match emit::write_read(self, &limits) {
+        match emit::write_read(self, &LIMITS) {
             Some(read) => Ok(Document::of_read(&self.model, read)),
-            None => Ok(Document::from_json(&self.model, self.write()?.into_bytes(), &limits)?),
+            None => Ok(Document::from_json(&self.model, emit::write(self, &LIMITS).0.into_bytes(), &LIMITS)?),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::scan;
 
 mod notes;
 
-use notes::{Notes, Nothing, Origins, Reading};
+use notes::{Notes, Origins, Reading, Within};
 
 /// In which order members stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,11 +76,12 @@ pub(super) fn write_in_place(draft: &Draft) -> Emitted {
     Emitted { text: emitter.text, places, misplaced }
 }
 
-/// The text.
-pub(super) fn write(draft: &Draft) -> String {
-    let mut emitter = Emitter::new(draft, Order::Definition, Nothing);
+/// The text, and whether it is within limits.
+pub(super) fn write(draft: &Draft, limits: &Limits) -> (String, bool) {
+    let mut emitter = Emitter::new(draft, Order::Definition, Within::new(limits));
     emitter.object(draft.root(), true, Symbol::UNKNOWN, 0);
-    emitter.text
+    let is_within = !emitter.notes.over && emitter.text.len() <= limits.bytes as usize;
+    (emitter.text, is_within)
 }
 
 /// The text with what reading it would find; nothing where the model does not know all that is in it, and where it is over

@@ -21,7 +21,7 @@ use super::run::source::Source;
 use super::run::{EntryInfo, Refusals, State, fold};
 use super::schema::NativeSchema;
 use super::syntax::{self, FormatName, MapItem, NativeType, Problem};
-use super::trace::Report;
+use super::trace::{Report, Trace};
 use super::versions;
 
 /// What is found out of a map before it is used.
@@ -52,6 +52,14 @@ pub struct Translation {
     map: Arc<Map>,
     document: Arc<Document>,
     pub(crate) run: Run,
+}
+
+/// A translated document as text, with a trace.
+#[derive(Debug)]
+pub struct BundleText {
+    map: Arc<Map>,
+    json: String,
+    trace: Trace,
 }
 
 impl Map {
@@ -297,6 +305,21 @@ impl Map {
         Ok(translation)
     }
 
+    /// Translates a document into the text of a Bundle: what [`Map::get`] gives, for those who only hand it on. It takes less
+    /// time and room.
+    ///
+    /// # Errors
+    /// As [`Map::get`].
+    pub fn text(self: &Arc<Self>, tree: &Tree, cx: &Context) -> Result<BundleText, Refusals> {
+        if tree.format() != Format::Xml || self.form().is_none() {
+            return self.translated_text(tree, cx);
+        }
+        let Some(counterpart) = self.counterpart(tree) else { return Err(self.not_its_own()) };
+        let mut text = self.translated_text(counterpart.json(), cx).map_err(|r| counterpart.located(r))?;
+        text.trace.retell(&counterpart.leaves());
+        Ok(text)
+    }
+
     /// What is said of a document that is none of its own.
     pub(crate) fn not_its_own(&self) -> Refusals {
         Refusals::one("/", self.reads_what(), Fault::UnknownType)
@@ -305,9 +328,39 @@ impl Map {
     fn translated(self: &Arc<Self>, tree: &Tree, cx: &Context) -> Result<Translation, Refusals> {
         let cx = &*cx.of(tree);
         let source = Source::new(tree, self.structure());
-        let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
+        let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).of_news().run()?;
         let document = run.trace.draft.finish().map_err(|error| Refusals::of_draft(&error))?;
         Ok(Translation { map: Arc::clone(self), document, run })
+    }
+
+    fn translated_text(self: &Arc<Self>, tree: &Tree, cx: &Context) -> Result<BundleText, Refusals> {
+        let cx = &*cx.of(tree);
+        let trace = {
+            let source = Source::new(tree, self.structure());
+            Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?.trace
+        };
+        let json = trace.draft.write().map_err(|error| Refusals::of_draft(&error))?;
+        Ok(BundleText { map: Arc::clone(self), json, trace })
+    }
+}
+
+impl BundleText {
+    /// The Bundle as JSON.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// What became of each leaf. `tree` is the document that was translated.
+    #[must_use]
+    pub fn report(&self, tree: &Tree) -> Report {
+        self.trace.report(self.map.name(), tree, self.map.plan(), &self.map.model)
+    }
+
+    /// The totals of the report, without its items.
+    #[must_use]
+    pub fn totals(&self, tree: &Tree) -> Report {
+        self.trace.totals(self.map.name(), tree)
     }
 }
 
@@ -345,7 +398,7 @@ impl Translation {
     /// The first entry of this name.
     #[must_use]
     pub fn entry_named(&self, name: &str) -> Option<usize> {
-        self.run.entries.iter().position(|e| e.name == name)
+        self.run.entries.iter().position(|e| &*e.name == name)
     }
 
     /// Folds an entry, as the news of an event, onto what is known of the resource: what the document values

@@ -27,7 +27,7 @@ mod write;
 pub use check::{Coverage, Explanation, Fixed};
 pub use context::{Context, Envelope, Loss, Named};
 pub use library::{Maps, NoMap};
-pub use map::{Map, Translation, format};
+pub use map::{BundleText, Map, Translation, format};
 pub use recognise::Unrecognised;
 pub use run::{EntryInfo, Refusal, Refusals, Verb};
 pub use trace::{Disposition, Lost, Report, ReportItem};

@@ -351,8 +351,8 @@ pub(crate) struct Bound {
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) line: LineId,
-    pub(crate) name: Box<str>,
-    pub(crate) resource: Box<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) resource: Arc<str>,
     pub(crate) key: Option<Key>,
     /// Where the document gives its fullUrl.
     pub(crate) url: Option<NativePath>,

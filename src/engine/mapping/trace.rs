@@ -9,7 +9,7 @@ use crate::definitions::Model;
 use crate::fhir::draft::{At, Draft};
 use crate::native::Tree;
 
-use super::plan::{Plan, RuleId};
+use super::plan::Plan;
 
 /// What became of a native leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -32,17 +32,9 @@ pub enum Disposition {
 pub(crate) struct Record {
     pub(crate) leaf: u32,
     pub(crate) node: At,
-    pub(crate) by: By,
+    /// The line of the map that it is by.
+    pub(crate) line: u32,
     pub(crate) disposition: Disposition,
-}
-
-/// What a record is by: 6 bytes of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum By {
-    /// A rule.
-    Rule(RuleId),
-    /// A line that is no rule: a guard, an event.
-    Line(u32),
 }
 
 /// The trace of one translation.
@@ -223,7 +215,7 @@ impl Trace {
                 }
             }
             let rule = match (best, dropped) {
-                (Some(record), _) => Some(plan.line(line_of(plan, record.by))),
+                (Some(record), _) => Some(plan.line(record.line)),
                 (None, Some((_, line))) => Some(plan.line(*line)),
                 (None, None) => None,
             };
@@ -281,14 +273,6 @@ impl Trace {
             best
         });
         all.get(leaf as usize).copied().flatten()
-    }
-}
-
-/// The line of a record.
-pub(crate) fn line_of(plan: &Plan, by: By) -> u32 {
-    match by {
-        By::Rule(rule) => plan.rule(rule).map_or(0, |rule| rule.line),
-        By::Line(line) => line,
     }
 }
 

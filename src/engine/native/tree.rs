@@ -509,7 +509,10 @@ impl Builder {
         }
     }
 
-    pub(crate) fn finish(self, bytes: Vec<u8>, syntax: Syntax, dialect: Dialect) -> Tree {
+    pub(crate) fn finish(mut self, bytes: Vec<u8>, syntax: Syntax, dialect: Dialect) -> Tree {
+        // It is kept as long as the document is worked with.
+        self.nodes.shrink_to_fit();
+        self.leaves.shrink_to_fit();
         let bytes = Bytes::new(bytes, dialect.charset());
         Tree { bytes, nodes: self.nodes, leaves: self.leaves, syntax, dialect, lines: OnceLock::new() }
     }

@@ -322,8 +322,8 @@ fn converted(converter: &Converter, asked: Asked) -> Result<String, Refusal> {
         None => Err(Refusal::new(Fault::RequiredMissing, "the document to convert is missing")),
         Some(Input::Native(sent)) if asked.to != Some(To::Native) => {
             let (map, tree) = read(&converter.maps, named, sent, &mut context)?;
-            let got = map.get(&tree, &context).map_err(|refusals| refused(&refusals))?;
-            Ok(answer(got.document().json(), &got.report(&tree)))
+            let got = map.text(&tree, &context).map_err(|refusals| refused(&refusals))?;
+            Ok(answer(got.json(), &got.report(&tree)))
         }
         Some(Input::Native(_)) => Err(Refusal::new(Fault::BadValue, "what is written natively is sent as a Bundle")),
         Some(Input::Resource(_)) if asked.to == Some(To::Fhir) => {

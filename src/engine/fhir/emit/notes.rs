@@ -30,12 +30,42 @@ pub(super) trait Notes {
     fn pair(&mut self, _object: usize, _value: Option<usize>, _twin: usize) {}
 }
 
-/// Nothing.
-pub(super) struct Nothing;
+/// Nothing, but whether it is within limits.
+pub(super) struct Within {
+    pub(super) over: bool,
+    values: u32,
+    depth: u16,
+    limits: Limits,
+}
 
-impl Notes for Nothing {
-    fn begin(&mut self, _: &Draft, _: At, _: &Part, _: Slot) -> usize {
-        0
+impl Within {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { over: false, values: 0, depth: 0, limits: *limits }
+    }
+}
+
+impl Notes for Within {
+    fn begin(&mut self, _: &Draft, _: At, _: &Part, slot: Slot) -> usize {
+        self.values = self.values.saturating_add(1);
+        self.over |= self.values > self.limits.nodes;
+        if !matches!(slot.shape, Shape::Object | Shape::Array) {
+            return 0;
+        }
+        self.depth = self.depth.saturating_add(1);
+        self.over |= self.depth > self.limits.depth;
+        1
+    }
+
+    fn end(&mut self, nested: usize, _here: u32) {
+        self.depth = self.depth.saturating_sub(u16::from(nested > 0));
+    }
+
+    fn resource_type(&mut self, _: &Draft, _: u32, _: u32) {
+        self.values = self.values.saturating_add(1);
+    }
+
+    fn string(&mut self, _: usize, (start, end): (usize, usize), _: &str) {
+        self.over |= end - start > self.limits.string as usize;
     }
 }
 

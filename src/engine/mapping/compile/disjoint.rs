@@ -1,6 +1,8 @@
 //! Lines that fill one FHIR list must be told apart by what they write into it: else a repetition could not be brought
 //! back to the line that it came from.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use super::super::plan::{
@@ -12,7 +14,7 @@ use super::super::syntax::{Direction, Test, Version};
 struct Use {
     select: SlotSelect,
     /// The type of the resource that the repetition refers to.
-    resource: Option<Box<str>>,
+    resource: Option<Arc<str>>,
     since: Option<Version>,
     before: Option<Version>,
     line: LineId,
@@ -99,7 +101,7 @@ fn note(
     plan: &Plan,
     scope: ScopeId,
     slot: u16,
-    resource: Option<Box<str>>,
+    resource: Option<Arc<str>>,
     (since, before, line, beside): (Option<Version>, Option<Version>, LineId, bool),
     lists: &mut FxHashMap<String, (Box<str>, Vec<Use>)>,
 ) {

@@ -68,7 +68,7 @@ pub(crate) fn reach_of_scope<'p>(
         SlotAt::Nowhere => return None,
     };
     let up = from.up.checked_sub(1)?;
-    let outer = (0..up).fold(frame, |frame, _| frames.get(frame).map_or(0, |f| f.parent));
+    let outer = (0..up).fold(frame, |frame, _| frames.get(frame).map_or(0, Frame::parent));
     let owner = climb(plan, frames, outer, from.slot, &mut path)?;
     path.reverse();
     Some((owner, path))
@@ -94,7 +94,7 @@ fn climb<'p>(
                 *parent
             }
         };
-        frame = (0..next.up).fold(frame, |frame, _| frames.get(frame).map_or(0, |f| f.parent));
+        frame = (0..next.up).fold(frame, |frame, _| frames.get(frame).map_or(0, Frame::parent));
         slot = next.slot;
     }
 }

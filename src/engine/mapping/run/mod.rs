@@ -8,6 +8,8 @@ pub(crate) mod put;
 pub(crate) mod source;
 pub(crate) mod verify;
 
+use std::sync::Arc;
+
 use crate::definitions::Symbol;
 use crate::fault::Fault;
 use crate::fhir::draft::{At, DraftError};
@@ -21,9 +23,9 @@ pub(crate) const ABSENT: &str = "http://hl7.org/fhir/StructureDefinition/data-ab
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntryInfo {
     /// Its name in the map.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its resource type.
-    pub resource: String,
+    pub resource: Arc<str>,
     /// Its fullUrl in the Bundle.
     pub full_url: String,
     /// The native key, its parts joined by `-`; the keyed HMAC in hexadecimal where it is personal.

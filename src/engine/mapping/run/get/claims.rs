@@ -5,7 +5,7 @@ use crate::native::{Kind, NodeId, Tree, Value};
 
 use super::super::super::plan::{Condition, NativePath, NativeSelect};
 use super::super::super::syntax::Test;
-use super::super::super::trace::{By, Disposition, Record};
+use super::super::super::trace::{Disposition, Record};
 use super::super::State;
 use super::super::source::Base;
 use super::Get;
@@ -29,10 +29,10 @@ impl Get<'_> {
         }
     }
 
-    pub(super) fn claim_all(&mut self, node: NodeId, by: By, disposition: Disposition) {
+    pub(super) fn claim_all(&mut self, node: NodeId, line: u32, disposition: Disposition) {
         let root = self.draft.root();
         for leaf in self.source.tree.leaves(node) {
-            self.records.push(Record { leaf, node: root, by, disposition });
+            self.records.push(Record { leaf, node: root, line, disposition });
         }
     }
 
@@ -45,16 +45,16 @@ impl Get<'_> {
         tree.leaf(node).or_else(|| tree.leaves(node).next())
     }
 
-    pub(super) fn record(&mut self, node: NodeId, at: At, by: By, disposition: Disposition) {
+    pub(super) fn record(&mut self, node: NodeId, at: At, line: u32, disposition: Disposition) {
         let tree = self.source.tree;
         if tree.kind(node) == Kind::Element {
             for leaf in own_text(tree, node) {
-                self.records.push(Record { leaf, node: at, by, disposition });
+                self.records.push(Record { leaf, node: at, line, disposition });
             }
             return;
         }
         if let Some(leaf) = self.leaf(node) {
-            self.records.push(Record { leaf, node: at, by, disposition });
+            self.records.push(Record { leaf, node: at, line, disposition });
         }
     }
 
@@ -78,7 +78,7 @@ impl Get<'_> {
             for found in self.source.select_any(place, condition) {
                 let says = self.source.value(found.node).text().is_some_and(|t| values.iter().any(|v| *v == t));
                 if says {
-                    self.record(found.node, root, By::Line(line), Disposition::Mapped);
+                    self.record(found.node, root, line, Disposition::Mapped);
                 }
             }
         }

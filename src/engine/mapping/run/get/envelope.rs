@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use crate::fhir::draft::At;
 
-use super::super::super::trace::{By, Disposition, Record};
+use super::super::super::trace::{Disposition, Record};
 use super::super::super::versions::{Convert, Facts, Place, envelope, part};
 use super::Get;
 
@@ -33,7 +33,7 @@ impl Get<'_> {
         let entries: Vec<_> = self.entry_places.iter().map(|e| (e.frame, e.at)).collect();
         for (frame, at) in entries {
             let Some(holder) = holders.get(&at) else { continue };
-            let read = envelope::read(tree, self.of(frame).base.node, from, Place::Entry);
+            let read = envelope::read(tree, self.of(frame).base().node, from, Place::Entry);
             let own = envelope::converted(&convert, &read, Place::Entry, Some(kind.as_deref().unwrap_or_default()));
             self.tell(*holder, &own, line);
         }
@@ -42,9 +42,9 @@ impl Get<'_> {
     fn tell(&mut self, at: At, parts: &[part::Part], line: u32) {
         let records = &mut self.records;
         let mut told = |leaf: u32, node, part: &part::Part| {
-            let by = By::Line(part.line.unwrap_or(line));
+            let line = part.line.unwrap_or(line);
             let disposition = if part.approximated { Disposition::Approximated } else { Disposition::Mapped };
-            records.push(Record { leaf, node, by, disposition });
+            records.push(Record { leaf, node, line, disposition });
         };
         part::draw(&mut self.draft, at, parts, &mut told);
     }

@@ -5,8 +5,8 @@ use rustc_hash::FxHashMap;
 use crate::native::NodeId;
 
 use super::super::super::plan::{Const, Constant, Said, ScopeId, SlotAt};
-use super::super::super::trace::{By, Disposition};
-use super::super::{FoldState, State, Verb};
+use super::super::super::trace::Disposition;
+use super::super::{State, Verb};
 use super::Get;
 
 impl<'r> Get<'r> {
@@ -119,7 +119,7 @@ impl<'r> Get<'r> {
             (false, true) => State::Fixed,
             (_, false) => State::Valued,
         };
-        self.fold.push(FoldState { frame, of: Said::Slot(one.slot), state });
+        self.said(frame, Said::Slot(one.slot), state);
     }
 
     pub(super) fn links(&mut self) {
@@ -137,7 +137,7 @@ impl<'r> Get<'r> {
                 if let Some(entry) = self.entries.get(entry) {
                     self.draft.set(reference, &entry.full_url);
                 }
-                self.fold.push(FoldState { frame, of: Said::Slot(link.slot), state: State::Valued });
+                self.said(frame, Said::Slot(link.slot), State::Valued);
             }
         }
     }
@@ -148,24 +148,22 @@ impl<'r> Get<'r> {
         if plan.scopes.iter().all(|scope| scope.verb.is_none()) {
             return;
         }
-        let mut of_frames: FxHashMap<usize, Vec<usize>> = FxHashMap::default();
-        for (at, entry) in self.entry_places.iter().enumerate() {
-            of_frames.entry(entry.frame).or_default().push(at);
-        }
+        let mut said: FxHashMap<usize, Verb> = FxHashMap::default();
         for frame in 0..self.frames.len() {
             let Some((line, path)) = plan.scope(self.of(frame).scope).and_then(|s| s.verb.as_ref()) else { continue };
-            let Some(node) = self.source.first(self.of(frame).base, path) else { continue };
+            let Some(node) = self.source.first(self.of(frame).base(), path) else { continue };
             let verb = self.source.tree.text(node).as_deref().and_then(Verb::of);
             let root = self.draft.root();
             let Some(verb) = verb else {
-                self.record(node, root, By::Line(*line), Disposition::Residue);
+                self.record(node, root, *line, Disposition::Residue);
                 continue;
             };
-            self.record(node, root, By::Line(*line), Disposition::Mapped);
-            for at in of_frames.get(&frame).into_iter().flatten() {
-                if let Some(entry) = self.entries.get_mut(*at) {
-                    entry.verb = verb;
-                }
+            self.record(node, root, *line, Disposition::Mapped);
+            said.insert(frame, verb);
+        }
+        for (entry, place) in self.entries.iter_mut().zip(&self.entry_places) {
+            if let Some(verb) = said.get(&place.frame) {
+                entry.verb = *verb;
             }
         }
     }
@@ -189,7 +187,7 @@ impl<'r> Get<'r> {
         for fate in drops() {
             let Some(reason) = &fate.drop else { continue };
             for frame in frames.get(&fate.scope).into_iter().flatten().copied() {
-                let base = self.of(frame).base;
+                let base = self.of(frame).base();
                 let mut places: Vec<NodeId> = Vec::new();
                 for path in &fate.paths {
                     places.extend(self.source.select(base, path).into_iter().flat_map(|b| self.source.parts(b)));

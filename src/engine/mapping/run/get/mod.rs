@@ -15,23 +15,45 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::definitions::{Model, Symbol, TypeId};
 use crate::fault::Fault;
-use crate::fhir::draft::{At, Draft};
+use crate::fhir::draft::{At, Draft, make_room};
+use crate::native::NodeId;
 
 use super::super::context::Context;
 use super::super::plan::{DOCUMENT, Link, Plan, RuleId, Said, Scope, ScopeId, SlotAt, Stmt, StmtKind};
 use super::super::syntax::{Direction, Otherwise, Version};
-use super::super::trace::{By, Disposition, Record, Trace};
+use super::super::trace::{Disposition, Record, Trace};
 use super::source::{Base, Present, Source};
 use super::{EntryInfo, EntryPlace, FoldState, Refusal, Refusals, State};
 
-/// One occurrence of a scope.
+/// One occurrence of a scope: 20 bytes, of which a translation keeps many.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Frame {
     pub(crate) scope: ScopeId,
-    pub(crate) parent: usize,
-    pub(crate) base: Base,
+    parent: u32,
+    node: NodeId,
+    group: u32,
     /// Where its slots begin.
-    slots: usize,
+    slots: u32,
+}
+
+impl Frame {
+    fn new(scope: ScopeId, parent: usize, base: Base, slots: usize) -> Self {
+        // A tree has fewer nodes than this.
+        let short = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Self { scope, parent: short(parent), node: base.node, group: short(base.group), slots: short(slots) }
+    }
+
+    pub(crate) const fn parent(&self) -> usize {
+        self.parent as usize
+    }
+
+    pub(crate) const fn base(&self) -> Base {
+        Base { node: self.node, group: self.group as usize }
+    }
+
+    const fn slots(&self) -> usize {
+        self.slots as usize
+    }
 }
 
 /// Everything a forward run leaves behind.
@@ -57,7 +79,7 @@ pub(crate) struct Run {
 impl Run {
     /// The places of a frame's own slot, if made.
     pub(crate) fn made(&self, frame: &Frame, slot: usize) -> Option<At> {
-        self.slots.get(frame.slots + slot).copied().filter(|at| *at != At::NOWHERE)
+        self.slots.get(frame.slots() + slot).copied().filter(|at| *at != At::NOWHERE)
     }
 }
 
@@ -82,11 +104,11 @@ impl Run {
         let mut frame = frame;
         let mut at_slot = &plan.scope(of.scope)?.slots.get(usize::from(slot))?.at;
         while let SlotAt::Alias(to) = at_slot {
-            frame = (0..to.up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, |f| f.parent));
+            frame = (0..to.up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, Frame::parent));
             at_slot = &plan.scope(self.frames.get(frame)?.scope)?.slots.get(usize::from(to.slot))?.at;
         }
         let SlotAt::Child { parent, written, .. } = at_slot else { return None };
-        let above = (0..parent.up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, |f| f.parent));
+        let above = (0..parent.up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, Frame::parent));
         self.place(plan, above, parent.slot)?;
         let draft = &self.trace.draft;
         let places = self.in_lists.get_or_init(|| draft.places_in_lists());
@@ -101,7 +123,7 @@ impl Run {
         }
         match &plan.scope(of.scope)?.slots.get(usize::from(slot))?.at {
             SlotAt::Alias(to) => {
-                let above = (0..to.up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, |f| f.parent));
+                let above = (0..to.up).fold(frame, |frame, _| self.frames.get(frame).map_or(0, Frame::parent));
                 self.place(plan, above, to.slot)
             }
             _ => None,
@@ -169,6 +191,8 @@ pub(crate) struct Get<'r> {
     places: Vec<Base>,
     /// Whether the message is one that is only begun.
     begun: bool,
+    /// Whether what is said is to be folded onto what is known.
+    folds: bool,
 }
 
 impl<'r> Get<'r> {
@@ -180,7 +204,8 @@ impl<'r> Get<'r> {
         cx: &'r Context,
     ) -> Self {
         let mut draft = Draft::new(model, "Bundle");
-        draft.reserve(source.tree.leaf_count() as usize * 2, source.tree.bytes().len() * 5 / 2);
+        let leaves = source.tree.leaf_count() as usize;
+        draft.reserve(leaves * 3 / 2, source.tree.bytes().len() * 2);
         Self {
             plan,
             map,
@@ -188,9 +213,9 @@ impl<'r> Get<'r> {
             source,
             cx,
             draft,
-            frames: Vec::new(),
-            slots: Vec::new(),
-            records: Vec::with_capacity(source.tree.leaf_count() as usize),
+            frames: Vec::with_capacity(leaves / 3),
+            slots: Vec::with_capacity(leaves * 5 / 2),
+            records: Vec::with_capacity(leaves),
             reasons: Vec::new(),
             entries: Vec::new(),
             entry_places: Vec::new(),
@@ -207,7 +232,13 @@ impl<'r> Get<'r> {
             refusals: Vec::new(),
             places: Vec::new(),
             begun: false,
+            folds: false,
         }
+    }
+
+    /// Of a document that is folded onto what is known.
+    pub(crate) fn of_news(self) -> Self {
+        Self { folds: true, ..self }
     }
 
     /// Of a message that is only begun, and need not have what its structure demands.
@@ -228,14 +259,14 @@ impl<'r> Get<'r> {
                 let root = self.draft.root();
                 for n in 1..=2 {
                     if let Some(part) = self.source.tree.component(kind, n) {
-                        self.record(part, root, By::Line(scope.line), Disposition::Mapped);
+                        self.record(part, root, scope.line, Disposition::Mapped);
                     }
                 }
             }
         }
         if let Some(leaf) = self.whole_document() {
             let (node, line) = (self.draft.root(), self.plan.scope(0).map_or(0, |s| s.line));
-            self.records.push(Record { leaf, node, by: By::Line(line), disposition: Disposition::Mapped });
+            self.records.push(Record { leaf, node, line, disposition: Disposition::Mapped });
         }
         if let Some(scope) = self.plan.scope(0) {
             self.implied(self.source.root(), scope);
@@ -299,21 +330,30 @@ impl<'r> Get<'r> {
         }
     }
 
+    /// Notes what was said of a resource, for folding it onto what is known.
+    fn said(&mut self, frame: usize, of: Said, state: State) {
+        if self.folds {
+            self.fold.push(FoldState { frame, of, state });
+        }
+    }
+
     fn frame(&mut self, scope: ScopeId, parent: usize, base: Base) -> usize {
         let count = self.plan.scope(scope).map_or(0, |s| s.slots.len());
         let slots = self.slots.len();
+        make_room(&mut self.slots, count);
+        make_room(&mut self.frames, 1);
         self.slots.resize(slots + count, At::NOWHERE);
-        self.frames.push(Frame { scope, parent, base, slots });
+        self.frames.push(Frame::new(scope, parent, base, slots));
         self.frames.len() - 1
     }
 
     fn of(&self, frame: usize) -> Frame {
-        self.frames.get(frame).copied().unwrap_or(Frame { scope: 0, parent: 0, base: self.source.root(), slots: 0 })
+        self.frames.get(frame).copied().unwrap_or_else(|| Frame::new(0, 0, self.source.root(), 0))
     }
 
     fn above(&self, frame: usize, up: u8) -> usize {
         // The frame of the document is the first.
-        if up == DOCUMENT { 0 } else { (0..up).fold(frame, |frame, _| self.of(frame).parent) }
+        if up == DOCUMENT { 0 } else { (0..up).fold(frame, |frame, _| self.of(frame).parent()) }
     }
 
     /// Runs a scope's statements for one occurrence.
@@ -321,13 +361,13 @@ impl<'r> Get<'r> {
         let plan = self.plan;
         let of = self.of(frame);
         let Some(scope) = plan.scope(of.scope) else { return };
-        let present = self.source.present(of.base.node);
+        let present = self.source.present(of.base().node);
         let version = self.source.version;
         for stmt in &scope.body {
             if !present.has(stmt)
                 || (version != (0, 0, 0)
                     && !stmt.holds(version)
-                    && !(stmt.holds_where_there(version) && self.is_early(of.base, stmt)))
+                    && !(stmt.holds_where_there(version) && self.is_early(of.base(), stmt)))
             {
                 continue;
             }
@@ -337,7 +377,7 @@ impl<'r> Get<'r> {
             if let Some(of) = stmt.said
                 && state > State::Empty
             {
-                self.fold.push(FoldState { frame, of, state });
+                self.said(frame, of, state);
             }
         }
     }
@@ -360,7 +400,7 @@ impl<'r> Get<'r> {
                 }
                 let Some(rule) = plan.rule(id) else { return State::Silent };
                 match leaf.flatten() {
-                    Some(leaf) => self.leaf_rule(frame, id, rule, leaf),
+                    Some(leaf) => self.leaf_rule(frame, rule, leaf),
                     None => self.rule(frame, id, rule),
                 }
             }
@@ -380,7 +420,7 @@ impl<'r> Get<'r> {
         if scope.direction == Direction::Put {
             return State::Silent;
         }
-        let base = self.of(frame).base;
+        let base = self.of(frame).base();
         if !self.source.hold(base, &scope.when) {
             return State::Silent;
         }
@@ -403,7 +443,7 @@ impl<'r> Get<'r> {
                 match self.says(place.node) {
                     State::Null => {
                         null = true;
-                        self.claim_all(place.node, By::Line(scope.line), Disposition::Mapped);
+                        self.claim_all(place.node, scope.line, Disposition::Mapped);
                         continue;
                     }
                     State::Valued => {}
@@ -461,7 +501,7 @@ impl<'r> Get<'r> {
             }
             for place in there {
                 self.copies.extend(tree.leaves(place.node));
-                self.claim_all(place.node, By::Line(scope.line), Disposition::Mapped);
+                self.claim_all(place.node, scope.line, Disposition::Mapped);
             }
         }
     }
@@ -479,7 +519,7 @@ impl<'r> Get<'r> {
             .is_some_and(|said| said == number || self.source.number_in_group(place.node) == Some(said));
         let root = self.draft.root();
         let disposition = if right { Disposition::Mapped } else { Disposition::Residue };
-        self.record(node, root, By::Line(*line), disposition);
+        self.record(node, root, *line, disposition);
     }
 
     /// What a part that is made holds beside the lines says nothing more than the part itself, where it is so.
@@ -489,7 +529,7 @@ impl<'r> Get<'r> {
                 && self.source.value(node).text() == Some(&written.text)
             {
                 let root = self.draft.root();
-                self.record(node, root, By::Line(scope.line), Disposition::Mapped);
+                self.record(node, root, scope.line, Disposition::Mapped);
             }
         }
     }
@@ -519,7 +559,7 @@ impl<'r> Get<'r> {
                     let path = self.source.tree.path(place.node).to_string();
                     self.refuse(path, scope.line, "one repetition, which is all that FHIR takes here", Fault::BadValue);
                 }
-                _ => self.claim_all(place.node, By::Line(scope.line), Disposition::Residue),
+                _ => self.claim_all(place.node, scope.line, Disposition::Residue),
             }
         }
     }

@@ -1,14 +1,16 @@
 //! FHIR places forward: slots made when the first value for them comes, resources of the Bundle and their keys.
 
+use std::sync::Arc;
+
 use std::borrow::Cow;
 
 use crate::definitions::Symbol;
-use crate::fhir::draft::At;
+use crate::fhir::draft::{At, make_room};
 use crate::native::NodeId;
 
 use super::super::super::identity;
 use super::super::super::plan::{Key, Mark, MarkValue, Slot, SlotAt, SlotSelect};
-use super::super::super::trace::{By, Disposition};
+use super::super::super::trace::Disposition;
 use super::super::source::Base;
 use super::super::{EntryInfo, EntryPlace, Verb};
 use super::Get;
@@ -31,11 +33,11 @@ impl<'r> Get<'r> {
     }
 
     pub(super) fn known(&self, frame: usize, slot: u16) -> Option<At> {
-        self.slots.get(self.of(frame).slots + usize::from(slot)).copied().filter(|at| *at != At::NOWHERE)
+        self.slots.get(self.of(frame).slots() + usize::from(slot)).copied().filter(|at| *at != At::NOWHERE)
     }
 
     pub(super) fn forget(&mut self, frame: usize, slot: u16) {
-        let index = self.of(frame).slots + usize::from(slot);
+        let index = self.of(frame).slots() + usize::from(slot);
         if let Some(slot) = self.slots.get_mut(index) {
             *slot = At::NOWHERE;
         }
@@ -80,7 +82,7 @@ impl<'r> Get<'r> {
     }
 
     pub(super) fn remember_slot(&mut self, frame: usize, slot: u16, at: At) {
-        let index = self.of(frame).slots + usize::from(slot);
+        let index = self.of(frame).slots() + usize::from(slot);
         if let Some(slot) = self.slots.get_mut(index) {
             *slot = at;
         }
@@ -143,7 +145,7 @@ impl<'r> Get<'r> {
         let of = self.of(frame);
         let Some(scope) = plan.scope(of.scope) else { return self.draft.root() };
         let Some(entry) = scope.entries.get(usize::from(index)) else { return self.draft.root() };
-        let key = entry.key.as_ref().and_then(|key| self.key(of.base, key));
+        let key = entry.key.as_ref().and_then(|key| self.key(of.base(), key));
         let found_key = key.is_some();
         let ordinal = self.ordinals.entry((of.scope, index)).or_insert(0);
         *ordinal += 1;
@@ -156,7 +158,7 @@ impl<'r> Get<'r> {
         };
         let shown = if personal { identity::keyed(&self.cx.secret, &key) } else { key };
         let mut url = identity::url(&self.cx.provider, self.map, &entry.name, &shown);
-        let own = entry.url.as_ref().and_then(|path| self.source.first(of.base, path));
+        let own = entry.url.as_ref().and_then(|path| self.source.first(of.base(), path));
         if let Some(text) =
             own.and_then(|node| self.source.tree.text(node)).filter(|text| !self.urls.contains(text.as_ref()))
         {
@@ -173,16 +175,17 @@ impl<'r> Get<'r> {
         self.draft.set(name, &url);
         // What a resource is known by is in its name; of a personal key the name keeps nothing.
         for part in own.into_iter().chain(parts.into_iter().filter(|_| !personal)) {
-            self.record(part, name, By::Line(entry.line), Disposition::Mapped);
+            self.record(part, name, entry.line, Disposition::Mapped);
         }
         let at = self.draft.push_of(place, self.names.resource);
         self.draft.becomes(at, &entry.resource);
         self.remember_slot(frame, slot, at);
         let number = self.entries.len();
+        make_room(&mut self.entries, 1);
         self.entry_places.push(EntryPlace { frame, slot, at });
         self.entries.push(EntryInfo {
-            name: entry.name.to_string(),
-            resource: entry.resource.to_string(),
+            name: Arc::clone(&entry.name),
+            resource: Arc::clone(&entry.resource),
             full_url: url,
             native_id: shown,
             has_key: entry.key.is_some(),

@@ -10,7 +10,7 @@ use super::super::super::lens::{Fidelity, Lens, Uncarried};
 use super::super::super::plan::{NativePath, Rule, RuleId};
 use super::super::super::syntax::Value as SyntaxValue;
 use super::super::super::syntax::{Direction, Otherwise};
-use super::super::super::trace::{By, Disposition, Record};
+use super::super::super::trace::{Disposition, Record};
 use super::super::State;
 use super::Get;
 
@@ -23,12 +23,12 @@ impl<'r> Get<'r> {
         if rule.direction == Direction::Put {
             return State::Silent;
         }
-        let base = self.of(frame).base;
+        let base = self.of(frame).base();
         if !self.source.hold(base, &rule.when) {
             return State::Silent;
         }
         if matches!(rule.lens, Lens::Joined) {
-            return self.joined(frame, id, rule);
+            return self.joined(frame, rule);
         }
         let mut null = false;
         for (used, tuple) in rule.native.iter().enumerate() {
@@ -54,7 +54,7 @@ impl<'r> Get<'r> {
                 if null {
                     for node in nodes.into_iter().flatten() {
                         let root = self.draft.root();
-                        self.record(node, root, By::Rule(id), Disposition::Mapped);
+                        self.record(node, root, rule.line, Disposition::Mapped);
                     }
                 }
                 continue;
@@ -64,10 +64,10 @@ impl<'r> Get<'r> {
             }
             let texts = texts.get(..tuple.len()).unwrap_or_default();
             let nodes = nodes.get(..tuple.len()).unwrap_or_default();
-            let state = self.carry(frame, id, rule, texts, nodes);
+            let state = self.carry(frame, rule, texts, nodes);
             if state == State::Valued && rule.native.len() > 1 {
                 for other in rule.native.iter().skip(used + 1) {
-                    self.said_again(frame, id, rule, other, texts);
+                    self.said_again(frame, rule, other, texts);
                 }
             }
             return state;
@@ -101,36 +101,29 @@ impl<'r> Get<'r> {
     }
 
     /// Runs a lens over the texts of all places that a path leads to.
-    fn joined(&mut self, frame: usize, id: RuleId, rule: &'r Rule) -> State {
+    fn joined(&mut self, frame: usize, rule: &'r Rule) -> State {
         let Some(path) = rule.native.first().and_then(|tuple| tuple.first()) else { return State::Silent };
-        let base = self.of(frame).base;
+        let base = self.of(frame).base();
         let nodes: Vec<NodeId> = self.source.select(base, path).into_iter().map(|one| one.node).collect();
         let texts: Vec<Cow<'r, str>> =
             nodes.iter().map(|node| self.source.input(&rule.lens, *node).into_text().unwrap_or_default()).collect();
         let (Some(first), true) = (nodes.first(), texts.iter().any(|text| !text.trim().is_empty())) else {
             return State::Empty;
         };
-        let state = self.carry(frame, id, rule, &[Some(texts.join("\n").into())], &[Some(*first)]);
+        let state = self.carry(frame, rule, &[Some(texts.join("\n").into())], &[Some(*first)]);
         if state == State::Valued
             && let Some(at) = self.peek(frame, rule.slot)
         {
             for node in nodes.into_iter().skip(1).flat_map(|node| self.source.repetitions(node)) {
-                self.record(node, at, By::Rule(id), Disposition::Mapped);
+                self.record(node, at, rule.line, Disposition::Mapped);
             }
         }
         state
     }
 
     /// What another alternative of a line says again in the same words is said.
-    fn said_again(
-        &mut self,
-        frame: usize,
-        id: RuleId,
-        rule: &Rule,
-        other: &[NativePath],
-        texts: &[Option<Cow<'r, str>>],
-    ) {
-        let base = self.of(frame).base;
+    fn said_again(&mut self, frame: usize, rule: &Rule, other: &[NativePath], texts: &[Option<Cow<'r, str>>]) {
+        let base = self.of(frame).base();
         let found: Vec<Option<NodeId>> = other.iter().map(|path| self.source.first(base, path)).collect();
         let text = |node: Option<NodeId>| node.and_then(|node| self.source.input(&rule.lens, node).into_text());
         if found.len() != texts.len() || !found.iter().zip(texts).all(|(node, said)| text(*node) == *said) {
@@ -139,18 +132,18 @@ impl<'r> Get<'r> {
         let Some(at) = self.peek(frame, rule.slot) else { return };
         for node in found.into_iter().flatten() {
             self.copies.extend(self.source.tree.leaves(node));
-            self.record(node, at, By::Rule(id), Disposition::Mapped);
+            self.record(node, at, rule.line, Disposition::Mapped);
         }
     }
 
     /// Runs a lens over one leaf that is there.
-    pub(super) fn leaf_rule(&mut self, frame: usize, id: RuleId, rule: &'r Rule, leaf: NodeId) -> State {
+    pub(super) fn leaf_rule(&mut self, frame: usize, rule: &'r Rule, leaf: NodeId) -> State {
         let value = self.source.tree.value(leaf);
         if matches!(value, Value::Empty | Value::Absent) {
             return State::Empty;
         }
         if !rule.when.is_empty() {
-            let base = self.of(frame).base;
+            let base = self.of(frame).base();
             if !self.source.hold(base, &rule.when) {
                 return State::Silent;
             }
@@ -159,10 +152,10 @@ impl<'r> Get<'r> {
             }
         }
         match value {
-            Value::Text(text) => self.carry(frame, id, rule, &[Some(text)], &[Some(leaf)]),
+            Value::Text(text) => self.carry(frame, rule, &[Some(text)], &[Some(leaf)]),
             _ => {
                 let root = self.draft.root();
-                self.record(leaf, root, By::Rule(id), Disposition::Mapped);
+                self.record(leaf, root, rule.line, Disposition::Mapped);
                 State::Null
             }
         }
@@ -171,7 +164,6 @@ impl<'r> Get<'r> {
     pub(super) fn carry(
         &mut self,
         frame: usize,
-        id: RuleId,
         rule: &'r Rule,
         texts: &[Option<Cow<'r, str>>],
         nodes: &[Option<NodeId>],
@@ -187,7 +179,7 @@ impl<'r> Get<'r> {
         match got {
             Ok(Some(got)) if form == Primitive::Text && got.texts().any(|text| text.len() > LONGEST) => {
                 let why = Uncarried { expected: "a text of at most 1 MiB".into(), code: false };
-                self.uncarried(frame, id, rule, nodes, &why)
+                self.uncarried(frame, rule, nodes, &why)
             }
             Ok(Some(got)) => {
                 let mut at = self.draft.root();
@@ -207,29 +199,23 @@ impl<'r> Get<'r> {
                     let Some(node) = node else { continue };
                     if got.idle & (1 << input) != 0 {
                         let root = self.draft.root();
-                        self.record(*node, root, By::Rule(id), Disposition::Residue);
+                        self.record(*node, root, rule.line, Disposition::Residue);
                         continue;
                     }
-                    self.record(*node, at, By::Rule(id), disposition);
+                    self.record(*node, at, rule.line, disposition);
                     if self.draft.symbol(at) == self.names.display {
                         self.displays.push((frame, rule.slot, self.records.len() - 1));
                     }
                     if matches!(rule.lens, Lens::Lines) {
                         let all = self.source.repetitions(*node);
                         let leaves = all.into_iter().flat_map(|one| self.source.tree.leaves(one)).skip(1);
-                        let by = By::Rule(id);
-                        self.records.extend(leaves.map(|leaf| Record { leaf, node: at, by, disposition }));
+                        self.records.extend(leaves.map(|leaf| Record { leaf, node: at, line: rule.line, disposition }));
                     }
                     if matches!(rule.lens, Lens::Narrative) {
                         let within =
                             self.source.tree.children(*node).filter(|c| self.source.tree.kind(*c) != Kind::Attribute);
                         let leaves = within.flat_map(|child| self.source.tree.leaves(child));
-                        self.records.extend(leaves.map(|leaf| Record {
-                            leaf,
-                            node: at,
-                            by: By::Rule(id),
-                            disposition,
-                        }));
+                        self.records.extend(leaves.map(|leaf| Record { leaf, node: at, line: rule.line, disposition }));
                     }
                     if let (Some(note), Some(leaf)) = (got.note, self.leaf(*node)) {
                         self.reasons.push((leaf, note.to_owned()));
@@ -240,25 +226,18 @@ impl<'r> Get<'r> {
                         let at = self.ensure(frame, *slot);
                         self.draft.set(at, &got.text);
                         if let Some(node) = nodes.iter().flatten().next() {
-                            self.record(*node, at, By::Rule(id), Disposition::Mapped);
+                            self.record(*node, at, rule.line, Disposition::Mapped);
                         }
                     }
                 }
                 State::Valued
             }
             Ok(None) => State::Empty,
-            Err(uncarried) => self.uncarried(frame, id, rule, nodes, &uncarried),
+            Err(uncarried) => self.uncarried(frame, rule, nodes, &uncarried),
         }
     }
 
-    pub(super) fn uncarried(
-        &mut self,
-        frame: usize,
-        id: RuleId,
-        rule: &Rule,
-        nodes: &[Option<NodeId>],
-        why: &Uncarried,
-    ) -> State {
+    pub(super) fn uncarried(&mut self, frame: usize, rule: &Rule, nodes: &[Option<NodeId>], why: &Uncarried) -> State {
         let root = self.draft.root();
         let disposition = match &rule.otherwise {
             Some(Otherwise::Residue) => Disposition::Residue,
@@ -270,7 +249,7 @@ impl<'r> Get<'r> {
                 let at = self.ensure(frame, rule.slot);
                 self.draft.set(at, &text);
                 for node in nodes.iter().flatten() {
-                    self.record(*node, at, By::Rule(id), Disposition::Approximated);
+                    self.record(*node, at, rule.line, Disposition::Approximated);
                 }
                 return State::Valued;
             }
@@ -284,7 +263,7 @@ impl<'r> Get<'r> {
             None => Disposition::Error,
         };
         for node in nodes.iter().flatten() {
-            self.record(*node, root, By::Rule(id), disposition);
+            self.record(*node, root, rule.line, disposition);
             if let Some(leaf) = self.leaf(*node) {
                 self.reasons.push((leaf, format!("expected {}", why.expected)));
             }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::super::super::plan::Whole;
-use super::super::super::trace::{By, Disposition, Record};
+use super::super::super::trace::{Disposition, Record};
 use super::super::super::versions::{Convert, Facts, part};
 use super::super::State;
 use super::Get;
@@ -18,7 +18,7 @@ impl<'r> Get<'r> {
     /// A resource of another version, with all that is in it.
     pub(super) fn whole(&mut self, frame: usize, whole: &'r Whole) -> State {
         let tree = self.source.tree;
-        let Some(node) = self.source.first(self.of(frame).base, &whole.native) else { return State::Empty };
+        let Some(node) = self.source.first(self.of(frame).base(), &whole.native) else { return State::Empty };
         let Some((resource, leaf)) = part::resource_type(tree, node) else { return State::Empty };
         let from = whole.version.facts();
         let Some(of) = from.of(&resource).filter(|_| resource == whole.native_type) else { return State::Empty };
@@ -29,9 +29,9 @@ impl<'r> Get<'r> {
         let at = self.ensure(frame, whole.slot);
         let records = &mut self.records;
         let mut told = |leaf: u32, node, part: &part::Part| {
-            let by = By::Line(part.line.unwrap_or(whole.line));
+            let line = part.line.unwrap_or(whole.line);
             let disposition = if part.approximated { Disposition::Approximated } else { Disposition::Mapped };
-            records.push(Record { leaf, node, by, disposition });
+            records.push(Record { leaf, node, line, disposition });
         };
         if let Some(leaf) = leaf {
             told(leaf, at, &part::Part::default());

@@ -193,7 +193,7 @@ impl<'r> Put<'r> {
         let Given { plan, source, cx, schema, events, run, old, new } = given;
         let mut inner: FxHashMap<(usize, ScopeId), Vec<usize>> = FxHashMap::default();
         for (index, frame) in run.frames.iter().enumerate().skip(1) {
-            inner.entry((frame.parent, frame.scope)).or_default().push(index);
+            inner.entry((frame.parent(), frame.scope)).or_default().push(index);
         }
         let mut gone: FxHashMap<(ScopeId, u16), Vec<&str>> = FxHashMap::default();
         let made = || run.entries.iter().map(|entry| entry.full_url.as_str()).zip(&run.entry_places);

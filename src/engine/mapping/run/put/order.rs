@@ -51,7 +51,7 @@ impl<'r> Put<'r> {
         }
         let mut standing = wanted.clone();
         standing.sort_unstable();
-        let base = |at: &usize| frames.get(*at).and_then(|frame| self.run.frames.get(*frame)).map(|frame| frame.base);
+        let base = |at: &usize| frames.get(*at).and_then(|frame| self.run.frames.get(*frame)).map(|frame| frame.base());
         let part = |at: &usize| Some(self.part(base(at)?, scope));
         let Some(places) = standing.iter().map(part).collect::<Option<Vec<Part>>>() else { return };
         let apart = places.windows(2).all(|two| matches!(two, [a, b] if a.bytes.end <= b.bytes.start));

@@ -95,7 +95,7 @@ impl<'r> Put<'r> {
         let rivals = self.rivals(frame, scope);
         let holder = rivals.into_iter().filter(|rival| *rival != id).find_map(|rival| {
             let inner = self.inner.get(&(was, rival))?.first()?;
-            Some((rival, self.run.frames.get(*inner)?.base))
+            Some((rival, self.run.frames.get(*inner)?.base()))
         });
         let Some((holder, base)) = holder else { return false };
         let Some(of) = self.plan.scope(holder) else { return false };

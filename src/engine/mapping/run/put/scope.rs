@@ -27,7 +27,7 @@ impl<'r> Put<'r> {
             // Without a FHIR place of its own, a scope is where native has it.
             for old in olds {
                 if let Some(of) = self.run.frames.get(old) {
-                    let inner = self.frame(id, frame, spot_of(of.base), Some(old));
+                    let inner = self.frame(id, frame, spot_of(of.base()), Some(old));
                     self.body(inner);
                 }
             }
@@ -179,7 +179,7 @@ impl<'r> Put<'r> {
         }
         let Some(outer) = self.frames.get(frame).map(|f| f.spot.clone()) else { return Ok(()) };
         if let Some(of) = was.and_then(|was| self.run.frames.get(was)) {
-            let spot = spot_of(of.base);
+            let spot = spot_of(of.base());
             if new.is_none() && self.removable(scope, &spot) {
                 return self.remove(scope, &spot);
             }
@@ -369,7 +369,7 @@ impl<'r> Put<'r> {
         for pair in &pairs {
             if let Pair::Gone(at) = pair {
                 let Some(of) = frames.get(*at).and_then(|was| self.run.frames.get(*was)) else { continue };
-                let spot = spot_of(of.base);
+                let spot = spot_of(of.base());
                 left = left.saturating_sub(1);
                 self.take_out(scope, &spot, left + coming)?;
             }
@@ -377,7 +377,7 @@ impl<'r> Put<'r> {
         for pair in pairs {
             match pair {
                 Pair::Both(was, now) => {
-                    let Some(base) = frames.get(was).and_then(|f| self.run.frames.get(*f)).map(|f| f.base) else {
+                    let Some(base) = frames.get(was).and_then(|f| self.run.frames.get(*f)).map(|f| f.base()) else {
                         continue;
                     };
                     let frame_was = frames.get(was).copied();
