@@ -19,7 +19,7 @@ use crate::clock::Clock;
 )]
 pub(super) struct Arguments {
     /// The expression.
-    #[arg(value_name = "EXPR")]
+    #[arg(value_name = "EXPR", allow_hyphen_values = true)]
     expression: String,
     /// A document, JSON or XML; - is standard input.
     #[arg(value_name = "FILE|-")]

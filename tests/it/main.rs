@@ -64,6 +64,7 @@ mod validation;
 mod validation_agreement;
 mod validation_codes;
 mod validation_definitions;
+mod validation_derived;
 mod validation_documents;
 mod validation_guides;
 mod validation_rules;

@@ -36,7 +36,8 @@ fn decimal(value: &Value<'_>) -> Option<Decimal> {
         Value::Decimal(value) => Some(*value),
         Value::Integer(value) => Some(Decimal::whole(*value)),
         Value::Boolean(value) => Some(Decimal::whole(i64::from(*value))),
-        Value::String(text) => Decimal::parse(text),
+        // Without an exponent (<http://hl7.org/fhirpath/N1/#todecimal-decimal>).
+        Value::String(text) if !text.contains(['e', 'E']) => Decimal::parse(text),
         _ => None,
     }
 }

@@ -81,6 +81,15 @@ impl Quantity {
         Unit::parse(code)
     }
 
+    /// How many months of the calendar it is: a year has twelve, and neither is a number of days.
+    fn months(&self) -> Option<Decimal> {
+        match &self.unit {
+            QuantityUnit::Calendar(Calendar::Year, _) => self.value.multiply(Decimal::whole(12)),
+            QuantityUnit::Calendar(Calendar::Month, _) => Some(self.value),
+            _ => None,
+        }
+    }
+
     fn same_unit(&self, other: &Self) -> bool {
         match (&self.unit, &other.unit) {
             (QuantityUnit::Ucum(left), QuantityUnit::Ucum(right)) => left == right,
@@ -93,6 +102,7 @@ impl Quantity {
     #[must_use]
     pub fn is_comparable(&self, other: &Self) -> bool {
         self.same_unit(other)
+            || (self.months().is_some() && other.months().is_some())
             || matches!((self.canonical(), other.canonical()), (Some(left), Some(right)) if left.dimension == right.dimension)
     }
 
@@ -107,6 +117,9 @@ impl Quantity {
     pub fn compare(&self, other: &Self) -> Option<Ordering> {
         if self.same_unit(other) {
             return Some(self.value.cmp(&other.value));
+        }
+        if let (Some(left), Some(right)) = (self.months(), other.months()) {
+            return Some(left.cmp(&right));
         }
         let (left, right) = (self.canonical()?, other.canonical()?);
         if left.dimension != right.dimension {
@@ -313,10 +326,10 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>) -> Option<bool> {
             if left.is_comparable(right) {
                 left.compare(right)? == Ordering::Equal
             } else {
-                return match (&left.unit, &right.unit) {
-                    (QuantityUnit::Calendar(..), _) | (_, QuantityUnit::Calendar(..)) => None,
-                    _ => Some(false),
-                };
+                // Where a unit is not known, neither is whether they are equal.
+                let is_calendar = |one: &Quantity| matches!(one.unit, QuantityUnit::Calendar(..));
+                let is_other = !is_calendar(left) && !is_calendar(right) && left.is_of_another_dimension(right);
+                return is_other.then_some(false);
             }
         }
         (Value::Quantity(left), Value::Integer(right)) | (Value::Integer(right), Value::Quantity(left)) => {

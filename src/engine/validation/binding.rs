@@ -24,6 +24,11 @@ pub(super) enum Within<'d> {
     NoCode,
 }
 
+/// Whether a primitive type can be bound to a value set.
+fn is_bindable(type_name: &str) -> bool {
+    matches!(type_name, "code" | "string" | "markdown" | "id" | "uri" | "url" | "canonical" | "oid" | "uuid")
+}
+
 impl<'d> Walk<'_, 'd> {
     pub(super) fn binding(&mut self, node: Node<'d>, type_id: TypeId, element: &ElementPlan) {
         if let Some(binding) = &element.binding {
@@ -109,6 +114,9 @@ impl<'d> Walk<'_, 'd> {
                 answer
             }
             "Coding" | "Quantity" | "SimpleQuantity" | "Money" | "Age" | "Distance" | "Duration" | "Count" => one(node),
+            // Of a choice the binding is meant for the types that can be bound
+            // (<http://hl7.org/fhir/R4/terminologies.html#4.1.3>).
+            name if !is_bindable(name) => Within::NoCode,
             _ => {
                 let Some(code) = node.text() else { return Within::NoCode };
                 match set.contains(None, code) {

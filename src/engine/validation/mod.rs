@@ -34,6 +34,7 @@ mod invariant;
 mod judged;
 mod markup;
 mod measure;
+mod merger;
 mod narrative;
 mod outcome;
 mod overlay;
@@ -177,6 +178,18 @@ impl Validator {
 
     fn profile(&self, canonical: &str) -> Option<Arc<profile::Profile>> {
         self.compiled_profile(canonical).ok()
+    }
+
+    /// The first definition that is not at hand of a profile and those that it derives from.
+    fn missing(&self, canonical: &str) -> Option<String> {
+        let mut canonical = canonical.split('#').next().unwrap_or(canonical).to_owned();
+        for _ in 0..profile::DEEPEST {
+            let Some(found) = profile::definition(&self.model, &self.library, &canonical) else {
+                return Some(canonical);
+            };
+            canonical = found.content.get("baseDefinition")?.as_str()?.to_owned();
+        }
+        None
     }
 
     fn compiled_profile(&self, canonical: &str) -> Compiled {

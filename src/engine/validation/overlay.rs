@@ -31,7 +31,8 @@ impl<'d> Walk<'_, 'd> {
                 self.error(IssueType::Invariant, Rule::Format("profile"), at, detail);
             }
             Err(_) => {
-                let detail = Detail::UnknownProfile { url: Box::from(canonical) };
+                let missing = self.validator.missing(canonical).unwrap_or_else(|| canonical.to_owned());
+                let detail = Detail::UnknownProfile { url: missing.into_boxed_str() };
                 self.warning(IssueType::NotFound, Rule::Format("profile"), at, detail);
             }
         }
@@ -51,13 +52,12 @@ impl<'d> Walk<'_, 'd> {
         if let Some(fault) = profile.fault {
             self.error(IssueType::Invariant, Rule::Profile(profile.name.clone()), node.id(), Detail::Says(fault));
         }
-        if let Some(element) = &profile.passed_over {
-            let says = format!("what the profile says of {element} is not checked: its type has no such element");
+        for remark in &profile.remarks {
             self.warning(
                 IssueType::NotSupported,
                 Rule::Profile(profile.name.clone()),
                 node.id(),
-                Detail::Told(says.into()),
+                Detail::Told(remark.clone()),
             );
         }
         if let Some(held) = node.type_id()
@@ -328,8 +328,9 @@ impl<'d> Walk<'_, 'd> {
         }
         let is_extension = node.type_name() == "Extension";
         let profiles: Vec<Arc<str>> = fitting.iter().flat_map(|rule| rule.profiles.iter().cloned()).collect();
-        // An extension is judged by the definition of its url wherever it stands.
-        if !profiles.is_empty() && !is_extension && !fitting.iter().any(|rule| rule.profiles.is_empty()) {
+        // An extension is judged by the definition of its url wherever it stands; of other profiles those count that are for it.
+        let profiles = if is_extension { self.further_profiles(node, profiles) } else { profiles };
+        if !profiles.is_empty() && !fitting.iter().any(|rule| rule.profiles.is_empty()) {
             match profiles.as_slice() {
                 [one] => self.named_profile(node, node.id(), one),
                 several => {
@@ -356,6 +357,20 @@ impl<'d> Walk<'_, 'd> {
             self.versioning(node, rules, wanted);
         }
         true
+    }
+
+    /// Of the profiles that an extension may have, those that derive from its definition; none where the definition itself is
+    /// among them.
+    fn further_profiles(&self, node: Node<'d>, profiles: Vec<Arc<str>>) -> Vec<Arc<str>> {
+        let Some(url) = node.text_at("url") else { return Vec::new() };
+        if profiles.iter().any(|profile| profile.split('|').next() == Some(url)) {
+            return Vec::new();
+        }
+        let is_for = |canonical: &Arc<str>| {
+            let profile = self.validator.profile(canonical);
+            profile.is_some_and(|profile| profile.extension_url() == Some(url))
+        };
+        profiles.into_iter().filter(is_for).collect()
     }
 
     /// Whether a reference or a canonical names the version of its target, as a profile wants it or not. What is contained

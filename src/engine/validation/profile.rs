@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::definitions::{Kind, Model, Strength, Symbol, TypeId};
+use crate::definitions::{Model, Symbol, TypeId};
 use crate::package::library::{Canonical, Library};
-use crate::package::place::{Places, Step};
 
 use super::constraint::Constraint;
-use super::facets::{IMPOSE, More, extensions, list, strings, text, text_of, type_profiles};
+use super::facets::{IMPOSE, More, extensions, list, strings, text, text_of};
+use super::merger::Merger;
 use super::plan::Binding;
 use super::slices::Slices;
 
@@ -32,9 +32,12 @@ pub(super) struct Profile {
     pub(super) is_modifier: bool,
     /// What is wrong with the definition itself.
     pub(super) fault: Option<&'static str>,
-    /// The first element of which it says something though its type has none such.
-    pub(super) passed_over: Option<Box<str>>,
+    /// What of it is not judged, or not as it says, and why.
+    pub(super) remarks: Vec<Box<str>>,
 }
+
+/// How many profiles may derive from each other.
+pub(super) const DEEPEST: usize = 40;
 
 /// What a profile says of one element or slice.
 #[derive(Debug, Clone)]
@@ -62,7 +65,7 @@ pub(super) struct Rules {
     pub(super) slicing: Option<Slicing>,
     pub(super) slices: Slices,
     /// The core element, where the tree knows it.
-    core: Option<TypeId>,
+    pub(super) core: Option<TypeId>,
 }
 
 #[derive(Debug, Clone)]
@@ -86,6 +89,8 @@ pub(super) struct Slicing {
     pub(super) discriminators: Vec<(Discriminator, Arc<str>)>,
     pub(super) openness: Openness,
     pub(super) ordered: bool,
+    /// Whether all that slices are told by is something that the element can have.
+    pub(super) is_decidable: bool,
 }
 
 impl Slicing {
@@ -149,7 +154,7 @@ pub(super) fn compile(
     canonical: &str,
     open: &mut Vec<String>,
 ) -> Result<Profile, Unusable> {
-    if open.iter().any(|one| one == canonical) || open.len() > 40 {
+    if open.iter().any(|one| one == canonical) || open.len() > DEEPEST {
         return Err(Unusable::Cyclic);
     }
     let plain = canonical.split('|').next().unwrap_or(canonical);
@@ -167,7 +172,7 @@ pub(super) fn compile(
             imposed: Vec::new(),
             is_modifier: false,
             fault: None,
-            passed_over: None,
+            remarks: Vec::new(),
         });
     }
     let found = definition(model, library, canonical).ok_or(Unusable::NotFound)?;
@@ -196,11 +201,11 @@ pub(super) fn compile(
     };
     root.id = Arc::clone(&name);
     let contained = list(content, "contained");
-    let mut merger =
-        Merger { model, name: &name, contained, places: Places::default(), fault: None, passed_over: None };
+    let mut merger = Merger::new(model, library, &name, contained, open);
     for element in elements {
         merger.merge(&mut root, element, type_name);
     }
+    let (fault, remarks) = merger.told();
     let contexts = list(content, "context")
         .iter()
         .map(|context| (text(context, "type").to_owned(), text(context, "expression").to_owned()))
@@ -209,16 +214,20 @@ pub(super) fn compile(
         .iter()
         .find(|element| !text(element, "path").contains('.'))
         .is_some_and(|element| element.get("isModifier").and_then(Value::as_bool) == Some(true));
-    let (fault, passed_over) = (merger.fault, merger.passed_over);
     let context_invariants = strings(content, "contextInvariant");
     let imposed = extensions(content, IMPOSE)
         .filter_map(|one| text_of(one, "valueCanonical").or_else(|| text_of(one, "valueUri")))
         .map(Arc::from)
         .collect();
-    Ok(Profile { name, type_id, root, contexts, context_invariants, imposed, is_modifier, fault, passed_over })
+    Ok(Profile { name, type_id, root, contexts, context_invariants, imposed, is_modifier, fault, remarks })
 }
 
 impl Profile {
+    /// The url of the extensions that it is for.
+    pub(super) fn extension_url(&self) -> Option<&str> {
+        self.root.child("url")?.fixed.as_ref()?.as_str()
+    }
+
     /// What it says of one of its elements (`Composition.section:history`), as a profile of its own.
     pub(super) fn part(&self, id: &str) -> Option<Self> {
         let mut rules = &self.root;
@@ -240,7 +249,7 @@ impl Profile {
             imposed: Vec::new(),
             is_modifier: false,
             fault: self.fault,
-            passed_over: None,
+            remarks: Vec::new(),
         })
     }
 }
@@ -278,7 +287,7 @@ impl Rules {
         self.types.iter().flatten().flat_map(|rule| &rule.profiles)
     }
 
-    fn child_mut(&mut self, model: &Model, profile: &str, name: &str) -> &mut Self {
+    pub(super) fn child_mut(&mut self, model: &Model, profile: &str, name: &str) -> &mut Self {
         let place = self.children.iter().position(|child| &*child.name == name).unwrap_or_else(|| {
             let core = self.core.and_then(|of| model.element_named(of, name)).and_then(|element| {
                 let mut types = element.types();
@@ -297,7 +306,7 @@ impl Rules {
         &mut self.children[place]
     }
 
-    fn slice_mut(&mut self, name: &str) -> &mut Self {
+    pub(super) fn slice_mut(&mut self, name: &str) -> &mut Self {
         let new = || {
             let id = format!("{}:{name}", self.id);
             Self::empty(Arc::from(id), Arc::clone(&self.name), self.symbol, self.core)
@@ -306,217 +315,8 @@ impl Rules {
     }
 }
 
-struct Merger<'m> {
-    model: &'m Model,
-    name: &'m str,
-    /// The resources that the profile contains.
-    contained: &'m [Value],
-    places: Places,
-    fault: Option<&'static str>,
-    /// The first element that the type does not have.
-    passed_over: Option<Box<str>>,
-}
-
-impl Merger<'_> {
-    fn merge(&mut self, root: &mut Rules, element: &Value, type_name: &str) {
-        let steps = self.places.next_place(element);
-        let mut at = root;
-        let mut of = self.model.type_named(type_name);
-        for step in steps.iter().skip(1) {
-            let plain = step.name.strip_suffix("[x]").unwrap_or(&step.name);
-            // `valueQuantity` stands for the slice of `value[x]` with that type.
-            let resolved = of.and_then(|of| self.model.child(of, self.model.symbol(plain)));
-            if of.is_some_and(|of| self.model.kind(of) != Kind::Primitive)
-                && resolved.is_none()
-                && of.and_then(|of| self.model.element_named(of, plain)).is_none()
-            {
-                // The type has no such element, so nothing can be said of it.
-                self.passed_over.get_or_insert_with(|| Box::from(element_id(element, &steps)));
-                return;
-            }
-            let core = resolved.map(|resolved| self.model.element(resolved.element));
-            let by_type = core.filter(|element| element.is_choice() && element.name() != plain);
-            let logical = by_type.map_or(plain, |element| element.name()).to_owned();
-            let is_choice =
-                of.and_then(|of| self.model.element_named(of, &logical)).is_some_and(|element| element.is_choice());
-            at = at.child_mut(self.model, self.name, &logical);
-            of = match by_type {
-                Some(_) => resolved.map(|resolved| resolved.type_id),
-                None => at.core,
-            };
-            let slice = if by_type.is_some() && step.slice.is_empty() { plain } else { step.slice.as_str() };
-            if !slice.is_empty() {
-                if at.slicing.is_none() {
-                    let mut slicing = implicit(&logical, is_choice);
-                    if by_type.is_some() && step.slice.is_empty() {
-                        // Where nothing else slices it, the short name leaves the choice that type only.
-                        slicing.openness = Openness::Closed;
-                    }
-                    at.slicing = Some(slicing);
-                }
-                for part in reslices(slice) {
-                    at = at.slice_mut(&part);
-                }
-                if let Some(type_id) = by_type.and(resolved).map(|resolved| resolved.type_id) {
-                    at.core = Some(type_id);
-                    if at.types.is_none() {
-                        at.types = Some(vec![TypeRule {
-                            code: Arc::from(self.model.type_name(type_id)),
-                            profiles: Vec::new(),
-                            targets: Vec::new(),
-                            aggregation: Vec::new(),
-                            is_versioned: None,
-                        }]);
-                    }
-                } else if is_choice {
-                    // A slice of a choice is named after its type: `valueQuantity`.
-                    of = of_choice_slice(self.model, &logical, slice);
-                    at.core = of;
-                } else {
-                    of = at.core;
-                }
-            }
-            if of.is_none() {
-                of = at.core.or_else(|| single_type(self.model, at));
-            }
-        }
-        if steps.len() == 1 && (!text(element, "sliceName").is_empty() || element.get("slicing").is_some()) {
-            self.fault = Some("slicing is not allowed at the root of a profile");
-        }
-        self.apply(at, element, &steps);
-    }
-
-    fn apply(&mut self, rules: &mut Rules, element: &Value, steps: &[Step]) {
-        let is_root = steps.len() == 1;
-        rules.id = Arc::from(format!("{}#{}", self.name, element_id(element, steps)));
-        if !is_root {
-            if let Some(min) = element.get("min").and_then(Value::as_u64) {
-                rules.min = u32::try_from(min).unwrap_or(u32::MAX);
-            }
-            match text(element, "max") {
-                "" => {}
-                "*" => rules.max = None,
-                max => rules.max = max.parse().ok(),
-            }
-        }
-        if let Some(slicing) = element.get("slicing") {
-            rules.slicing = Some(explicit(slicing));
-        }
-        let types = list(element, "type");
-        if !types.is_empty() && !is_root {
-            let rules_of: Vec<TypeRule> = types
-                .iter()
-                .map(|one| TypeRule {
-                    code: Arc::from(type_code(one)),
-                    profiles: type_profiles(one),
-                    targets: strings(one, "targetProfile"),
-                    aggregation: strings(one, "aggregation"),
-                    is_versioned: match text(one, "versioning") {
-                        "specific" => Some(true),
-                        "independent" => Some(false),
-                        _ => None,
-                    },
-                })
-                .collect();
-            // One type only: what comes below is of that, also where the element takes any resource.
-            let only =
-                Some(&rules_of).filter(|of| of.len() == 1).and_then(|of| self.model.type_named(&of.first()?.code));
-            if let Some(only) = only.filter(|only| rules.core.is_none_or(|core| self.model.is_a(*only, core))) {
-                rules.core = Some(only);
-            }
-            rules.types = Some(rules_of);
-        }
-        for (key, value) in element.as_object().into_iter().flatten() {
-            let shared = || Arc::new(value.clone());
-            if key.starts_with("fixed") {
-                rules.fixed = Some(shared());
-            } else if key.starts_with("pattern") {
-                rules.pattern = Some(shared());
-            } else if key.starts_with("minValue") {
-                rules.least = Some((Arc::from(key.as_str()), shared()));
-            } else if key.starts_with("maxValue") {
-                rules.greatest = Some((Arc::from(key.as_str()), shared()));
-            } else if key == "maxLength" {
-                rules.max_length = value.as_u64().and_then(|length| u32::try_from(length).ok());
-            }
-        }
-        if let Some(more) = More::of(element) {
-            rules.more = Some(Arc::new(more));
-        }
-        if let Some(binding) = element.get("binding") {
-            let strength = match text(binding, "strength") {
-                "required" => Some(Strength::Required),
-                "extensible" => Some(Strength::Extensible),
-                _ => None,
-            };
-            let url = text(binding, "valueSet");
-            rules.binding = strength.filter(|_| !url.is_empty()).map(|strength| {
-                let contained =
-                    url.strip_prefix('#').and_then(|id| self.contained.iter().find(|one| text(one, "id") == id));
-                Arc::new(match contained {
-                    Some(value_set) => Binding::to_contained(
-                        strength,
-                        Canonical { url: url.to_owned(), version: String::new(), content: value_set.clone() },
-                    ),
-                    None => Binding::new(strength, url),
-                })
-            });
-        }
-        let constraints: Vec<Constraint> = list(element, "constraint")
-            .iter()
-            .filter(|one| !text(one, "expression").is_empty() && !is_of_core(one))
-            .filter(|one| !rules.constraints.iter().any(|held| *held.key == *text(one, "key")))
-            .filter_map(|one| {
-                Constraint::new(
-                    text(one, "key"),
-                    text(one, "expression"),
-                    text(one, "severity") == "error",
-                    Some(text(one, "human")).filter(|human| !human.is_empty()),
-                )
-            })
-            .collect();
-        if !constraints.is_empty() {
-            let mut all: Vec<Constraint> = Vec::new();
-            for held in rules.constraints.iter() {
-                all.extend(Constraint::new(&held.key, &held.expression, held.is_error, held.human.as_deref()));
-            }
-            all.extend(constraints);
-            rules.constraints = Arc::new(all);
-        }
-    }
-}
-
-fn element_id(element: &Value, steps: &[Step]) -> String {
-    let id = text(element, "id");
-    if !id.is_empty() {
-        return id.to_owned();
-    }
-    let parts: Vec<String> = steps
-        .iter()
-        .map(|step| if step.slice.is_empty() { step.name.clone() } else { format!("{}:{}", step.name, step.slice) })
-        .collect();
-    parts.join(".")
-}
-
-/// Constraints that a snapshot repeats from the core, which the walk over the core decides.
-fn is_of_core(constraint: &Value) -> bool {
-    let source = text(constraint, "source");
-    let name = source.strip_prefix("http://hl7.org/fhir/StructureDefinition/").unwrap_or("");
-    let key = text(constraint, "key");
-    matches!(key, "ele-1" | "ext-1" | "dom-2" | "dom-3" | "dom-4" | "dom-5" | "dom-6" | "ref-1" | "txt-1" | "txt-2")
-        || (!name.is_empty() && Model::r4().type_named(name).is_some())
-}
-
-fn type_code(one: &Value) -> &str {
-    let code = text(one, "code");
-    match code.strip_prefix("http://hl7.org/fhirpath/System.") {
-        Some(_) => "",
-        None => code,
-    }
-}
-
 /// `a/b` is the slice b within the slice a: the slices from outside in.
-fn reslices(name: &str) -> Vec<String> {
+pub(super) fn reslices(name: &str) -> Vec<String> {
     let mut out = Vec::new();
     let mut at = 0;
     while let Some(slash) = name.get(at..).and_then(|rest| rest.find('/')) {
@@ -525,55 +325,4 @@ fn reslices(name: &str) -> Vec<String> {
     }
     out.push(name.to_owned());
     out
-}
-
-fn of_choice_slice(model: &Model, logical: &str, slice: &str) -> Option<TypeId> {
-    let rest = slice.strip_prefix(logical)?;
-    model.type_named(rest).or_else(|| {
-        let mut letters = rest.chars();
-        let first = letters.next()?.to_ascii_lowercase();
-        model.type_named(&format!("{first}{}", letters.as_str()))
-    })
-}
-
-fn single_type(model: &Model, rules: &Rules) -> Option<TypeId> {
-    match rules.types.as_deref() {
-        Some([one]) => model.type_named(&one.code).filter(|id| model.kind(*id) != Kind::Nested),
-        _ => None,
-    }
-}
-
-fn implicit(name: &str, is_choice: bool) -> Slicing {
-    let discriminators = if is_choice {
-        vec![(Discriminator::Type, Arc::from("$this"))]
-    } else if matches!(name, "extension" | "modifierExtension") {
-        vec![(Discriminator::Value, Arc::from("url"))]
-    } else {
-        Vec::new()
-    };
-    Slicing { discriminators, openness: Openness::Open, ordered: false }
-}
-
-fn explicit(slicing: &Value) -> Slicing {
-    Slicing {
-        discriminators: list(slicing, "discriminator")
-            .iter()
-            .map(|one| {
-                let kind = match text(one, "type") {
-                    "exists" => Discriminator::Exists,
-                    "pattern" => Discriminator::Pattern,
-                    "type" => Discriminator::Type,
-                    "profile" => Discriminator::Profile,
-                    _ => Discriminator::Value,
-                };
-                (kind, Arc::from(text(one, "path")))
-            })
-            .collect(),
-        openness: match text(slicing, "rules") {
-            "closed" => Openness::Closed,
-            "openAtEnd" => Openness::OpenAtEnd,
-            _ => Openness::Open,
-        },
-        ordered: slicing.get("ordered").and_then(Value::as_bool).unwrap_or(false),
-    }
 }

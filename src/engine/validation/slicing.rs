@@ -66,6 +66,9 @@ impl<'d> Walk<'_, 'd> {
         slicing: &Slicing,
         slices: &Slices,
     ) {
+        if !slicing.is_decidable {
+            return;
+        }
         let default = slices.iter().position(|slice| &*slice.name == DEFAULT);
         let mut assigned: Vec<Option<usize>> = Vec::with_capacity(nodes.len());
         for node in nodes {
@@ -114,7 +117,23 @@ impl<'d> Walk<'_, 'd> {
         for (place, slice) in slices.iter().enumerate() {
             let (own, rest) = members.split_at(members.partition_point(|(at, _)| *at == place));
             members = rest;
-            self.count_slice(holder, &rules.name, slice, own.len());
+            let mut others = assigned.iter().zip(nodes).filter(|(place, _)| place.is_none()).map(|(_, node)| *node);
+            if own.is_empty()
+                && slice.rules.min > 0
+                && let Some(other) = others.next()
+                && self.says_nothing(other, slicing, &slice.rules)
+            {
+                let paths: Vec<&str> = slicing.discriminators.iter().map(|(_, path)| &**path).collect();
+                let says = format!(
+                    "what belongs to the slice {} cannot be told: the profile says nothing of {} there",
+                    slice.name,
+                    paths.join(" or ")
+                );
+                let rule = Rule::Profile(slice.rules.id.clone());
+                self.warning(IssueType::NotSupported, rule, holder.id(), Detail::Told(says.into()));
+            } else {
+                self.count_slice(holder, &rules.name, slice, own.len());
+            }
             for (_, node) in own {
                 self.rules(*node, &slice.rules, false);
             }
@@ -168,6 +187,12 @@ impl<'d> Walk<'_, 'd> {
         {
             self.slices(holder, nodes, rules, slicing, &rules.slices);
         }
+    }
+
+    /// Whether a slice says nothing by which it could be told from the others.
+    fn says_nothing(&mut self, node: Node<'d>, slicing: &Slicing, slice: &Rules) -> bool {
+        let mut told = slicing.discriminators.iter();
+        !told.any(|(kind, path)| self.discriminates(node, *kind, path, slice).is_some())
     }
 
     /// Whether a node has what tells a slice from the others. A slice that says nothing of one of the discriminators is
