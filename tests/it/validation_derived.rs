@@ -206,7 +206,7 @@ fn slices_that_cannot_be_told_apart_are_told_and_not_counted() {
         )
     };
     let patient = claiming("sliced", json!({"resourceType": "Patient", "name": [{"use": "maiden", "family": "X"}]}));
-    for (path, text) in [("foo.bar", "it has no foo.bar"), ("use", "the profile says nothing of use there")] {
+    for (path, text) in [("foo.bar", "it has no foo.bar"), ("use", "cannot be told by use")] {
         let validator = with([by(path)]);
         assert_eq!(errors(&validator, &patient), NONE, "{path}");
         let told = warnings(&validator, &patient).join("\n");
@@ -238,4 +238,179 @@ fn quantities_whose_units_are_not_known_are_neither_equal_nor_other() {
     assert_eq!(says("1 year > 11 months"), "true");
     assert_eq!(says("1 year = 365 days"), "");
     assert_eq!(says("'1e3'.convertsToDecimal()"), "false");
+}
+
+#[test]
+fn a_slice_of_a_profile_on_a_type_is_known_where_a_resource_speaks_of_it() {
+    let coded = profile(
+        "concept",
+        "CodeableConcept",
+        &json!([
+            {"id": "CodeableConcept.coding", "path": "CodeableConcept.coding",
+                "slicing": {"discriminator": [{"type": "value", "path": "system"}], "rules": "open"}},
+            {"id": "CodeableConcept.coding:a", "path": "CodeableConcept.coding", "sliceName": "a"},
+            {"id": "CodeableConcept.coding:a.system", "path": "CodeableConcept.coding.system", "fixedUri": "http://t.example/a"}
+        ]),
+    );
+    let measured = profile(
+        "measured",
+        "Observation",
+        &json!([
+            {"id": "Observation.code", "path": "Observation.code",
+                "type": [{"code": "CodeableConcept", "profile": ["http://t.example/concept"]}]},
+            {"id": "Observation.code.coding:a", "path": "Observation.code.coding", "sliceName": "a", "min": 1},
+            {"id": "Observation.code.coding:a.display", "path": "Observation.code.coding.display", "min": 1}
+        ]),
+    );
+    let validator = with([coded, measured]);
+    let said = |coding: Value| {
+        let code = json!({"coding": [coding]});
+        errors(
+            &validator,
+            &claiming("measured", json!({"resourceType": "Observation", "status": "final", "code": code})),
+        )
+    };
+    assert_eq!(said(json!({"system": "http://t.example/a", "code": "x", "display": "X"})), NONE);
+    assert_eq!(said(json!({"system": "http://t.example/a", "code": "x"})), ["Observation.code.coding[0]"]);
+    assert_eq!(said(json!({"system": "http://t.example/b", "code": "x", "display": "X"})), ["Observation.code"]);
+}
+
+#[test]
+fn an_extension_slice_is_known_by_its_url_where_its_definition_is_not_at_hand() {
+    let person = |rules: &str| {
+        profile(
+            "person",
+            "Patient",
+            &json!([
+                {"id": "Patient.extension", "path": "Patient.extension",
+                    "slicing": {"discriminator": [{"type": "value", "path": "url"}], "rules": rules}},
+                {"id": "Patient.extension:q", "path": "Patient.extension", "sliceName": "q", "min": 1,
+                    "type": [{"code": "Extension", "profile": ["http://nowhere.example/ext|1.0"]}]}
+            ]),
+        )
+    };
+    let said = |rules: &str, url: &str| {
+        let extension = json!([{"url": url, "valueString": "x"}]);
+        errors(&with([person(rules)]), &claiming("person", json!({"resourceType": "Patient", "extension": extension})))
+    };
+    assert_eq!(said("open", "http://nowhere.example/ext"), NONE);
+    assert_eq!(said("closed", "http://nowhere.example/ext"), NONE);
+    assert_eq!(said("open", "http://nowhere.example/other"), ["Patient"]);
+}
+
+#[test]
+fn a_slice_by_a_value_set_that_is_not_at_hand_is_not_counted() {
+    let measured = profile(
+        "measured",
+        "Observation",
+        &json!([
+            {"id": "Observation.category", "path": "Observation.category",
+                "slicing": {"discriminator": [{"type": "value", "path": "$this"}], "rules": "closed"}},
+            {"id": "Observation.category:a", "path": "Observation.category", "sliceName": "a", "min": 1,
+                "binding": {"strength": "required", "valueSet": "http://nowhere.example/vs"}}
+        ]),
+    );
+    let validator = with([measured]);
+    let observation = claiming(
+        "measured",
+        json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"}, "category": [{"text": "y"}]}),
+    );
+    assert_eq!(errors(&validator, &observation), NONE);
+    assert!(warnings(&validator, &observation).iter().any(|text| text.contains("the slice a cannot be told")));
+}
+
+#[test]
+fn errors_count_however_much_else_was_found_before() {
+    let unknown: Vec<Value> =
+        (0..20_000).map(|n| json!({"url": format!("http://t.example/{n}"), "valueString": "x"})).collect();
+    let patient = json!({"resourceType": "Patient", "extension": unknown, "gender": "x"});
+    let validator = with([]);
+    assert!(errors(&validator, &patient).contains(&"Patient.gender".to_owned()));
+    assert!(warnings(&validator, &patient).iter().any(|text| text.contains("more to tell")));
+}
+
+#[test]
+fn a_long_way_of_references_is_judged_to_its_end() {
+    let measured = profile(
+        "measured",
+        "Observation",
+        &json!([
+            {"id": "Observation.hasMember", "path": "Observation.hasMember",
+                "type": [{"code": "Reference", "targetProfile": ["http://t.example/measured"]}]},
+            {"id": "Observation.note", "path": "Observation.note", "max": "0"}
+        ]),
+    );
+    let validator = with([measured]);
+    let chain = |noted: usize| {
+        let entries: Vec<Value> = (0..100)
+            .map(|n| {
+                let mut one = json!({"resourceType": "Observation", "id": format!("o{n}"), "status": "final", "code": {"text": "x"},
+                    "hasMember": [{"reference": format!("Observation/o{}", (n + 1) % 100)}]});
+                if n == 0 {
+                    one = claiming("measured", one);
+                }
+                if n == noted {
+                    one["note"] = json!([{"text": "x"}]);
+                }
+                json!({"fullUrl": format!("http://t.example/fhir/Observation/o{n}"), "resource": one})
+            })
+            .collect();
+        errors(&validator, &json!({"resourceType": "Bundle", "type": "collection", "entry": entries}))
+    };
+    assert_eq!(chain(usize::MAX), NONE);
+    assert_ne!(chain(90), NONE);
+}
+
+#[test]
+fn a_bound_is_of_the_type_that_it_names() {
+    let bounded = profile(
+        "bounded",
+        "Observation",
+        &json!([{"id": "Observation.value[x]", "path": "Observation.value[x]", "maxValueInteger": 10, "maxLength": 2}]),
+    );
+    let validator = with([bounded]);
+    let said = |name: &str, value: Value| {
+        let mut observation = json!({"resourceType": "Observation", "status": "final", "code": {"text": "x"}});
+        observation[name] = value;
+        errors(&validator, &claiming("bounded", observation)).len()
+    };
+    assert_eq!(said("valueInteger", json!(11)), 1);
+    assert_eq!(said("valueInteger", json!(-100)), 0);
+    assert_eq!(said("valueQuantity", json!({"value": 99})), 0);
+    assert_eq!(said("valueString", json!("abc")), 1);
+}
+
+#[test]
+fn what_a_profile_imposes_holds_for_those_that_derive_from_it() {
+    let named = profile("named", "Patient", &json!([{"id": "Patient.name", "path": "Patient.name", "min": 1}]));
+    let mut imposing = profile("imposing", "Patient", &json!([{"id": "Patient", "path": "Patient"}]));
+    imposing["extension"] =
+        json!([{"url": format!("{SD}/structuredefinition-imposeProfile"), "valueCanonical": "http://t.example/named"}]);
+    let derived =
+        definition("derived", "Patient", "http://t.example/imposing", &json!([{"id": "Patient", "path": "Patient"}]));
+    let validator = with([named, imposing, derived]);
+    assert_eq!(errors(&validator, &claiming("derived", json!({"resourceType": "Patient"}))), ["Patient"]);
+}
+
+#[test]
+fn a_code_that_its_value_set_has_by_an_older_version_is_known() {
+    let system = |version: &str, code: &str| {
+        json!({"resourceType": "CodeSystem", "url": "http://t.example/cs", "version": version, "status": "active",
+            "content": "complete", "concept": [{"code": code}]})
+    };
+    let set = json!({"resourceType": "ValueSet", "url": "http://t.example/vs", "status": "active",
+        "compose": {"include": [{"system": "http://t.example/cs", "version": "1"}]}});
+    let bound = profile(
+        "bound",
+        "Basic",
+        &json!([{"id": "Basic.code", "path": "Basic.code",
+            "binding": {"strength": "required", "valueSet": "http://t.example/vs"}}]),
+    );
+    let validator = with([system("1", "a"), system("2", "b"), set, bound]);
+    let said = |code: &str| {
+        let coding = json!({"system": "http://t.example/cs", "code": code});
+        errors(&validator, &claiming("bound", json!({"resourceType": "Basic", "code": {"coding": [coding]}})))
+    };
+    assert_eq!(said("a"), NONE);
+    assert_eq!(said("b"), ["Basic.code"]);
 }

@@ -79,7 +79,8 @@ impl Set {
         let asks = |part: &Compiled| {
             !part.versions.is_empty() || part.within.iter().flatten().any(|set: &Arc<Self>| set.asks_for_version)
         };
-        let asks_for_version = expansion.is_none() && includes.iter().chain(&excludes).any(asks);
+        let names_version = composed.parts.iter().any(|part| !part.version.is_empty());
+        let asks_for_version = (expansion.is_none() && includes.iter().chain(&excludes).any(asks)) || names_version;
         Self { url: composed.url.clone(), includes, excludes, expansion, names, is_cyclic: false, asks_for_version }
     }
 
@@ -105,7 +106,7 @@ impl Set {
         self.contains_of(system, None, code)
     }
 
-    /// Whether it depends on the version that a code names.
+    /// Whether it depends on the version that a code names, or names one itself.
     #[must_use]
     pub fn asks_for_version(&self) -> bool {
         self.asks_for_version

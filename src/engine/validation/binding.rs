@@ -74,12 +74,27 @@ impl<'d> Walk<'_, 'd> {
 
     /// Notes the displays that a value set gives to its codes.
     fn named(&mut self, node: Node<'d>, set: &Set) {
+        if set.asks_for_version() {
+            self.found(node, set);
+        }
         let codings = node.child(self.validator.names.coding).chain([node]);
         for coding in codings {
             if let (Some(code), Some(display)) = (coding.text_at("code"), coding.first("display"))
                 && display.text().is_some_and(|text| set.has_name(code, text))
             {
                 self.displays.insert(display.id());
+            }
+        }
+    }
+
+    /// Notes the codes that a value set has by a version of their system that is not the newest.
+    fn found(&mut self, node: Node<'d>, set: &Set) {
+        for coding in node.child(self.validator.names.coding).chain([node]) {
+            if let (Some(system), Some(code)) = (coding.text_at("system"), coding.first("code"))
+                && let Some(text) = code.text()
+                && set.contains_of(Some(system), coding.text_at("version"), text) == Membership::In
+            {
+                self.displays.insert(code.id());
             }
         }
     }

@@ -42,6 +42,15 @@ pub(super) fn has(node: Node<'_>, expected: &Json, exact: bool) -> bool {
 /// How a node compares with a bound, whose key (`minValueDate`) tells its type. Nothing when they cannot be compared.
 pub(super) fn against(node: Node<'_>, key: &str, bound: &Json) -> Option<Ordering> {
     let kind = key.strip_prefix("minValue").or_else(|| key.strip_prefix("maxValue")).unwrap_or("");
+    // A bound is of the type that it names: it says nothing of the other types of a choice.
+    let is_meant = match (kind, node.type_name()) {
+        ("Quantity", _) => true,
+        ("Integer" | "PositiveInt" | "UnsignedInt", own) => matches!(own, "integer" | "positiveInt" | "unsignedInt"),
+        (kind, own) => kind.eq_ignore_ascii_case(own),
+    };
+    if !is_meant {
+        return None;
+    }
     let text = match bound {
         Json::String(text) => text.clone(),
         other => other.to_string(),

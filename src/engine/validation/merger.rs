@@ -12,7 +12,7 @@ use crate::package::place::{Places, Step};
 use super::constraint::Constraint;
 use super::facets::{More, list, strings, text, type_profiles};
 use super::plan::Binding;
-use super::profile::{Discriminator, Openness, Profile, Rules, Slicing, TypeRule, compile, reslices};
+use super::profile::{Discriminator, Openness, Profile, Rules, Slicing, TypeRule, compile, definition, reslices};
 use super::slicing;
 
 /// How many remarks are made on one profile.
@@ -90,14 +90,19 @@ impl<'m> Merger<'m> {
         found
     }
 
-    /// A slice of the parts of an extension has the url that the definition of the extension gives it.
-    fn tell_part(&self, part: &mut Rules, within: Option<&Within>) {
-        let Some(url) = within.and_then(rules_within).and_then(|rules| rules.child("url")?.fixed.clone()) else {
-            return;
-        };
-        let own = part.child_mut(self.model, self.name, "url");
-        if own.fixed.is_none() && own.pattern.is_none() {
-            own.fixed = Some(url);
+    /// A slice that the profile of a type has is told from the others by what that profile says of it.
+    fn tell_slice(&self, slice: &mut Rules, slicing: &Slicing, within: Option<&Within>) {
+        let Some(theirs) = within.and_then(rules_within) else { return };
+        for (kind, path) in &slicing.discriminators {
+            let (mut own, mut theirs) = (&mut *slice, theirs);
+            own.tell_by(theirs, *kind);
+            for step in slicing::steps(path) {
+                let slicing::Step::Name(name) = step else { break };
+                let Some(below) = theirs.child(name) else { break };
+                theirs = below;
+                own = own.child_mut(self.model, self.name, name);
+                own.tell_by(theirs, *kind);
+            }
         }
     }
 
@@ -136,18 +141,27 @@ impl<'m> Merger<'m> {
             let slice = if by_type.is_some() && step.slice.is_empty() { plain } else { step.slice.as_str() };
             if !slice.is_empty() {
                 if at.slicing.is_none() {
+                    // The profile of the type judges all its slices; here some of them are spoken of.
+                    let around = within.as_ref().and_then(|(profile, path)| {
+                        let (last, before) = path.split_last()?;
+                        let mut path = before.to_vec();
+                        path.push(Step { name: last.name.clone(), slice: String::new() });
+                        rules_within(&(Arc::clone(profile), path))?.slicing.clone()
+                    });
+                    let theirs = around.map(|theirs| Slicing { openness: Openness::Open, ordered: false, ..theirs });
                     let mut slicing = implicit(&logical, is_choice);
                     if by_type.is_some() {
                         // Where nothing else slices it, the short names leave the choice their types only.
                         slicing.openness = Openness::Closed;
                     }
-                    at.slicing = Some(slicing);
+                    at.slicing = Some(theirs.unwrap_or(slicing));
                 }
+                let slicing = at.slicing.clone();
                 for part in reslices(slice) {
                     at = at.slice_mut(&part);
                 }
-                if matches!(logical.as_str(), "extension" | "modifierExtension") {
-                    self.tell_part(at, within.as_ref());
+                if let Some(slicing) = &slicing {
+                    self.tell_slice(at, slicing, within.as_ref());
                 }
                 if let Some(type_id) = by_type.and(resolved).map(|resolved| resolved.type_id) {
                     at.core = Some(type_id);
@@ -239,6 +253,16 @@ impl<'m> Merger<'m> {
                 Some(&rules_of).filter(|of| of.len() == 1).and_then(|of| self.model.type_named(&of.first()?.code));
             if let Some(only) = only.filter(|only| rules.core.is_none_or(|core| self.model.is_a(*only, core))) {
                 rules.core = Some(only);
+            }
+            // The url of an extension is the canonical of its definition, whether that is at hand or not.
+            if let [one] = rules_of.as_slice()
+                && let [canonical] = one.profiles.as_slice()
+                && &*one.code == "Extension"
+                && definition(self.model, self.library, canonical).is_none()
+            {
+                let url = canonical.split('|').next().unwrap_or(canonical);
+                let own = rules.child_mut(self.model, self.name, "url");
+                own.fixed = Some(Arc::new(Value::String(url.to_owned())));
             }
             rules.types = Some(rules_of);
         }

@@ -16,6 +16,19 @@ use super::plan::Binding;
 use super::profile::{Profile, Rules, TypeRule, Unusable};
 use super::walk::Walk;
 
+/// How many judgements may be under way when what is referred to is judged with them.
+const FAR: usize = 48;
+const FAR_AWAY: &str = "what is referred to is not judged here: the way of references to it is too long";
+
+/// A reference whose target is judged by profiles, of which one is enough.
+pub(super) struct PutOff<'d> {
+    node: Node<'d>,
+    target: Node<'d>,
+    /// The rules that ask for it.
+    id: Arc<str>,
+    profiles: Vec<Arc<str>>,
+}
+
 /// All repetitions of a child by its logical name.
 pub(super) fn repetitions<'d>(node: Node<'d>, name: &str) -> Children<'d> {
     node.child(node.document().model().symbol(name))
@@ -133,6 +146,18 @@ impl<'d> Walk<'_, 'd> {
             self.error(IssueType::Value, rule(), node.id(), says);
         }
         if let (Some(most), Some(text)) = (rules.max_length, node.text())
+            && !matches!(
+                node.type_name(),
+                "boolean"
+                    | "integer"
+                    | "decimal"
+                    | "positiveInt"
+                    | "unsignedInt"
+                    | "date"
+                    | "dateTime"
+                    | "instant"
+                    | "time"
+            )
             && text.chars().count() > most as usize
         {
             let detail = Detail::Told(format!("expected a text of at most {most} characters").into());
@@ -334,8 +359,10 @@ impl<'d> Walk<'_, 'd> {
             match profiles.as_slice() {
                 [one] => self.named_profile(node, node.id(), one),
                 several => {
+                    self.tentative += 1;
                     let answers: Vec<Option<bool>> =
                         several.iter().map(|profile| self.conforms(node, profile)).collect();
+                    self.tentative -= 1;
                     if !answers.contains(&Some(true)) && !answers.contains(&None) {
                         let detail = Detail::Told(format!("conforms to none of {}", several.join(", ")).into());
                         self.error(IssueType::Invariant, Rule::Profile(rules.id.clone()), node.id(), detail);
@@ -426,11 +453,45 @@ impl<'d> Walk<'_, 'd> {
             return;
         }
         let Some(resolved) = resolved else { return };
-        let answers: Vec<Option<bool>> = fitting.iter().map(|target| self.conforms(resolved, target)).collect();
+        let one =
+            PutOff { node, target: resolved, id: rules.id.clone(), profiles: fitting.into_iter().cloned().collect() };
+        if self.under_way.len() < FAR {
+            self.target(&one);
+        } else if self.tentative == 0 {
+            // It is taken to conform until it is judged by itself.
+            self.put_off.push(one);
+        } else {
+            self.too_far(&one);
+        }
+    }
+
+    /// Judges what is referred to by the profiles that it may conform to.
+    fn target(&mut self, one: &PutOff<'d>) {
+        let several = u32::from(one.profiles.len() > 1);
+        self.tentative += several;
+        let answers: Vec<Option<bool>> =
+            one.profiles.iter().map(|profile| self.conforms(one.target, profile)).collect();
+        self.tentative -= several;
         if !answers.contains(&Some(true)) && !answers.contains(&None) {
-            let names: Vec<&str> = fitting.iter().map(|target| &***target).collect();
-            let detail = Detail::Told(format!("what is referred to conforms to none of {}", names.join(", ")).into());
-            self.error(IssueType::Invariant, Rule::Profile(rules.id.clone()), node.id(), detail);
+            let detail =
+                Detail::Told(format!("what is referred to conforms to none of {}", one.profiles.join(", ")).into());
+            self.error(IssueType::Invariant, Rule::Profile(one.id.clone()), one.node.id(), detail);
+        }
+    }
+
+    /// Judges what was put off, since the way to it was too long.
+    pub(super) fn deferred(&mut self) {
+        while let Some(one) = self.put_off.pop() {
+            self.target(&one);
+        }
+    }
+
+    /// Tells once that a way of references was not followed to its end.
+    fn too_far(&mut self, one: &PutOff<'d>) {
+        if !self.told_systems.contains(FAR_AWAY) {
+            self.told_systems.insert(Box::from(FAR_AWAY));
+            let rule = Rule::Profile(one.id.clone());
+            self.warning(IssueType::NotSupported, rule, one.node.id(), Detail::Says(FAR_AWAY));
         }
     }
 

@@ -192,6 +192,8 @@ pub(super) fn compile(
     let parent =
         if derives && !base.is_empty() { compile(model, library, base, open) } else { Err(Unusable::NotFound) };
     open.pop();
+    // What a profile asks of whatever conforms to it, those that derive from it ask, too.
+    let mut imposed = parent.as_ref().map(|parent| parent.imposed.clone()).unwrap_or_default();
     let (mut root, elements) = match parent {
         Ok(parent) if !differential.is_empty() || snapshot.is_empty() => (parent.root, differential),
         Err(Unusable::Cyclic) => return Err(Unusable::Cyclic),
@@ -215,10 +217,10 @@ pub(super) fn compile(
         .find(|element| !text(element, "path").contains('.'))
         .is_some_and(|element| element.get("isModifier").and_then(Value::as_bool) == Some(true));
     let context_invariants = strings(content, "contextInvariant");
-    let imposed = extensions(content, IMPOSE)
-        .filter_map(|one| text_of(one, "valueCanonical").or_else(|| text_of(one, "valueUri")))
-        .map(Arc::from)
-        .collect();
+    let own = extensions(content, IMPOSE);
+    imposed.extend(
+        own.filter_map(|one| text_of(one, "valueCanonical").or_else(|| text_of(one, "valueUri"))).map(Arc::<str>::from),
+    );
     Ok(Profile { name, type_id, root, contexts, context_invariants, imposed, is_modifier, fault, remarks })
 }
 
@@ -304,6 +306,24 @@ impl Rules {
         });
         #[expect(clippy::indexing_slicing, reason = "the place was just found or made")]
         &mut self.children[place]
+    }
+
+    /// Takes over what tells a slice from others, where nothing is said of it here.
+    pub(super) fn tell_by(&mut self, theirs: &Self, kind: Discriminator) {
+        if self.fixed.is_none() && self.pattern.is_none() {
+            self.fixed.clone_from(&theirs.fixed);
+            self.pattern.clone_from(&theirs.pattern);
+        }
+        if self.types.is_none() && matches!(kind, Discriminator::Type | Discriminator::Profile) {
+            self.types.clone_from(&theirs.types);
+        }
+        if self.binding.is_none() {
+            self.binding.clone_from(&theirs.binding);
+        }
+        if kind == Discriminator::Exists {
+            self.min = self.min.max(theirs.min);
+            self.max = self.max.or(theirs.max);
+        }
     }
 
     pub(super) fn slice_mut(&mut self, name: &str) -> &mut Self {

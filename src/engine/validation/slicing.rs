@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::fhir::document::Node;
 
+use super::binding::Within;
 use super::content;
 use super::finding::{Detail, IssueType, Rule};
 use super::overlay::repetitions;
@@ -71,13 +72,25 @@ impl<'d> Walk<'_, 'd> {
         }
         let default = slices.iter().position(|slice| &*slice.name == DEFAULT);
         let mut assigned: Vec<Option<usize>> = Vec::with_capacity(nodes.len());
+        // Slices of which it cannot be told whether a node that belongs to no other belongs to them.
+        let mut unclear: Vec<usize> = Vec::new();
+        let mut is_clear: Vec<bool> = Vec::with_capacity(nodes.len());
         for node in nodes {
-            assigned.push(self.place(*node, rules, slicing, slices).or(default));
+            let before = unclear.len();
+            let place = self.place(*node, rules, slicing, slices, &mut unclear);
+            if place.is_some() {
+                unclear.truncate(before);
+            }
+            is_clear.push(unclear.len() == before);
+            assigned.push(place.or(default));
         }
+        unclear.sort_unstable();
+        unclear.dedup();
         let mut latest = 0;
         let mut unmatched_seen = false;
-        for (node, place) in nodes.iter().zip(&assigned) {
+        for ((node, place), is_clear) in nodes.iter().zip(&assigned).zip(is_clear) {
             match place {
+                None if !is_clear => {}
                 Some(place) => {
                     if slicing.ordered && *place < latest {
                         self.error(
@@ -117,15 +130,11 @@ impl<'d> Walk<'_, 'd> {
         for (place, slice) in slices.iter().enumerate() {
             let (own, rest) = members.split_at(members.partition_point(|(at, _)| *at == place));
             members = rest;
-            let mut others = assigned.iter().zip(nodes).filter(|(place, _)| place.is_none()).map(|(_, node)| *node);
-            if own.is_empty()
-                && slice.rules.min > 0
-                && let Some(other) = others.next()
-                && self.says_nothing(other, slicing, &slice.rules)
-            {
+            let has_few = u32::try_from(own.len()).is_ok_and(|found| found < slice.rules.min);
+            if has_few && unclear.binary_search(&place).is_ok() {
                 let paths: Vec<&str> = slicing.discriminators.iter().map(|(_, path)| &**path).collect();
                 let says = format!(
-                    "what belongs to the slice {} cannot be told: the profile says nothing of {} there",
+                    "what belongs to the slice {} cannot be told by {}: what it has there is not said, or not at hand",
                     slice.name,
                     paths.join(" or ")
                 );
@@ -144,8 +153,15 @@ impl<'d> Walk<'_, 'd> {
         }
     }
 
-    /// The slice that a node belongs to; that it belongs to several is told.
-    fn place(&mut self, node: Node<'d>, rules: &Rules, slicing: &Slicing, slices: &Slices) -> Option<usize> {
+    /// The slice that a node belongs to; that it belongs to several is told. Noted are those of which it cannot be told.
+    fn place(
+        &mut self,
+        node: Node<'d>,
+        rules: &Rules,
+        slicing: &Slicing,
+        slices: &Slices,
+        unclear: &mut Vec<usize>,
+    ) -> Option<usize> {
         let validator = self.validator;
         let url_of = |profile: &str| {
             let profile = validator.profile(profile)?;
@@ -158,8 +174,16 @@ impl<'d> Walk<'_, 'd> {
         };
         let mut found: Option<(usize, &Slice)> = None;
         for (place, slice) in places.filter_map(|place| Some((place, slices.get(place)?))) {
-            if &*slice.name == DEFAULT || !self.belongs(node, slicing, &slice.rules) {
+            if &*slice.name == DEFAULT {
                 continue;
+            }
+            match self.belongs(node, slicing, &slice.rules) {
+                Some(true) => {}
+                Some(false) => continue,
+                None => {
+                    unclear.push(place);
+                    continue;
+                }
             }
             let Some((_, first)) = found else {
                 found = Some((place, slice));
@@ -189,20 +213,14 @@ impl<'d> Walk<'_, 'd> {
         }
     }
 
-    /// Whether a slice says nothing by which it could be told from the others.
-    fn says_nothing(&mut self, node: Node<'d>, slicing: &Slicing, slice: &Rules) -> bool {
-        let mut told = slicing.discriminators.iter();
-        !told.any(|(kind, path)| self.discriminates(node, *kind, path, slice).is_some())
-    }
-
     /// Whether a node has what tells a slice from the others. A slice that says nothing of one of the discriminators is
-    /// told by the rest of them.
-    fn belongs(&mut self, node: Node<'d>, slicing: &Slicing, slice: &Rules) -> bool {
-        let mut decided = false;
+    /// told by the rest of them; nothing where none of them tells it.
+    fn belongs(&mut self, node: Node<'d>, slicing: &Slicing, slice: &Rules) -> Option<bool> {
+        let mut decided = None;
         for (kind, path) in &slicing.discriminators {
             match self.discriminates(node, *kind, path, slice) {
-                Some(true) => decided = true,
-                Some(false) => return false,
+                Some(true) => decided = Some(true),
+                Some(false) => return Some(false),
                 None => {}
             }
         }
@@ -271,7 +289,7 @@ impl<'d> Walk<'_, 'd> {
                         })
                         .collect();
                     if is_last && kind == Discriminator::Profile {
-                        return Some(self.any_conforms(&nodes, &targets(rules.rules())));
+                        return self.any_conforms(&nodes, &targets(rules.rules()));
                     }
                     rules = self.target_below(rules);
                 }
@@ -287,7 +305,8 @@ impl<'d> Walk<'_, 'd> {
                 if found.max == Some(0) {
                     return Some(nodes.is_empty());
                 }
-                nodes.iter().any(|node| self.fits(*node, found))
+                let fits: Vec<Option<bool>> = nodes.iter().map(|node| self.fits(*node, found)).collect();
+                return any(&fits);
             }
             Discriminator::Exists => match rules.rules() {
                 Some(found) if found.max == Some(0) => nodes.is_empty(),
@@ -311,34 +330,33 @@ impl<'d> Walk<'_, 'd> {
             }
             Discriminator::Profile => {
                 let profiles: Vec<_> = rules.rules().into_iter().flat_map(Rules::profiles).cloned().collect();
-                self.any_conforms(&nodes, &profiles)
+                return self.any_conforms(&nodes, &profiles);
             }
         })
     }
 
-    fn any_conforms(&mut self, nodes: &[Node<'d>], profiles: &[Arc<str>]) -> bool {
-        nodes.iter().any(|node| profiles.iter().any(|profile| self.conforms(*node, profile).unwrap_or(false)))
+    /// Whether one of the nodes conforms to one of the profiles; nothing where that hangs on one that is not at hand.
+    fn any_conforms(&mut self, nodes: &[Node<'d>], profiles: &[Arc<str>]) -> Option<bool> {
+        self.tentative += 1;
+        let answers: Vec<Option<bool>> = nodes
+            .iter()
+            .flat_map(|node| profiles.iter().map(move |profile| (node, profile)))
+            .map(|(node, profile)| self.conforms(*node, profile))
+            .collect();
+        self.tentative -= 1;
+        any(&answers)
     }
 
-    /// Whether a node has what its slice fixes further down: types, bindings, the children's values.
-    fn fits(&mut self, node: Node<'d>, rules: &Rules) -> bool {
+    /// Whether a node has what its slice fixes further down: types, bindings, the children's values; nothing where it fixes nothing or that hangs on
+    /// a value set that is not at hand.
+    fn fits(&mut self, node: Node<'d>, rules: &Rules) -> Option<bool> {
         let mut decided = false;
         if let Some(binding) = &rules.binding {
-            let set = binding.set(&self.validator.terminology).cloned();
-            let Some(set) = set else { return false };
-            let pair = |coding: Node<'d>| (coding.text_at("system"), coding.text_at("code"));
-            let within = |(system, code): (Option<&str>, Option<&str>)| {
-                code.is_some_and(|code| set.contains(system, code) == crate::terminology::Membership::In)
-            };
-            let is_in = match node.text() {
-                Some(code) => within((None, Some(code))),
-                None if node.type_name() == "CodeableConcept" => {
-                    node.named("coding").any(|coding| within(pair(coding)))
-                }
-                None => within(pair(node)),
-            };
-            if !is_in {
-                return false;
+            let set = binding.set(&self.validator.terminology).cloned()?;
+            match self.within(node, node.type_name(), &set) {
+                Within::Yes => {}
+                Within::Unknown => return None,
+                Within::No { .. } | Within::NoCode => return Some(false),
             }
             decided = true;
         }
@@ -348,16 +366,17 @@ impl<'d> Walk<'_, 'd> {
             if child.fixed.is_some() || child.pattern.is_some() {
                 decided = true;
                 if decides(&nodes, Some(child)) != Some(true) {
-                    return false;
+                    return Some(false);
                 }
             } else if !child.children.is_empty() && child.min > 0 {
-                if !nodes.iter().any(|node| self.fits(*node, child)) {
-                    return false;
+                let fits: Vec<Option<bool>> = nodes.iter().map(|node| self.fits(*node, child)).collect();
+                if !any(&fits)? {
+                    return Some(false);
                 }
                 decided = true;
             }
         }
-        decided
+        decided.then_some(true)
     }
 
     fn refers_to(&self, nodes: &[Node<'d>], rules: Option<&Rules>) -> bool {
@@ -459,6 +478,14 @@ impl Held<'_> {
             Self::None => Self::None,
         }
     }
+}
+
+/// Whether one of the answers is yes; nothing where none is and one is not known.
+fn any(answers: &[Option<bool>]) -> Option<bool> {
+    if answers.contains(&Some(true)) {
+        return Some(true);
+    }
+    (!answers.contains(&None)).then_some(false)
 }
 
 /// The profiles that a reference's target may have by rules.

@@ -15,6 +15,7 @@ use crate::fhirpath::root_of;
 use super::Validator;
 use super::finding::{Detail, Finding, IssueType, Rule, Severity};
 use super::judged::{Judged, Key};
+use super::overlay::PutOff;
 use super::plan::{ElementPlan, Lexical, Special, TypePlan};
 
 /// Deeper than any document within its limits: recursion ends here whatever the limits were.
@@ -23,7 +24,7 @@ const DEEPEST: usize = 160;
 /// Characters that a string may have (<http://hl7.org/fhir/R4/datatypes.html#string>).
 const LONGEST_STRING: usize = 1_048_576;
 
-/// Findings after which a document is not looked at further.
+/// Findings that are told of a document; of errors twice as many, so that the others do not hide them.
 const MOST_FINDINGS: usize = 10_000;
 
 /// One validation under way.
@@ -53,6 +54,10 @@ pub(super) struct Walk<'v, 'd> {
     pub(super) under_way: Vec<Key>,
     /// What was judged so far, also by the walks that constraints ask for.
     pub(super) judged: Rc<RefCell<Judged>>,
+    /// How many judgements under way need not hold, since others may in their stead.
+    pub(super) tentative: u32,
+    /// References whose targets are judged once nothing is under way: what refers, by which rules, and the profiles.
+    pub(super) put_off: Vec<PutOff<'d>>,
 }
 
 impl<'v, 'd> Walk<'v, 'd> {
@@ -73,6 +78,8 @@ impl<'v, 'd> Walk<'v, 'd> {
             ids: FxHashSet::default(),
             under_way: Vec::new(),
             judged: Rc::default(),
+            tentative: 0,
+            put_off: Vec::new(),
         }
     }
 }
@@ -90,6 +97,7 @@ pub(super) fn conforms(
     let mut walk = Walk::new(validator);
     walk.under_way.extend_from_slice(under_way);
     walk.judged = Rc::clone(judged);
+    walk.tentative = 1;
     let core = profile.split('|').next().and_then(|url| url.strip_prefix("http://hl7.org/fhir/StructureDefinition/"));
     if let Some(type_id) = core.and_then(|name| validator.model.type_named(name)) {
         // The core is what documents are walked by; what the node claims beyond it is not asked.
@@ -129,9 +137,20 @@ pub(super) fn validate(validator: &Validator, node: Node<'_>, profiles: &[&str])
             walk.named_profile(node, node.id(), profile);
         }
     }
+    walk.deferred();
     let mut findings = walk.findings;
+    if findings.len() >= MOST_FINDINGS {
+        findings.push(Finding {
+            severity: Severity::Warning,
+            issue: IssueType::TooCostly,
+            rule: Rule::Format("findings"),
+            at: node.id(),
+            detail: Detail::Says("there is more to tell of this document than is told"),
+        });
+    }
     if !walk.displays.is_empty() {
-        findings.retain(|finding| finding.rule != Rule::Format("display") || !walk.displays.contains(&finding.at));
+        let is_named = |finding: &Finding| matches!(finding.rule, Rule::Format("display" | "code-known"));
+        findings.retain(|finding| !(is_named(finding) && walk.displays.contains(&finding.at)));
     }
     findings.sort_by_key(|finding| finding.at);
     without_repeats(findings)
@@ -176,7 +195,8 @@ impl<'d> Walk<'_, 'd> {
     }
 
     pub(super) fn push(&mut self, finding: Finding) {
-        if self.findings.len() < MOST_FINDINGS {
+        let most = if finding.is_error() { 2 * MOST_FINDINGS } else { MOST_FINDINGS };
+        if self.findings.len() < most {
             self.findings.push(finding);
         }
     }
