@@ -49,6 +49,7 @@ mod search;
 mod store;
 mod support;
 mod v2_acknowledgement;
+mod v2_conveyed;
 mod v2_grouping;
 mod v2_maps;
 mod v2_meaning;

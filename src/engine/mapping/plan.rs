@@ -156,6 +156,8 @@ pub(crate) struct Scope {
     /// The native repetitions, from the outer scope's part: the first alternative that is there.
     pub(crate) native: Vec<NativePath>,
     pub(crate) when: Vec<Condition>,
+    /// What holds of the outer scope's place where this one is written.
+    pub(crate) only: Vec<Mark>,
     /// The first is the scope's own place.
     pub(crate) slots: Slots,
     pub(crate) inside: Arc<Inside>,

@@ -272,6 +272,7 @@ impl Compiler<'_> {
             parent: self.open.last().copied(),
             native: Vec::new(),
             when: Vec::new(),
+            only: Vec::new(),
             slots: Slots::default(),
             inside: Arc::default(),
             key: None,

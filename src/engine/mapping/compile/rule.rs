@@ -80,13 +80,23 @@ impl Compiler<'_> {
         slot: SlotRef,
     ) {
         let when = self.conditions(&rule.when);
+        let only = self.only(rule, span);
         let Some((native, standing)) = self.singles(span, alternatives) else { return };
         let slot = SlotRef { up: slot.up + 1, slot: slot.slot };
         self.open(line, rule.direction, standing, |compiler, id| {
             compiler.place(slot);
             compiler.fill(id, native, when, rule, span, Some(block));
+            if let Some(scope) = compiler.scope_mut(id) {
+                scope.only = only;
+            }
         });
         self.also_scopes(line, rule, span);
+    }
+
+    /// What must hold of the scope's place where a line is written.
+    fn only(&mut self, rule: &syntax::Rule, span: Span) -> Vec<plan::Mark> {
+        let Some(own) = self.type_of(SlotRef { up: 0, slot: 0 }) else { return Vec::new() };
+        rule.only.iter().filter_map(|one| self.mark(one, own, span)).collect()
     }
 
     pub(super) fn fill(
@@ -335,12 +345,7 @@ impl Compiler<'_> {
         let bare = alternatives.iter().flatten().all(|found| self.schema.is_bare(&found.at.place));
         let native = alternatives.into_iter().map(|tuple| tuple.into_iter().map(|f| f.path).collect()).collect();
         let when = self.conditions(&rule.when);
-        let mut only = Vec::new();
-        if let Some(own) = self.type_of(SlotRef { up: 0, slot: 0 }) {
-            for one in &rule.only {
-                only.extend(self.mark(one, own, span));
-            }
-        }
+        let only = self.only(rule, span);
         let mut also = Vec::new();
         let mut copies: Vec<(FhirPath, Option<LensCall>)> = Vec::new();
         for (path, call) in &rule.also {

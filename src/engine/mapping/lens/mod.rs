@@ -284,7 +284,8 @@ impl Lens {
             Self::Scheme(scheme) => hl7v3::scheme(scheme, text)?,
             Self::CodeSystem => hl7v3::code_system(text, cx)?,
             Self::Narrative => return narrative::get(text),
-            Self::Says(value) => Got::exact(value.as_str()),
+            // That something is said is told, not what.
+            Self::Says(value) => Got { idle: 1, ..Got::exact(value.as_str()) },
             Self::Phone
             | Self::Authority
             | Self::DateTime(..)

@@ -8,7 +8,9 @@ use std::sync::LazyLock;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::native::hl7v2::schema::{GroupId, GroupTree, NodeIndex, Schema, StructureNode, Version as V2, group_by};
+use crate::native::hl7v2::schema::{
+    GroupId, GroupTree, NodeIndex, NodeKind, Schema, StructureNode, Version as V2, group_by,
+};
 use crate::native::xml::schema::xsi_type;
 use crate::native::{Format, Kind, Name, NodeId, Place, SegmentName, Tree};
 
@@ -230,6 +232,13 @@ impl<'t> Source<'t> {
     /// The place of a segment among the segments.
     pub(crate) fn segment_index(&self, node: NodeId) -> Option<usize> {
         self.v2.as_ref()?.nodes.binary_search(&node).ok()
+    }
+
+    /// Whether a segment stands among others of which a group has one.
+    pub(crate) fn is_alternative(&self, segment: SegmentName) -> bool {
+        let Some(structure) = self.groups().map(GroupTree::structure) else { return false };
+        let is_choice = |at| structure.node(at).is_some_and(|node| node.kind == NodeKind::Choice);
+        structure.nodes().iter().any(|node| node.name == segment.as_str() && node.parent.is_some_and(is_choice))
     }
 
     /// Whether the structure has a segment in its place.

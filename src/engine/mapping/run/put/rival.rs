@@ -27,12 +27,12 @@ impl<'r> Put<'r> {
         false
     }
 
-    /// The lines for the same element as a scope, in order, this one among them.
-    fn rivals(&self, frame: usize, scope: &'r Scope) -> Vec<ScopeId> {
+    /// The lines for the same element as a scope that may write it, in order, this one among them.
+    fn rivals(&mut self, frame: usize, scope: &'r Scope) -> Vec<ScopeId> {
         let plan = self.plan;
         let Some(SlotAt::Alias(own)) = scope.slots.first().map(|s| &s.at) else { return Vec::new() };
         let outer = self.frames.get(frame).and_then(|f| plan.scope(f.scope));
-        outer
+        let mut all: Vec<ScopeId> = outer
             .into_iter()
             .flat_map(|s| &s.body)
             .filter_map(|stmt| match stmt.kind {
@@ -46,7 +46,9 @@ impl<'r> Put<'r> {
                         && matches!(s.slots.first().map(|s| &s.at), Some(SlotAt::Alias(to)) if to == own)
                 })
             })
-            .collect()
+            .collect();
+        all.retain(|other| plan.scope(*other).is_some_and(|s| self.holds(Side::New, frame, &s.only)));
+        all
     }
 
     /// How many of the primitives of a value the lines of a scope take.

@@ -8,7 +8,7 @@ use crate::native::{EditError, Format, Kind, NodeId, Place, Step, Value};
 
 use super::super::super::context::Loss;
 use super::super::super::lens::{Fidelity, Lens, Out, Put as WrittenLens, Uncarried, same_moment};
-use super::super::super::plan::{Constant, NativeName, NativePath, NativeSelect, Rule, Scope, SlotAt, StmtKind, says};
+use super::super::super::plan::{Constant, Mark, NativeName, NativePath, NativeSelect, Rule, Scope, SlotAt, StmtKind, says};
 use super::super::super::trace::{Disposition, Lost};
 use super::super::Refusal;
 use super::super::fold::node_says;
@@ -294,8 +294,12 @@ impl<'r> Put<'r> {
 
     /// Whether what must hold of the scope's place holds.
     fn may(&mut self, side: Side, frame: usize, rule: &Rule) -> bool {
-        rule.only.is_empty()
-            || self.node(side, frame, 0).is_some_and(|own| rule.only.iter().all(|mark| node_says(own, mark)))
+        self.holds(side, frame, &rule.only)
+    }
+
+    /// Whether a scope's place says all this.
+    pub(super) fn holds(&mut self, side: Side, frame: usize, only: &[Mark]) -> bool {
+        only.is_empty() || self.node(side, frame, 0).is_some_and(|own| only.iter().all(|mark| node_says(own, mark)))
     }
 
     /// The alternative that the document used, else one that another line has written the same to, else the first.

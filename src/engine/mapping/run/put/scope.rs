@@ -33,7 +33,11 @@ impl<'r> Put<'r> {
             }
             return Ok(());
         }
-        let mut new = self.places(Side::New, frame, scope, &[]);
+        let mut new = if self.holds(Side::New, frame, &scope.only) {
+            self.places(Side::New, frame, scope, &[])
+        } else {
+            Vec::new()
+        };
         let made: Vec<usize> = olds
             .iter()
             .copied()
@@ -534,6 +538,13 @@ impl<'r> Put<'r> {
         let grown = self.numbered.entry(key).or_insert(0);
         *grown += 1;
         let number = before + *grown;
+        // What is one of several that a group can have is numbered where it comes.
+        if let (true, Some(NativeName::Segment(name))) = (spot.is_group(), path.steps.first().map(|step| &step.name))
+            && self.source.is_alternative(*name)
+        {
+            self.late.push((spot.clone(), path.clone(), number.to_string()));
+            return Ok(());
+        }
         let at = self.locate(spot, path)?;
         self.change(at, Change::Set(number.to_string()));
         Ok(())

@@ -42,7 +42,7 @@ impl<'t> Source<'t> {
                 _ => false,
             };
             any |= here;
-            !any && condition.any.is_some()
+            !any && (condition.any.is_some() || condition.path.many())
         };
         self.walk(start, &condition.looks().steps, &mut check);
         match condition.test {

@@ -22,20 +22,28 @@ pub(super) fn earlier<'c, N: AsRef<str>>(
     }
     let mut known = vec![None; names.len()];
     without_order(names, control, &mut known);
+    let first = names.iter().position(|name| matches!(name.as_ref(), "ORC" | "OBR"));
     let mut next = None;
+    // Of which sort the next order is: behind the last one there is none that anything could be of.
+    let mut ahead = Some(false);
     for (index, (name, known)) in names.iter().zip(&mut known).enumerate().rev() {
         match name.as_ref() {
             "ORC" => {
                 next = match control(index).as_deref() {
+                    // Before the first order there is none that it could be a result of.
+                    Some("PR") if first == Some(index) => Some(false),
                     Some("PR") => Some(true),
                     Some(code) if ASKED.contains(&code) => Some(false),
                     _ => None,
                 };
                 *known = next;
+                ahead = next;
             }
             // What stands between is of the patient before it, whatever the next order is.
-            "OBR" => next = None,
+            "OBR" => (next, ahead) = (None, None),
             "PID" => *known = next.take().filter(|earlier| !earlier),
+            // A visit or an allergy with no earlier result behind it has come late, and is of the patient.
+            "PD1" | "PV1" | "PV2" | "AL1" => *known = ahead.filter(|earlier| !earlier),
             _ => {}
         }
     }
@@ -57,9 +65,9 @@ fn without_order<'c, N: AsRef<str>>(
             "ORC" => {
                 headed = true;
                 sort = match control(index).as_deref() {
+                    _ if requests == 0 => Some(false),
                     Some("PR") => Some(true),
                     Some(code) if ASKED.contains(&code) => Some(false),
-                    _ if requests == 0 => Some(false),
                     _ => None,
                 };
             }
