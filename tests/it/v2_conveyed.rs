@@ -131,7 +131,12 @@ fn a_medicine_that_is_ordered_has_its_dose_its_route_and_its_components() {
         assert_eq!(orders[1]["note"], Value::Null);
         assert_eq!(kept(&report, "RX"), Vec::<String>::new());
         let judged = hl7v2::check(&tree, &Config::default());
-        assert_eq!(judged.findings.iter().filter(|f| f.severity == acknowledgement::Severity::Error).count(), 0, "{:?}", judged.findings);
+        assert_eq!(
+            judged.findings.iter().filter(|f| f.severity == acknowledgement::Severity::Error).count(),
+            0,
+            "{:?}",
+            judged.findings
+        );
     }
 }
 

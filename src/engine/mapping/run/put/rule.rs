@@ -8,7 +8,9 @@ use crate::native::{EditError, Format, Kind, NodeId, Place, Step, Value};
 
 use super::super::super::context::Loss;
 use super::super::super::lens::{Fidelity, Lens, Out, Put as WrittenLens, Uncarried, same_moment};
-use super::super::super::plan::{Constant, Mark, NativeName, NativePath, NativeSelect, Rule, Scope, SlotAt, StmtKind, says};
+use super::super::super::plan::{
+    Constant, Mark, NativeName, NativePath, NativeSelect, Rule, Scope, SlotAt, StmtKind, says,
+};
 use super::super::super::trace::{Disposition, Lost};
 use super::super::Refusal;
 use super::super::fold::node_says;
