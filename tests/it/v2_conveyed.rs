@@ -280,3 +280,52 @@ fn a_new_order_goes_into_the_segment_that_it_is_of() {
         assert_eq!(details, ["MSH", "PID", "ORC", segment], "{text}");
     }
 }
+
+#[test]
+fn a_sum_in_no_currency_keeps_what_its_sender_calls_it() {
+    let request = format!("OBR|1|P1||GLU^Glucose^L{}12.50&credits", "|".repeat(19));
+    let (resources, report) = read(&message("ORM^O01", "2.5.1", &[PATIENT, "ORC|NW|P1", &request]));
+    assert_eq!(extension(of_type(&resources, "ServiceRequest")[0], "OBR-23")["valueMoney"]["value"], 12.5);
+    assert_eq!(kept(&report, "OBR[1]-23"), ["OBR[1]-23[1].1.2"]);
+}
+
+#[test]
+fn blanks_are_no_error() {
+    let (_, report) =
+        read(&message("ADT^A01", "2.5.1", &["EVN||20260702091500", "PID|1||1^^^X||Alpha^Anna^   ", "PV1|1|I"]));
+    assert_eq!((report.errors, kept(&report, "PID[1]-5")), (0, vec!["PID[1]-5[1].3.1".to_owned()]));
+}
+
+#[test]
+fn a_document_without_its_content_says_that_it_is_not_known() {
+    let segments = ["PRD|RP^^HL70286|Doc^Bob", PATIENT, "OBR|1|P1||L^Letter^L", "OBX|1|ED|L||\"\"||||||F"];
+    let (resources, _) = read(&message("REF^I12^REF_I12", "2.5.1", &segments));
+    let attachment = &of_type(&resources, "DocumentReference")[0]["content"][0]["attachment"];
+    assert_eq!(attachment["extension"][0]["valueCode"], "unknown");
+}
+
+#[test]
+fn a_new_message_names_its_event_and_structure_as_its_version_does() {
+    let maps = Maps::embedded(Model::r4());
+    for (version, event, structure) in [("2.3", "A12", ""), ("2.4", "A12", "ADT_A09"), ("2.8", "A12", "ADT_A12")] {
+        let tree = message(&format!("ADT^{event}"), version, &[&format!("EVN|{event}|20260702"), PATIENT, "PV1|1|I"]);
+        let got = maps.find(&tree).unwrap().get(&tree, &context()).unwrap();
+        let mut cx = context();
+        (cx.envelope.version, cx.envelope.event) = (version.to_owned(), event.to_owned());
+        let made = maps.named("adt-a09").unwrap().create(got.document(), &cx).unwrap();
+        let made = Syntax::Hl7V2(Options::default()).parse(made.bytes, &native::Limits::default()).unwrap();
+        let text = String::from_utf8_lossy(made.bytes()).into_owned();
+        assert!(
+            text.contains(&format!("|ADT^{event}{}{structure}|", if structure.is_empty() { "" } else { "^" })),
+            "{text}"
+        );
+        assert_eq!(text.contains("EVN|A12|"), version == "2.3", "{text}");
+        let judged = hl7v2::check(&made, &Config::default());
+        assert_eq!(
+            judged.findings.iter().filter(|f| f.severity == acknowledgement::Severity::Error).count(),
+            0,
+            "{text}\n{:?}",
+            judged.findings
+        );
+    }
+}

@@ -467,7 +467,7 @@ impl Map {
         set(9, 2, &event)?;
         let known = V2::declared(&version).version().unwrap_or(V2::V2_5_1);
         if known >= V2::V2_3_1 {
-            set(9, 3, structure)?;
+            set(9, 3, Schema::structure_for(known, message, &event).map_or(structure, |of| of.name()))?;
         }
         set(10, 1, &envelope.control_id)?;
         set(
@@ -496,6 +496,10 @@ impl Map {
                 .map_err(|e| unwritable(&e))?;
             let recorded = now.strftime("%Y%m%d%H%M%S%z").to_string();
             edit.set(evn, &[Step::Field(2)], recorded.as_str()).map_err(|e| unwritable(&e))?;
+            let names_event = Schema::version(known).segment("EVN").and_then(|evn| evn.field(1));
+            if names_event.is_some_and(|field| field.min > 0) {
+                edit.set(evn, &[Step::Field(1)], event.as_str()).map_err(|e| unwritable(&e))?;
+            }
         }
         let bytes = edit.finish().bytes;
         tree.syntax().parse(bytes, &generous()).map_err(|e| unreadable(&e))

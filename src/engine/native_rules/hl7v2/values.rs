@@ -2,7 +2,7 @@
 
 use super::super::{Level, Rule};
 use super::{Checker, shapes};
-use crate::native::hl7v2::schema::{DatatypeDef, Primitive, Schema, Shape};
+use crate::native::hl7v2::schema::{DatatypeDef, Primitive, Schema, Shape, Version};
 use crate::native::{Kind, NodeId, Tree, Value};
 
 /// By what a value is judged.
@@ -124,6 +124,9 @@ impl Checker<'_> {
         }
         let tree = self.tree;
         let path = || tree.path(node).to_string();
+        // What another version has in the table is understood.
+        let mut others = Version::ALL.into_iter().filter_map(|version| Schema::version(version).table(table.id));
+        let level = if others.any(|other| other.holds(code)) { level.min(Level::Warning) } else { level };
         self.report.add(self.config, level, rule, path, || format!("a code of table {} ({})", table.id, table.title));
     }
 

@@ -237,6 +237,10 @@ impl<'r> Get<'r> {
         }
     }
 
+    fn is_blank(&self, node: NodeId) -> bool {
+        self.source.tree.text(node).is_none_or(|text| text.trim().is_empty())
+    }
+
     pub(super) fn uncarried(&mut self, frame: usize, rule: &Rule, nodes: &[Option<NodeId>], why: &Uncarried) -> State {
         let root = self.draft.root();
         let disposition = match &rule.otherwise {
@@ -260,6 +264,8 @@ impl<'r> Get<'r> {
                 self.refuse(path, rule.line, why.expected.clone(), fault);
                 Disposition::Error
             }
+            // What is padded with blanks says nothing.
+            None if nodes.iter().flatten().all(|node| self.is_blank(*node)) => Disposition::Residue,
             None => Disposition::Error,
         };
         for node in nodes.iter().flatten() {
