@@ -11,17 +11,17 @@ use silta_engine::native::{Limits, Syntax, Tree};
 use silta_engine::native_rules::xml;
 use silta_engine::validation::{Severity, Validator};
 
-const CARE_PLAN: &str = "2.16.840.1.113883.10.20.22.1.15";
-const REFERRAL_NOTE: &str = "2.16.840.1.113883.10.20.22.1.14";
-const INTERVENTIONS: &str = "2.16.840.1.113883.10.20.21.2.3";
-const PLAN_OF_TREATMENT: &str = "2.16.840.1.113883.10.20.22.2.10";
+pub(crate) const CARE_PLAN: &str = "2.16.840.1.113883.10.20.22.1.15";
+pub(crate) const REFERRAL_NOTE: &str = "2.16.840.1.113883.10.20.22.1.14";
+pub(crate) const INTERVENTIONS: &str = "2.16.840.1.113883.10.20.21.2.3";
+pub(crate) const PLAN_OF_TREATMENT: &str = "2.16.840.1.113883.10.20.22.2.10";
 const MEDICINE: &str = r#"<consumable><manufacturedProduct classCode="MANU"><manufacturedMaterial>
     <code code="745679" codeSystem="2.16.840.1.113883.6.88"/></manufacturedMaterial></manufacturedProduct></consumable>"#;
-const AUTHOR: &str = r#"<author><time value="20250102"/><assignedAuthor><id root="1.2.246.10.3" extension="7"/>
+pub(crate) const AUTHOR: &str = r#"<author><time value="20250102"/><assignedAuthor><id root="1.2.246.10.3" extension="7"/>
     <assignedPerson><name><family>Laine</family></name></assignedPerson></assignedAuthor></author>"#;
 
 /// A document of a template whose only section, of a template too, holds this.
-fn document(template: &str, section: &str, entries: &str) -> String {
+pub(crate) fn document(template: &str, section: &str, entries: &str) -> String {
     format!(
         r#"<?xml version="1.0" encoding="UTF-8"?>
 <ClinicalDocument xmlns="urn:hl7-org:v3" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:sdtc="urn:hl7-org:sdtc">
@@ -43,11 +43,11 @@ fn medication(mood: &str, template: &str, inner: &str) -> String {
     )
 }
 
-fn context() -> Context {
+pub(crate) fn context() -> Context {
     Context::new("hospital", Timestamp::from_second(1_763_000_000).unwrap(), b"secret")
 }
 
-fn read(native: &str) -> (Tree, Arc<Map>, Translation) {
+pub(crate) fn read(native: &str) -> (Tree, Arc<Map>, Translation) {
     let maps = Maps::embedded(Model::r4());
     let tree = Syntax::Xml.parse(native.as_bytes().to_vec(), &Limits::default()).unwrap();
     let map = Arc::clone(maps.find(&tree).unwrap());
@@ -55,23 +55,23 @@ fn read(native: &str) -> (Tree, Arc<Map>, Translation) {
     (tree, map, got)
 }
 
-fn bundle(got: &Translation) -> Value {
+pub(crate) fn bundle(got: &Translation) -> Value {
     serde_json::from_str(got.document().json()).unwrap()
 }
 
-fn resources(native: &str, kind: &str) -> Vec<Value> {
+pub(crate) fn resources(native: &str, kind: &str) -> Vec<Value> {
     let (_, _, got) = read(native);
     let all = bundle(&got)["entry"].as_array().unwrap().clone();
     all.into_iter().map(|entry| entry["resource"].clone()).filter(|r| r["resourceType"] == kind).collect()
 }
 
 /// Laid out by hand, as an editor of the receiver would: the same Bundle in other bytes.
-fn wanted(bundle: &Value) -> Arc<Document> {
+pub(crate) fn wanted(bundle: &Value) -> Arc<Document> {
     let text = serde_json::to_vec_pretty(bundle).unwrap();
     Document::from_json(Model::r4(), text, &FhirLimits::default()).unwrap()
 }
 
-fn comes_back(native: &str) {
+pub(crate) fn comes_back(native: &str) {
     let (tree, map, got) = read(native);
     let written = map.put(&wanted(&bundle(&got)), &tree, &context()).unwrap();
     assert_eq!(String::from_utf8(written.bytes).unwrap(), native);
@@ -273,4 +273,98 @@ fn what_turns_the_meaning_round_is_never_left_out() {
     assert_eq!(refused(json!({"doNotPerform": true})), [format!("Bundle.entry[{at}].resource.doNotPerform")]);
     let modifier = json!({"modifierExtension": [{"url": "https://example.org/not", "valueBoolean": true}]});
     assert_eq!(refused(modifier), [format!("Bundle.entry[{at}].resource.modifierExtension[0]")]);
+}
+
+#[test]
+fn a_document_of_two_persons_is_refused() {
+    let first = r#"<recordTarget><patientRole><id root="1.2.246.10.2" extension="2"/></patientRole></recordTarget>"#;
+    let second = first.replace("extension=\"2\"", "extension=\"3\"");
+    let two = document(CARE_PLAN, INTERVENTIONS, "").replace(first, &format!("{first}{second}"));
+    let maps = Maps::embedded(Model::r4());
+    let tree = Syntax::Xml.parse(two.into_bytes(), &Limits::default()).unwrap();
+    let refused = maps.find(&tree).unwrap().get(&tree, &context()).err().unwrap();
+    assert_eq!(refused.location(), "/ClinicalDocument[1]/recordTarget[2]");
+}
+
+const GOALS: &str = "2.16.840.1.113883.10.20.22.2.60";
+
+fn goal(inner: &str) -> String {
+    format!(
+        r#"<entry><observation classCode="OBS" moodCode="GOL"><id root="1.2.246.10.9" extension="G1"/>
+        <code code="3141-9" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="active"/>{inner}</observation></entry>"#
+    )
+}
+
+#[test]
+fn a_goal_is_expressed_by_the_patient_where_the_patients_number_is_the_authors() {
+    let own = r#"<author><time value="20250102"/><assignedAuthor><id root="1.2.246.10.2" extension="2"/></assignedAuthor></author>"#;
+    let native = document(CARE_PLAN, GOALS, &goal(own));
+    let patient = {
+        let (_, _, got) = read(&native);
+        let all = bundle(&got);
+        let all = all["entry"].as_array().unwrap();
+        all.iter().find(|e| e["resource"]["resourceType"] == "Patient").unwrap()["fullUrl"].clone()
+    };
+    let goal_of = |native: &str| resources(native, "Goal").remove(0);
+    assert_eq!(goal_of(&native)["expressedBy"]["reference"], patient);
+    assert_eq!(goal_of(&native)["statusDate"], "2025-01-02");
+    // No one but the document's author is a practitioner.
+    assert_eq!(resources(&native, "PractitionerRole").len(), 1);
+    comes_back(&native);
+    // Whoever has the number of another is another, and so is the second of two authors who is the patient.
+    let other = own.replace("1.2.246.10.2", "1.2.246.10.5");
+    assert_ne!(goal_of(&document(CARE_PLAN, GOALS, &goal(&other)))["expressedBy"]["reference"], patient);
+    let both = document(CARE_PLAN, GOALS, &goal(&format!("{other}{own}")));
+    let extension = goal_of(&both)["extension"].to_string();
+    assert!(extension.contains(patient.as_str().unwrap()), "{extension}");
+    comes_back(&both);
+    // Written anew the author has the patient's number.
+    let (_, map, got) = read(&native);
+    let made = String::from_utf8(map.create(&wanted(&bundle(&got)), &context()).unwrap().bytes).unwrap();
+    let (_, made_goal) = made.split_once("moodCode=\"GOL\"").unwrap();
+    assert!(
+        made_goal.contains(r#"<assignedAuthor><id root="1.2.246.10.2" extension="2"/></assignedAuthor>"#),
+        "{made_goal}"
+    );
+    assert_eq!(goal_of(&made)["expressedBy"]["reference"], patient);
+}
+
+#[test]
+fn one_date_of_a_goal_is_when_it_is_due_if_it_is_later_than_the_goal_was_set() {
+    let dated = |date: &str| {
+        let inner = format!(r#"<effectiveTime value="{date}"/>{AUTHOR}"#);
+        let native = document(CARE_PLAN, GOALS, &goal(&inner));
+        comes_back(&native);
+        resources(&native, "Goal").remove(0)
+    };
+    let (due, start) = (dated("20250801"), dated("20250102"));
+    assert_eq!((&due["target"][0]["dueDate"], &due["startDate"]), (&json!("2025-08-01"), &Value::Null));
+    assert_eq!((&start["target"], &start["startDate"]), (&Value::Null, &json!("2025-01-02")));
+}
+
+#[test]
+fn how_far_a_goal_is_reached_is_told_by_the_goal() {
+    let progress = r#"<entryRelationship typeCode="REFR"><observation classCode="OBS" moodCode="EVN">
+        <templateId root="2.16.840.1.113883.10.20.22.4.110"/><id root="1.2.246.10.9" extension="P1"/>
+        <code code="ASSERTION" codeSystem="2.16.840.1.113883.5.4"/><statusCode code="completed"/>
+        <value xsi:type="CD" code="385633008" codeSystem="2.16.840.1.113883.6.96"/></observation></entryRelationship>"#;
+    let native = document(CARE_PLAN, GOALS, &goal(progress));
+    let goal = &resources(&native, "Goal")[0];
+    assert_eq!(goal["achievementStatus"]["coding"][0]["code"], "385633008", "{goal}");
+    assert_eq!(goal["outcomeReference"].as_array().map(Vec::len), Some(1));
+    comes_back(&native);
+}
+
+#[test]
+fn a_referral_that_is_only_a_note_says_who_asks_when_and_why() {
+    let native = document(REFERRAL_NOTE, "1.3.6.1.4.1.19376.1.5.3.1.3.1", "").replace(
+        "<text>t</text>",
+        "<text><paragraph>Please see for</paragraph><list><item>atrial <content>fibrillation</content></item></list></text>",
+    );
+    let request = &resources(&native, "ServiceRequest")[0];
+    assert_eq!(request["authoredOn"], "2025-01-01");
+    assert_eq!(request["reasonCode"][0]["text"], "Please see for\natrial fibrillation");
+    let author = &resources(&native, "Composition")[0]["author"][0];
+    assert_eq!(request["requester"], *author);
+    comes_back(&native);
 }

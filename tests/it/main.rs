@@ -12,6 +12,7 @@
 mod access;
 mod architecture;
 mod ccda;
+mod ccda_edits;
 mod ccda_meaning;
 mod commands_maps;
 mod conditional_create;

@@ -1,18 +1,27 @@
 //! A clinical document is not changed in place: what says something else is a new document that replaces it (CDA R2, 4.2.3):
 //! another id, the same set, the next version, a `relatedDocument` that names the one before, and no one's signature. What a
-//! section shows of entries that have changed, and was not changed with them, is not shown on.
+//! section shows of entries that have changed, and was not changed with them, is told anew.
+
+mod narrative;
+mod statement;
+
+use rustc_hash::FxHashMap;
 
 use crate::native::xml::XmlSchema;
-use crate::native::{Anchor, Edit, EditError, Insert, Kind, Name, NodeId, Place, Step, Tree};
+use crate::native::{Anchor, Edit, EditError, Insert, Name, NodeId, Place, Step, Tree};
 
 use super::context::Context;
 use super::identity;
+use narrative::Section;
 
 /// A changed document as the next version, and the places of the one before that are others in it.
 pub(super) struct Edition {
     pub(super) bytes: Vec<u8>,
     pub(super) touched: Vec<String>,
 }
+
+/// A section as it was: itself, what its entries say, and its place.
+type Before<'s> = (&'s Section, Vec<u8>, Option<String>);
 
 struct Maker<'t> {
     tree: &'t Tree,
@@ -36,7 +45,7 @@ pub(super) fn next(
     let namespace = schema.root.namespace.clone().unwrap_or_default();
     let edit = Edit::new(changed).by_schema(schema);
     let mut maker = Maker { tree: changed, edit, namespace, top, touched: Vec::new() };
-    maker.outdated(original, cx)?;
+    maker.outdated(original)?;
     maker.number(original, cx)?;
     Ok(Some(Edition { bytes: maker.edit.finish().bytes, touched: maker.touched }))
 }
@@ -73,44 +82,32 @@ impl Maker<'_> {
         Ok(())
     }
 
-    /// Sections, those within sections too: what they show, as written, and what their entries say.
-    fn sections<'a>(tree: &'a Tree, top: NodeId, namespace: &str) -> Vec<(NodeId, &'a [u8], Vec<u8>)> {
-        let is = |node: NodeId, local: &str| {
-            tree.kind(node) == Kind::Element
-                && tree.namespace(node).unwrap_or_default() == namespace
-                && tree.name(node).is_some_and(|name| name == local)
-        };
-        let mut found = Vec::new();
-        let mut open = vec![top];
-        while let Some(at) = open.pop() {
-            let within: Vec<NodeId> = tree.children(at).collect();
-            if is(at, "section")
-                && let Some(text) = within.iter().copied().find(|child| is(*child, "text"))
-            {
-                let entries = within.iter().filter(|child| is(**child, "entry")).map(|entry| tree.raw(*entry));
-                found.push((text, tree.raw(text), entries.collect::<Vec<_>>().concat()));
-            }
-            let further =
-                |child: &NodeId| ["component", "structuredBody", "section"].iter().any(|name| is(*child, name));
-            open.extend(within.into_iter().filter(further));
-        }
-        found
-    }
-
-    fn outdated(&mut self, original: &Tree, cx: &Context) -> Result<(), EditError> {
+    fn outdated(&mut self, original: &Tree) -> Result<(), EditError> {
         let Some(old_top) = original.document_element() else { return Ok(()) };
-        let before = Self::sections(original, old_top, &self.namespace);
-        for (text, shown, entries) in Self::sections(self.tree, self.top, &self.namespace) {
-            let mut same = before.iter().filter(|(_, old, _)| *old == shown).peekable();
-            if same.peek().is_none() || same.any(|(_, _, old)| *old == entries) {
+        let before = narrative::sections(original, old_top, &self.namespace);
+        let said = |tree: &Tree, section: &Section| -> Vec<u8> {
+            section.entries.iter().map(|entry| tree.raw(*entry)).collect::<Vec<_>>().concat()
+        };
+        let holder = |tree: &Tree, of: &Section| tree.parent(of.text).map(|at| tree.path(at).to_string());
+        let mut shown: FxHashMap<&[u8], Vec<Before<'_>>> = FxHashMap::default();
+        for section in &before {
+            let one = (section, said(original, section), holder(original, section));
+            shown.entry(original.raw(section.text)).or_default().push(one);
+        }
+        let mut uses = None;
+        for section in narrative::sections(self.tree, self.top, &self.namespace) {
+            // What was changed itself is what is to be shown.
+            let Some(same) = shown.get(self.tree.raw(section.text)) else { continue };
+            let now = said(self.tree, &section);
+            if same.iter().any(|(_, said, _)| *said == now) {
                 continue;
             }
-            let day = cx.now.to_zoned(cx.zone()).strftime("%Y-%m-%d").to_string();
-            let told = format!(
-                "<paragraph>The entries of this section were changed on {day}; what they say now is in them.</paragraph>"
-            );
-            self.touched.push(self.tree.path(text).to_string());
-            self.edit.set_markup(text, &[], &told)?;
+            let place = holder(self.tree, &section);
+            let at_place = same.iter().find(|(_, _, at)| *at == place).or(same.first());
+            let Some((old, _, _)) = at_place else { continue };
+            let uses = uses.get_or_insert_with(|| narrative::uses(self.tree, self.top));
+            self.touched.push(self.tree.path(section.text).to_string());
+            narrative::retell(&mut self.edit, self.tree, &section, (original, old), uses)?;
         }
         Ok(())
     }

@@ -6,12 +6,13 @@ use std::collections::VecDeque;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::definitions::Model;
-use crate::fhir::document::{Document, Node};
+use crate::fhir::document::{Document, Node, NodeId};
 use crate::native::Tree;
 
 use super::plan::Plan;
 use super::run::get::Run;
-use super::run::verify::{Difference, Kind};
+use super::run::put::resolve;
+use super::run::verify::{Difference, Kind, equal};
 
 /// How many differences are looked at one by one: more do not come of one leaf.
 const MOST: usize = 64;
@@ -132,4 +133,49 @@ fn plain(path: &str) -> String {
         plain.push_str(rest);
     }
     plain
+}
+
+/// Excuses resources that the document gave and that nothing refers to any more but others of them: what referred to them was
+/// taken out of the Bundle, and they go with it.
+pub(super) fn orphans(found: &mut [Difference], wanted: &Document, old: &Document) {
+    let entry_of =
+        |path: &str| -> Option<usize> { path.strip_prefix("Bundle.entry[")?.strip_suffix("].resource")?.parse().ok() };
+    let mut missing: FxHashMap<usize, usize> = FxHashMap::default();
+    for (at, one) in found.iter().enumerate().filter(|(_, one)| one.kind == Kind::Missing) {
+        if let Some(entry) = entry_of(&one.path) {
+            missing.insert(entry, at);
+        }
+    }
+    if missing.is_empty() {
+        return;
+    }
+    let entries: Vec<Node<'_>> = wanted.root().named("entry").collect();
+    let resource = |at: usize| entries.get(at).and_then(|entry| entry.first("resource"));
+    let places: FxHashMap<NodeId, usize> = missing.keys().filter_map(|at| Some((resource(*at)?.id(), *at))).collect();
+    // What something that came back refers to is not excused, nor all that this refers to.
+    let mut needed: FxHashSet<usize> = FxHashSet::default();
+    let mut open: Vec<usize> = (0..entries.len()).filter(|at| !missing.contains_key(at)).collect();
+    while let Some(at) = open.pop() {
+        let mut nodes: Vec<Node<'_>> = resource(at).into_iter().collect();
+        while let Some(node) = nodes.pop() {
+            if node.name() == "reference"
+                && let Some(to) = node.text().and_then(|text| resolve(wanted, text))
+                && let Some(to) = places.get(&to.id())
+                && needed.insert(*to)
+            {
+                open.push(*to);
+            }
+            nodes.extend(node.children());
+        }
+    }
+    for (entry, at) in missing.into_iter().filter(|(entry, _)| !needed.contains(entry)) {
+        let url = entries.get(entry).and_then(|entry| entry.text_at("fullUrl"));
+        let was = url.and_then(|url| resolve(old, url));
+        if let (Some(new), Some(was)) = (resource(entry), was)
+            && equal(old, wanted, was, new)
+            && let Some(one) = found.get_mut(at)
+        {
+            one.kind = Kind::Excused;
+        }
+    }
 }

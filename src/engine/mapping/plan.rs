@@ -379,25 +379,20 @@ pub(crate) struct Condition {
     pub(crate) any: Option<NativePath>,
     pub(crate) path: NativePath,
     pub(crate) test: super::syntax::Test,
+    /// Where what it is held against stands, where the test compares two places: the path with every repetition.
+    pub(crate) other: Option<NativePath>,
 }
 
 impl Condition {
     /// A condition on the first place that the path leads to, or on any with every repetition.
     pub(crate) fn new(any: bool, path: NativePath, test: super::syntax::Test) -> Self {
-        let any = any.then(|| {
-            let mut open = path.clone();
-            for step in &mut open.steps {
-                let repeats =
-                    matches!(step.name, NativeName::Field(_) | NativeName::Member(_) | NativeName::Element(_));
-                match &mut step.select {
-                    NativeSelect::Where(_, many) => *many = true,
-                    select if repeats => *select = NativeSelect::All,
-                    _ => {}
-                }
-            }
-            open
-        });
-        Self { any, path, test }
+        let any = any.then(|| path.with_all());
+        Self { any, path, test, other: None }
+    }
+
+    /// The same, held against another place.
+    pub(crate) fn against(self, other: Option<&NativePath>) -> Self {
+        Self { other: other.map(NativePath::with_all), ..self }
     }
 
     /// The path to the places that it looks at.
@@ -458,6 +453,21 @@ impl NativeSelect {
 }
 
 impl NativePath {
+    /// The path with every repetition of what repeats, those aside that it tells by their number.
+    pub(crate) fn with_all(&self) -> Self {
+        let mut open = self.clone();
+        for step in &mut open.steps {
+            let repeats = matches!(step.name, NativeName::Field(_) | NativeName::Member(_) | NativeName::Element(_));
+            match &mut step.select {
+                NativeSelect::Where(_, many) => *many = true,
+                NativeSelect::Index(_) | NativeSelect::From(_) => {}
+                select if repeats => *select = NativeSelect::All,
+                _ => {}
+            }
+        }
+        open
+    }
+
     /// Whether it can lead to several places.
     pub(crate) fn many(&self) -> bool {
         self.steps.iter().any(|step| step.select.many())

@@ -43,6 +43,8 @@ pub enum Holds {
     Hetu,
     /// So many digits.
     Digits(u8),
+    /// A part that is there once: several refuse the document.
+    Single,
 }
 
 impl Map {
@@ -65,6 +67,9 @@ impl Map {
         let outer = if outer.is_empty() { way } else { outer };
         for path in &scope.native {
             self.selections(outer, path, all);
+            if matches!(scope.more, Some(Otherwise::Error)) {
+                add(all, self.path(outer, path), Holds::Single);
+            }
         }
         self.conditions(outer, "", &scope.when, all);
         for stmt in &scope.body {
@@ -150,9 +155,14 @@ fn held(lens: &Lens, at: usize) -> Option<Holds> {
         instant: precision == Precision::Instant,
     };
     Some(match lens {
-        Lens::Text | Lens::Words(_) | Lens::Phone | Lens::Narrative | Lens::Lines | Lens::Joined | Lens::Says(_) => {
-            Holds::Text
-        }
+        Lens::Text
+        | Lens::Shown
+        | Lens::Words(_)
+        | Lens::Phone
+        | Lens::Narrative
+        | Lens::Lines
+        | Lens::Joined
+        | Lens::Says(_) => Holds::Text,
         Lens::Time => words(&["09", "0915", "181530", "070809.25"]),
         Lens::Code => Holds::Code,
         Lens::Number(whole) => Holds::Number { whole: *whole },

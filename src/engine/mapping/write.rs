@@ -129,7 +129,8 @@ impl Map {
         let run = if manner == Manner::New { reading.of_begun() } else { reading }.run()?;
         let fault = |error: crate::fhir::draft::DraftError| Refusals::of_draft(&error);
         let old = run.trace.draft.finish().map_err(fault)?;
-        let given = self.given(&source, cx, &run, (&old, wanted));
+        let demanded = |steps: &[Step]| self.json_schema().is_some_and(|schema| required::is_demanded(schema, steps));
+        let given = self.given(&source, cx, &run, (&old, wanted), &demanded);
         let written = Put::new(given, manner).run();
         if !written.refusals.is_empty() {
             return Err(Refusals { items: written.refusals });
@@ -155,6 +156,7 @@ impl Map {
         let before = Reading { run: &run, got: &old, tree: original };
         let after = Reading { run: again, got: &got, tree: &tree };
         follows::excuse(&mut found, wanted, before, after, self.plan(), &self.model);
+        follows::orphans(&mut found, wanted, &old);
         let is_other = found.iter().any(|one| one.kind != Kind::Excused);
         self.judge(found, cx, manner, &mut report)?;
         let mut tree = tree;
@@ -178,6 +180,9 @@ impl Map {
     /// What is written has what the sender's schema requires, but for what the original lacked already; what a new
     /// document lacks is told.
     fn whole(&self, written: &Tree, original: &Tree, manner: Manner) -> Result<Vec<Lost>, Refusals> {
+        if let Some(schema) = self.xml_schema() {
+            return required::sound(schema, written, original, manner);
+        }
         let expected = "what the schema of the format requires, which nothing in the Bundle gives";
         let mut lacking: Vec<String> = required::missing(self.native_schema(), written).into_iter().collect();
         lacking.sort_unstable();
@@ -206,9 +211,10 @@ impl Map {
         cx: &'r Context,
         run: &'r Run,
         (old, new): (&'r Document, &'r Document),
+        demanded: &'r dyn Fn(&[Step]) -> bool,
     ) -> Given<'r> {
         let schema = self.xml_schema().map(|schema| &**schema);
-        Given { plan: self.plan(), source, cx, schema, events: self.events(), run, old, new }
+        Given { plan: self.plan(), source, cx, schema, demanded, events: self.events(), run, old, new }
     }
 
     /// A document that says what is wanted, with its repetitions in the wanted order; nothing where that says other things.
@@ -223,7 +229,8 @@ impl Map {
         let source = Source::new(written, self.structure());
         let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
         let old = run.trace.draft.finish().map_err(fault)?;
-        let given = self.given(&source, cx, &run, (&old, wanted));
+        let demanded = |steps: &[Step]| self.json_schema().is_some_and(|schema| required::is_demanded(schema, steps));
+        let given = self.given(&source, cx, &run, (&old, wanted), &demanded);
         let again = Put::new(given, Manner::Onto).run();
         if again.bytes != written.bytes() || again.orders.is_empty() {
             return Ok(None);

@@ -177,6 +177,16 @@ impl<'t> Edit<'t> {
         self
     }
 
+    /// Takes an object or array of JSON out that a change leaves without anything in it, where what is at these steps from the
+    /// root need not be there.
+    #[must_use]
+    pub fn but_demanded(mut self, demanded: &'t dyn Fn(&[Step]) -> bool) -> Self {
+        if let State::Json(sheet) = &mut self.state {
+            sheet.demanding(demanded);
+        }
+        self
+    }
+
     /// The tree that is edited.
     #[must_use]
     pub const fn tree(&self) -> &'t Tree {
@@ -305,7 +315,10 @@ impl<'t> Edit<'t> {
         let mut bytes = Vec::with_capacity(self.tree.bytes.len() + 256);
         match self.state {
             State::Hl7V2(sheet) => sheet.write(&mut bytes),
-            State::Json(sheet) => sheet.write(&mut bytes),
+            State::Json(mut sheet) => {
+                sheet.settle();
+                sheet.write(&mut bytes);
+            }
             State::Xml(mut sheet) => {
                 sheet.settle();
                 sheet.write(&mut bytes);

@@ -1,7 +1,7 @@
 //! The rules of XML documents: what a schema says of elements, their order and number, attributes and texts; and of C-CDA
 //! documents, which sections their templates require (C-CDA R2.1).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use crate::fault::Fault;
@@ -106,14 +106,82 @@ const SECTIONS: [(&str, &[Required]); 2] = [
 pub fn clinical_document(tree: &Tree) -> Vec<XmlFinding> {
     let Some(schema) = CDA.as_ref() else { return Vec::new() };
     let mut found = check(tree, schema);
+    found.extend(narratives(tree, schema));
+    found.sort_by_key(|finding| finding.position.offset);
     found.extend(templates(tree));
+    found
+}
+
+/// What a narrative is made of (CDA R2, 4.3.5).
+const NARRATIVE: [&str; 21] = [
+    "content",
+    "link",
+    "linkHtml",
+    "sub",
+    "sup",
+    "br",
+    "footnote",
+    "footnoteRef",
+    "renderMultiMedia",
+    "paragraph",
+    "list",
+    "item",
+    "caption",
+    "table",
+    "colgroup",
+    "col",
+    "thead",
+    "tfoot",
+    "tbody",
+    "tr",
+    "td",
+];
+
+/// Elements of narratives that there are none of, and IDs that are there twice.
+fn narratives(tree: &Tree, schema: &XmlSchema) -> Vec<XmlFinding> {
+    let mut found = Vec::new();
+    let mut known: HashSet<String> = HashSet::new();
+    let mut note = |rule: XmlRule, at: NodeId, expected: &str| {
+        let (path, position) = (tree.path(at).to_string(), tree.position(at));
+        found.push(XmlFinding { rule, path, position, expected: expected.to_owned() });
+    };
+    let Some(top) = tree.document_element() else { return found };
+    let is = |node: NodeId, name: &str| tree.name(node).is_some_and(|own| own == name);
+    // Elements, and whether they stand in a narrative.
+    let mut open = vec![(top, false)];
+    while let Some((at, within)) = open.pop() {
+        if let Some(id) = tree.attribute(at, &Name::local("ID"))
+            && !known.insert(tree.text(id).unwrap_or_default().trim().to_owned())
+        {
+            note(XmlRule::Value, id, "an ID that the document has once");
+        }
+        let own = tree.namespace(at) == schema.root.namespace.as_deref();
+        let itself = is(at, "text") && tree.parent(at).is_some_and(|holder| is(holder, "section"));
+        if within && own && !itself && !is(at, "th") && !NARRATIVE.iter().any(|name| is(at, name)) {
+            note(XmlRule::Unknown, at, "no such element in a narrative");
+            continue;
+        }
+        let section = is(at, "section");
+        let children: Vec<NodeId> = tree.children(at).filter(|c| tree.kind(*c) == Kind::Element).collect();
+        open.extend(children.into_iter().rev().map(|child| (child, within || section && is(child, "text"))));
+    }
     found
 }
 
 /// Judges a document by a schema.
 #[must_use]
 pub fn check(tree: &Tree, schema: &XmlSchema) -> Vec<XmlFinding> {
-    let mut checker = Checker { tree, schema, found: Vec::new() };
+    judged(tree, schema, false)
+}
+
+/// Judges a document by a schema as one that was written: what is expected of those must be there.
+#[must_use]
+pub fn check_written(tree: &Tree, schema: &XmlSchema) -> Vec<XmlFinding> {
+    judged(tree, schema, true)
+}
+
+fn judged(tree: &Tree, schema: &XmlSchema, written: bool) -> Vec<XmlFinding> {
+    let mut checker = Checker { tree, schema, written, found: Vec::new() };
     let Some(top) = tree.document_element() else { return Vec::new() };
     if name_of(tree, top).as_ref() == Some(&schema.root) {
         checker.element(top, schema.root_type());
@@ -163,6 +231,7 @@ fn templates(tree: &Tree) -> Vec<XmlFinding> {
 struct Checker<'t> {
     tree: &'t Tree,
     schema: &'t XmlSchema,
+    written: bool,
     found: Vec<XmlFinding>,
 }
 
@@ -269,7 +338,9 @@ impl Checker<'_> {
         if unknown {
             return;
         }
-        for (at, member) in of.members.iter().enumerate().filter(|(_, m)| m.required) {
+        let written = self.written;
+        let must = |member: &Member| member.required || written && member.expected;
+        for (at, member) in of.members.iter().enumerate().filter(|(_, m)| must(m)) {
             let there = match member.kind {
                 MemberKind::Attribute => self.tree.attribute(element, &member.name.name).is_some(),
                 MemberKind::Element => counts.contains_key(&at),
@@ -303,7 +374,12 @@ impl Checker<'_> {
     fn value(&mut self, node: NodeId, simple: Simple, codes: &[Box<str>]) {
         let Some(text) = self.tree.text(node) else { return };
         let text = text.trim();
-        if !codes.is_empty() && !codes.iter().any(|code| **code == *text) {
+        let is_listed = |text: &str| codes.iter().any(|code| **code == *text);
+        let all = match simple {
+            Simple::Codes => text.split_whitespace().all(is_listed),
+            _ => is_listed(text),
+        };
+        if !codes.is_empty() && !all {
             return self.note(XmlRule::Code, node, format!("one of {}", codes.join(", ")));
         }
         let expected = match simple {
@@ -317,7 +393,7 @@ impl Checker<'_> {
             {
                 "a code"
             }
-            Simple::Uid if text.is_empty() || text.contains(char::is_whitespace) => "an OID, a UUID or a name",
+            Simple::Uid if !is_uid(text) => "an OID, a UUID or a name that HL7 gave (letters, digits and hyphens)",
             _ => return,
         };
         self.note(XmlRule::Value, node, expected);
@@ -326,6 +402,17 @@ impl Checker<'_> {
 
 fn is_oid(text: &str) -> bool {
     text.contains('.') && text.split('.').all(|arc| !arc.is_empty() && arc.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// What the types of HL7 v3 take for a `uid`: an OID, a UUID, or a RUID.
+fn is_uid(text: &str) -> bool {
+    let named = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let groups: Vec<&str> = text.split('-').collect();
+    let is_uuid = groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
+        && groups.iter().all(|group| group.bytes().all(|b| b.is_ascii_hexdigit()));
+    // An arc alone is an OID too.
+    named || is_uuid || is_oid(text) || matches!(text, "0" | "1" | "2")
 }
 
 fn is_decimal(text: &str) -> bool {

@@ -89,7 +89,7 @@ pub(crate) fn text(choices: &mut Choices<'_>, holds: Option<&Holds>, v2: bool) -
     let month = choices.below(12) + 1;
     let year = 1930 + choices.below(95);
     match holds {
-        None | Some(Holds::Text) => word(choices),
+        None | Some(Holds::Text | Holds::Single) => word(choices),
         Some(Holds::Code) => (*choices.pick(&["A1", "77386006", "B-2", "C"]).unwrap()).to_owned(),
         Some(Holds::OneOf(codes)) => {
             let mut codes = codes.clone();

@@ -164,7 +164,8 @@ impl Maker<'_> {
             if !wanted {
                 continue;
             }
-            let count = if member.many && spoken { 1 + choices.below(3) } else { 1 };
+            let single = self.vocabulary.get(&path) == Some(&Holds::Single);
+            let count = if member.many && spoken && !single { 1 + choices.below(3) } else { 1 };
             for _ in 0..count {
                 self.open(&mut content);
                 write!(self.out, "\n{}", "  ".repeat(depth + 1)).unwrap();
@@ -226,7 +227,7 @@ impl Maker<'_> {
             Simple::Date => Some(Holds::Moment { day: true, instant: false }),
             Simple::DateTime | Simple::Timestamp => Some(Holds::Moment { day: false, instant: false }),
             Simple::Base64 => Some(Holds::Data),
-            Simple::Code => Some(Holds::Code),
+            Simple::Code | Simple::Codes => Some(Holds::Code),
             _ => None,
         };
         text(choices, known.or(guessed.as_ref()), simple == Simple::Timestamp)

@@ -127,6 +127,8 @@ pub(crate) fn own_place(
                 || (sort == Sort::Remove && empty_segment(p))
                 // A null keeps a place in a list beside another, and goes with what that list held.
                 || (format == Format::Json && text.is_none())
+                // That nothing is known of a part goes when something comes to be known of it.
+                || (format == Format::Xml && p.ends_with("/@nullFlavor") && text.as_deref() == Some("NI"))
                 // What comes stands in the place of a delete.
                 || (sort == Sort::Insert && text.is_none())
         });

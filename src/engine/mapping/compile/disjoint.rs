@@ -216,7 +216,7 @@ fn excluded(plan: &Plan, a: &Use, b: &Use) -> bool {
     let looks = |one: &Condition| format!("{:?}", one.looks());
     let against = |one: &Condition, other: &Condition| match (&one.test, &other.test) {
         (Test::In(values), Test::NotIn(others)) => values.iter().all(|value| others.contains(value)),
-        (Test::Valued, Test::Absent) => true,
+        (Test::Valued, Test::Absent) | (Test::Same, Test::NotSame) | (Test::After, Test::NotAfter) => true,
         _ => false,
     };
     let contradicts = |one: &Condition, other: &Condition| {

@@ -160,6 +160,14 @@ impl Compiler<'_> {
             at = found.type_id;
             names.push(ElementName { text: name.as_str().into(), symbol });
         }
+        // What a reference leads to, told by the reference itself.
+        if let ([only], "Reference") = (path.as_slice(), type_name.as_str())
+            && *only == "reference"
+            && let Value::Text(text) = &value
+            && self.model.type_named(text).is_some_and(|of| self.model.kind(of) == Kind::Resource)
+        {
+            return Some(Mark { path: Vec::new(), value: MarkValue::Resource(text.clone()), not: one.not });
+        }
         let value = match value {
             Value::Text(text) if self.model.type_name(at) == "Reference" => {
                 let is_resource = self.model.type_named(&text).is_some_and(|of| self.model.kind(of) == Kind::Resource);

@@ -88,6 +88,7 @@ impl Compiler<'_> {
             "lines" => Lens::Lines,
             "time" => Lens::Time,
             "joined" => Lens::Joined,
+            "shown" => Lens::Shown,
             "says" => match first {
                 Some(text) => Lens::Says(text.to_owned()),
                 None => {

@@ -174,7 +174,15 @@ impl Compiler<'_> {
                 other => other.clone(),
             };
             let path = plan::NativePath { from_document: condition.path.origin == Origin::Document, steps };
-            compiled.push(plan::Condition::new(condition.any, path, test));
+            let other = condition.other.as_ref().and_then(|other| {
+                let from = match other.origin {
+                    Origin::Scope => at.clone(),
+                    Origin::Document => Standing { place: self.schema.document(), path: Vec::new() },
+                };
+                let (steps, _) = self.steps(other, &from)?;
+                Some(plan::NativePath { from_document: other.origin == Origin::Document, steps })
+            });
+            compiled.push(plan::Condition::new(condition.any, path, test).against(other.as_ref()));
         }
         compiled
     }

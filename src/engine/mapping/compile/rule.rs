@@ -418,6 +418,7 @@ impl Compiler<'_> {
             Lens::Authority => matches!(type_name.as_str(), "uri" | "url" | "canonical" | "string"),
             Lens::Data | Lens::Joined => type_name == "base64Binary",
             Lens::Display(_) => type_name == "string",
+            Lens::Shown => matches!(type_name.as_str(), "string" | "markdown"),
             Lens::Text | Lens::Lines => !matches!(
                 type_name.as_str(),
                 "date"

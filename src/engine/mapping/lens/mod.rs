@@ -187,11 +187,14 @@ pub enum Lens {
     Says(String),
     /// The texts of all places that a path leads to, a line each, as data; one way.
     Joined,
+    /// What is shown of an element of XML, a line for each part of it that stands for itself; one way.
+    Shown,
 }
 
 /// The words for lenses in maps.
-pub const NAMES: [&str; 30] = [
+pub const NAMES: [&str; 31] = [
     "text",
+    "shown",
     "code",
     "number",
     "integer",
@@ -265,7 +268,7 @@ impl Lens {
         }
         let Some(text) = from.first().and_then(Option::as_deref) else { return Ok(None) };
         let got = match self {
-            Self::Text | Self::Lines => plain::text(text)?,
+            Self::Text | Self::Lines | Self::Shown => plain::text(text)?,
             Self::Time => clock::get(text)?,
             Self::Joined => attachment::text(text)?,
             Self::Code => plain::code(text)?,
@@ -334,7 +337,9 @@ impl Lens {
             Self::Instance => hl7v3::put_instance(value),
             Self::Narrative => narrative::put(value),
             Self::Display(_) => Ok(display::put(value)),
-            Self::Says(_) | Self::Joined => Err(Uncarried::new("what the places say that it is joined of")),
+            Self::Says(_) | Self::Joined | Self::Shown => {
+                Err(Uncarried::new("what the places say that it is joined of"))
+            }
         }
     }
 

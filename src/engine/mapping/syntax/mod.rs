@@ -427,6 +427,8 @@ pub struct Condition {
     pub path: NativePath,
     /// What must hold.
     pub test: Test,
+    /// What it is held against, where the test compares two places.
+    pub other: Option<NativePath>,
 }
 
 /// What must hold of a native value.
@@ -452,6 +454,14 @@ pub enum Test {
     Numeric,
     /// It is none.
     NotNumeric,
+    /// It identifies the same as one of another place: root and extension are the same, or all that it holds.
+    Same,
+    /// It identifies nothing that another place does.
+    NotSame,
+    /// It is a later point in time than that of another place, as far as both are told.
+    After,
+    /// It is no later one.
+    NotAfter,
     /// Anything holds; a part that is made gets this.
     Written(String),
 }

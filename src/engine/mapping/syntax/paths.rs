@@ -222,7 +222,7 @@ fn condition(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Condition> {
     let span = cursor.span();
     if cursor.eat("!") {
         let path = native(cursor, format)?;
-        return Ok(Condition { span, any: false, path, test: Test::Absent });
+        return Ok(Condition { span, any: false, path, test: Test::Absent, other: None });
     }
     let mut ahead = cursor.clone();
     if ahead.eat_word("new") && native_begins(&ahead, format) {
@@ -230,7 +230,7 @@ fn condition(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Condition> {
         ahead.expect("=", "`new code/@code = \"x\"`")?;
         let text = ahead.expect_string("the text")?;
         *cursor = ahead;
-        return Ok(Condition { span, any: false, path, test: Test::Written(text) });
+        return Ok(Condition { span, any: false, path, test: Test::Written(text), other: None });
     }
     let any = cursor.eat_word("any");
     let path = native(cursor, format)?;
@@ -251,10 +251,20 @@ fn condition(cursor: &mut Cursor<'_>, format: FormatName) -> Read<Condition> {
         Test::Inside(vec![cursor.expect_word("the name of a table")?])
     } else if cursor.eat_word("outside") {
         Test::Outside(vec![cursor.expect_word("the name of a table")?])
+    } else if cursor.eat_word("same") {
+        Test::Same
+    } else if cursor.eat("!same") {
+        Test::NotSame
+    } else if cursor.eat_word("after") {
+        Test::After
+    } else if cursor.eat("!after") {
+        Test::NotAfter
     } else {
         Test::Valued
     };
-    Ok(Condition { span, any, path, test })
+    let compares = matches!(test, Test::Same | Test::NotSame | Test::After | Test::NotAfter);
+    let other = if compares { Some(native(cursor, format)?) } else { None };
+    Ok(Condition { span, any, path, test, other })
 }
 
 fn values(cursor: &mut Cursor<'_>) -> Read<Vec<String>> {

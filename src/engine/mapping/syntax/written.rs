@@ -91,7 +91,12 @@ impl fmt::Display for Condition {
         if self.any {
             f.write_str("any ")?;
         }
+        let other = self.other.as_ref().map(ToString::to_string).unwrap_or_default();
         match &self.test {
+            Test::Same => write!(f, "{} same {other}", self.path),
+            Test::NotSame => write!(f, "{} !same {other}", self.path),
+            Test::After => write!(f, "{} after {other}", self.path),
+            Test::NotAfter => write!(f, "{} !after {other}", self.path),
             Test::Valued => write!(f, "{}", self.path),
             Test::Absent => write!(f, "!{}", self.path),
             Test::In(values) => write!(f, "{} = {}", self.path, alternatives(values)),

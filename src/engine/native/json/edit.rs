@@ -48,6 +48,19 @@ pub(crate) struct Sheet<'t> {
     of: FxHashMap<NodeId, u32>,
     made: Vec<u32>,
     style: Style<'t>,
+    /// Containers that something was taken out of.
+    emptied: Vec<u32>,
+    demanded: Option<Demanded<'t>>,
+}
+
+/// Whether what is at the steps from the root must be there, be it empty.
+#[derive(Clone, Copy)]
+pub(crate) struct Demanded<'t>(pub(crate) &'t dyn Fn(&[Step]) -> bool);
+
+impl std::fmt::Debug for Demanded<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Demanded")
+    }
 }
 
 /// How the document writes white space.
@@ -66,7 +79,19 @@ impl<'t> Sheet<'t> {
         let root =
             Slot { parent: None, removed: false, content: Content::Untouched(NodeId::ROOT), lead: Cow::Borrowed(b"") };
         let of = FxHashMap::from_iter([(NodeId::ROOT, 0)]);
-        Self { tree, slots: vec![root], of, made: Vec::new(), style: Style::of(tree) }
+        Self {
+            tree,
+            slots: vec![root],
+            of,
+            made: Vec::new(),
+            style: Style::of(tree),
+            emptied: Vec::new(),
+            demanded: None,
+        }
+    }
+
+    pub(crate) fn demanding(&mut self, demanded: &'t dyn Fn(&[Step]) -> bool) {
+        self.demanded = Some(Demanded(demanded));
     }
 
     fn path(&self, at: Place, steps: &[Step]) -> String {
@@ -350,7 +375,56 @@ impl<'t> Sheet<'t> {
             first.lead = entry.lead;
         }
         self.slot(slot)?.removed = true;
+        self.emptied.push(parent);
         Ok(())
+    }
+
+    /// Takes out what a change has left without anything in it, where it need not be there.
+    pub(crate) fn settle(&mut self) {
+        let Some(Demanded(demanded)) = self.demanded else { return };
+        while let Some(slot) = self.emptied.pop() {
+            let is_empty = matches!(
+                self.slots.get(slot as usize),
+                Some(Slot { removed: false, content: Content::Container { entries, .. }, .. }) if entries.is_empty()
+            );
+            // What holds nothing else goes with it.
+            let mut at = is_empty.then_some(slot);
+            let mut goes = None;
+            while let Some(here) = at {
+                let Some(steps) = self.steps(here) else { break };
+                if !demanded(&steps) {
+                    goes = Some(here);
+                }
+                at = self.slots.get(here as usize).and_then(|slot| slot.parent).filter(|parent| {
+                    let content = self.slots.get(*parent as usize).map(|slot| &slot.content);
+                    matches!(content, Some(Content::Container { entries, .. }) if entries.len() == 1)
+                });
+            }
+            if let Some(goes) = goes {
+                // Its own container comes to the list by that.
+                let _ = self.take_out(goes, Place::Node(NodeId::ROOT), &[]);
+            }
+        }
+    }
+
+    /// The way to a slot from the root; none to the root itself, to what is gone, and to what stands by its place beside others.
+    fn steps(&self, slot: u32) -> Option<Vec<Step>> {
+        let mut steps = Vec::new();
+        let mut at = slot;
+        while let Some(parent) = self.slots.get(at as usize)?.parent {
+            let Content::Container { entries, .. } = &self.slots.get(parent as usize)?.content else { return None };
+            let index = entries.iter().position(|entry| entry.slot == at)?;
+            let entry = entries.get(index)?;
+            let name = entry.name();
+            // FHIR has in `_given` what belongs to the item of `given` in the same place.
+            if name.as_ref().is_some_and(|name| name.starts_with('_')) && at != slot {
+                return None;
+            }
+            steps.push(name.map_or(Step::Item(u32::try_from(index).ok()?), |name| Step::Member(name.into())));
+            at = parent;
+        }
+        steps.reverse();
+        (!steps.is_empty()).then_some(steps)
     }
 
     pub(crate) fn insert_item(&mut self, anchor: Anchor<'_>) -> Result<NewId, EditError> {
@@ -426,7 +500,12 @@ impl<'t> Sheet<'t> {
 
 impl Entry<'_> {
     fn is_named(&self, name: &str) -> bool {
-        let rest = self.name.get(1..).unwrap_or_default();
+        self.name().is_some_and(|own| own == name)
+    }
+
+    /// The name of a member.
+    fn name(&self) -> Option<String> {
+        let rest = self.name.get(1..)?;
         let mut end = 0;
         loop {
             match rest.get(end) {
@@ -435,7 +514,7 @@ impl Entry<'_> {
                 Some(_) => end += 1,
             }
         }
-        text::decode(rest.get(..end).unwrap_or_default()) == name
+        Some(text::decode(rest.get(..end).unwrap_or_default()).into())
     }
 }
 

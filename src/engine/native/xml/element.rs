@@ -132,6 +132,11 @@ impl Attribute<'_> {
         self.value = Cow::Owned(bytes);
     }
 
+    /// Whether it has another value than it had.
+    pub(super) const fn is_changed(&self) -> bool {
+        matches!(self.value, Cow::Owned(_))
+    }
+
     /// The prefix and URI, where it declares a namespace.
     pub(super) fn declaration(&self, charset: Charset) -> Option<(String, String)> {
         let name = self.before.trim_ascii_start();

@@ -1,6 +1,6 @@
 //! What comes after the lines: what the map says by itself, references, verbs, and what is left out.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::native::NodeId;
 
@@ -124,15 +124,22 @@ impl<'r> Get<'r> {
 
     pub(super) fn links(&mut self) {
         let plan = self.plan;
+        let mut filled = FxHashSet::default();
         for frame in 0..self.frames.len() {
             let Some(scope) = plan.scope(self.of(frame).scope) else { continue };
             for link in &scope.links {
-                let anchored = self.peek(self.above(frame, link.anchor.up), link.anchor.slot).is_some();
+                // A scope that stands for the reference itself is there where native is.
+                let itself = link.anchor.up == 0 && link.anchor.slot == link.slot;
+                let anchored = itself || self.peek(self.above(frame, link.anchor.up), link.anchor.slot).is_some();
                 let mut named = std::iter::once(&link.to).chain(&link.outer).filter(|_| anchored);
                 let Some(target) = named.find_map(|to| self.peek(self.above(frame, to.up), to.slot)) else { continue };
                 // Places are in the order in which they were made.
                 let Ok(entry) = self.entry_places.binary_search_by_key(&target, |entry| entry.at) else { continue };
                 let at = self.ensure(frame, link.slot);
+                // Of several scopes that would fill one element the first has.
+                if !filled.insert(at) {
+                    continue;
+                }
                 let reference = self.draft.child_of(at, self.names.reference);
                 if let Some(entry) = self.entries.get(entry) {
                     self.draft.set(reference, &entry.full_url);

@@ -22,7 +22,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::fault::Fault;
 use crate::fhir::document::{Document, Node, NodeId as FhirId};
 use crate::native::xml::XmlSchema;
-use crate::native::{Edit, NodeId, Place, SegmentName, Step};
+use crate::native::{Edit, Name, NodeId, Place, SegmentName, Step};
 
 use super::super::context::Context;
 use super::super::plan::{
@@ -87,6 +87,8 @@ pub(crate) struct Given<'r> {
     pub(crate) cx: &'r Context,
     /// The schema of an XML document.
     pub(crate) schema: Option<&'r XmlSchema>,
+    /// What must be in a JSON document, be it empty.
+    pub(crate) demanded: &'r dyn Fn(&[Step]) -> bool,
     /// The trigger events of the map.
     pub(crate) events: &'r [String],
     /// The forward run over the document.
@@ -168,6 +170,8 @@ pub(crate) struct Put<'r> {
     /// Elements that this run makes since none was as a line selects it, by where they stand and the selection.
     elements: FxHashMap<(Place, Vec<Step>, String), Place>,
     made: FxHashMap<(Place, usize, SegmentName), Place>,
+    /// The first repetition of an element that this run makes in a place.
+    grown: FxHashMap<(Place, Vec<Step>, Name), Place>,
     /// Groups that this run opens; they are numbered on from those that are there.
     opened: Vec<native::Opened>,
     /// The segments as they stand now.
@@ -190,7 +194,7 @@ pub(crate) struct Put<'r> {
 
 impl<'r> Put<'r> {
     pub(crate) fn new(given: Given<'r>, manner: Manner) -> Self {
-        let Given { plan, source, cx, schema, events, run, old, new } = given;
+        let Given { plan, source, cx, schema, demanded, events, run, old, new } = given;
         let mut inner: FxHashMap<(usize, ScopeId), Vec<usize>> = FxHashMap::default();
         for (index, frame) in run.frames.iter().enumerate().skip(1) {
             inner.entry((frame.parent(), frame.scope)).or_default().push(index);
@@ -218,7 +222,7 @@ impl<'r> Put<'r> {
             events,
             edit: match schema {
                 Some(schema) => Edit::new(source.tree).by_schema(schema),
-                None => Edit::new(source.tree),
+                None => Edit::new(source.tree).but_demanded(demanded),
             },
             frames: Vec::new(),
             inner,
@@ -238,6 +242,7 @@ impl<'r> Put<'r> {
             counted: FxHashMap::default(),
             made: FxHashMap::default(),
             elements: FxHashMap::default(),
+            grown: FxHashMap::default(),
             within: FxHashMap::default(),
             opened: Vec::new(),
             sequence: Sequence::default(),

@@ -1,5 +1,6 @@
 //! Native places: found, or made as far as the structure needs.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -7,7 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::native::hl7v2::schema::{Group, GroupTree, NoPlace, group_by};
 use crate::native::json::text::is_number;
 use crate::native::xml::QName;
-use crate::native::{Anchor, EditError, Format, Insert, NodeId, Place, Scalar, SegmentName, Step};
+use crate::native::{Anchor, EditError, Format, Insert, Name, NodeId, Place, Scalar, SegmentName, Step};
 
 use super::super::super::plan::{Condition, NativeName, NativePath, NativeSelect, NativeStep};
 use super::super::super::syntax::Test;
@@ -387,6 +388,10 @@ impl<'r> Put<'r> {
                 }
                 continue;
             }
+            if matches!(condition.test, Test::Same) {
+                self.identify_alike(spot, condition)?;
+                continue;
+            }
             let Test::In(values) = &condition.test else { continue };
             let holds = self.base(spot).is_some_and(|base| self.source.hold(base, std::slice::from_ref(condition)));
             if holds {
@@ -402,6 +407,53 @@ impl<'r> Put<'r> {
             }
         }
         Ok(())
+    }
+
+    /// Writes the identifier of another place, where a condition wants the same.
+    fn identify_alike(&mut self, spot: &Spot, condition: &Condition) -> Result<(), EditError> {
+        let Some(other) = condition.other.as_ref() else { return Ok(()) };
+        if self.base(spot).is_some_and(|base| self.source.hold(base, std::slice::from_ref(condition))) {
+            return Ok(());
+        }
+        let tree = self.source.tree;
+        let there = self.first(spot, other);
+        let mut told: Vec<(Name, String)> = Vec::new();
+        for name in ["root", "extension"].map(Name::local) {
+            let text = match there {
+                Some(node) => tree.attribute(node, &name).and_then(|node| tree.text(node)).map(Cow::into_owned),
+                None => self.comes_at(other, &name),
+            };
+            told.extend(text.map(|text| (name, text)));
+        }
+        for (name, text) in told {
+            let mut at = self.locate(spot, &condition.path)?;
+            at.steps.push(Step::Attribute(name));
+            at.node = None;
+            self.change(at, Change::Set(text));
+        }
+        Ok(())
+    }
+
+    /// What this run writes as an attribute of the first part that comes at a path from the document.
+    fn comes_at(&self, path: &NativePath, name: &Name) -> Option<String> {
+        let (mut at, mut steps) = (Place::Node(self.source.root().node), Vec::new());
+        for step in &path.steps {
+            let NativeName::Element(element) = &step.name else { return None };
+            let key = (at, steps, element.name.clone());
+            (at, steps) = match self.grown.get(&key) {
+                Some(grown) => (*grown, Vec::new()),
+                None => {
+                    let (at, mut steps, name) = key;
+                    steps.push(Step::Element(name, 1));
+                    (at, steps)
+                }
+            };
+        }
+        steps.push(Step::Attribute(name.clone()));
+        match self.change_of(at, &steps) {
+            Some(Change::Set(text)) => Some(text.clone()),
+            _ => None,
+        }
     }
 
     pub(super) fn change(&mut self, spot: Spot, change: Change) {
@@ -470,12 +522,13 @@ impl<'r> Put<'r> {
         if matches!(error, EditError::Gone) {
             return;
         }
-        self.refusals.push(Refusal {
-            path: error.location().unwrap_or_default().to_owned(),
-            rule: None,
-            expected: error.to_string(),
-            fault: error.fault(),
-        });
+        let (path, told) = (error.location().unwrap_or_default().to_owned(), error.to_string());
+        // The place is told once.
+        let expected = match told.strip_prefix(&path) {
+            Some(rest) if !path.is_empty() => rest.trim_start_matches([':', ' ']).to_owned(),
+            _ => told,
+        };
+        self.refusals.push(Refusal { path, rule: None, expected, fault: error.fault() });
     }
 }
 

@@ -11,6 +11,7 @@ use super::super::super::lens::{Fidelity, Lens, Out, Put as WrittenLens, Uncarri
 use super::super::super::plan::{
     Constant, Mark, NativeName, NativePath, NativeSelect, Rule, Scope, SlotAt, StmtKind, says,
 };
+use super::super::super::syntax::Direction;
 use super::super::super::trace::{Disposition, Lost};
 use super::super::Refusal;
 use super::super::fold::node_says;
@@ -20,7 +21,8 @@ impl<'r> Put<'r> {
     pub(super) fn rule(&mut self, frame: usize, rule: &'r Rule) -> Result<(), EditError> {
         let table = self.by_table(frame, rule);
         let told = self.told_elsewhere(frame, rule);
-        let is_news = table == Some(false) || told.is_some_and(|(_, is_new)| is_new);
+        let is_news =
+            table == Some(false) || told.is_some_and(|(_, is_new)| is_new) || self.is_told_here(frame, rule.direction);
         // Most lines speak of one element, which is not there, or says what it said.
         if !self.forced && !is_news && self.is_one(frame, rule.slot) {
             let new = self.value(Side::New, frame, rule).and_then(Node::text);
@@ -152,6 +154,11 @@ impl<'r> Put<'r> {
             self.free_copies(frame, rule);
         }
         Ok(())
+    }
+
+    /// Whether a line that is only written stands in a part that comes: it tells there what the Bundle says elsewhere.
+    pub(super) fn is_told_here(&self, frame: usize, direction: Direction) -> bool {
+        direction == Direction::Put && self.frames.get(frame).is_some_and(|frame| frame.was.is_none())
     }
 
     /// The leaves of other alternatives that say the same as those that were read: they follow them.

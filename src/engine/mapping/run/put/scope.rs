@@ -199,7 +199,7 @@ impl<'r> Put<'r> {
         if new.is_none() {
             return Ok(());
         }
-        let mut old = old;
+        let mut old = old.filter(|_| !self.is_told_here(frame, scope.direction));
         if !scope.when.is_empty() && self.base(&outer).is_none_or(|base| !self.source.hold(base, &scope.when)) {
             // Several lines may fill the same element from differently typed leaves: the first that can, does.
             // What was there before is another line's to write.
@@ -221,7 +221,7 @@ impl<'r> Put<'r> {
         }
         // The place may be there for what other lines say of it.
         let flat = scope.body.iter().all(|stmt| matches!(stmt.kind, StmtKind::Rule(_)));
-        if flat && new.is_some_and(|new| self.carries(Side::New, frame, id, new) == 0) {
+        if flat && scope.links.is_empty() && new.is_some_and(|new| self.carries(Side::New, frame, id, new) == 0) {
             return Ok(());
         }
         // What another line gave is that line's to write.
@@ -281,6 +281,14 @@ impl<'r> Put<'r> {
             let (values, wanted) = match &condition.test {
                 Test::In(values) => (values, true),
                 Test::NotIn(values) => (values, false),
+                // That one time is later than another is no one's to make so.
+                Test::After
+                    if !self
+                        .base(outer)
+                        .is_some_and(|base| self.source.hold(base, std::slice::from_ref(condition))) =>
+                {
+                    return Ok(true);
+                }
                 _ => continue,
             };
             let spot = self.locate(outer, &condition.path)?;
@@ -296,10 +304,15 @@ impl<'r> Put<'r> {
     pub(super) fn may_become(&self, outer: &Spot, scope: &Scope) -> bool {
         scope.when.iter().all(|condition| match &condition.test {
             Test::In(_) => self.first(outer, &condition.path).is_none() || outer.node.is_some(),
-            Test::Absent | Test::NotIn(_) | Test::NotBegins(_) | Test::NotNumeric | Test::Outside(_) => {
-                self.base(outer).is_none_or(|b| self.source.hold(b, std::slice::from_ref(condition)))
-            }
-            Test::Valued | Test::Inside(_) | Test::Begins(_) | Test::Numeric | Test::Written(_) => true,
+            Test::Absent
+            | Test::NotIn(_)
+            | Test::NotBegins(_)
+            | Test::NotNumeric
+            | Test::Outside(_)
+            | Test::NotSame
+            | Test::After
+            | Test::NotAfter => self.base(outer).is_none_or(|b| self.source.hold(b, std::slice::from_ref(condition))),
+            Test::Valued | Test::Inside(_) | Test::Begins(_) | Test::Numeric | Test::Same | Test::Written(_) => true,
         })
     }
 
@@ -378,6 +391,9 @@ impl<'r> Put<'r> {
                 self.take_out(scope, &spot, left + coming)?;
             }
         }
+        // That something identifies the same is made so.
+        let (alike, certain): (Vec<Condition>, Vec<Condition>) =
+            scope.when.iter().cloned().partition(|condition| matches!(condition.test, Test::Same));
         for pair in pairs {
             match pair {
                 Pair::Both(was, now) => {
@@ -388,10 +404,11 @@ impl<'r> Put<'r> {
                     self.enter(id, frame, spot_of(base), frame_was, old.get(was).copied(), new.get(now).copied());
                 }
                 // What comes is another line's where this one does not hold.
-                Pair::New(_) if !scope.when.is_empty() && !self.holds_now(&outer, &scope.when) => {}
+                Pair::New(_) if !certain.is_empty() && !self.holds_now(&outer, &certain) => {}
                 Pair::New(now) => {
                     let open = self.open_guards.len();
                     let spot = self.grow(&outer, scope)?;
+                    self.make_true(&outer, &alike)?;
                     self.enter(id, frame, spot, None, None, new.get(now).copied());
                     self.close_guards(open)?;
                 }
@@ -439,6 +456,7 @@ impl<'r> Put<'r> {
                 self.those_before(&holder, last)?;
                 let at = self.edit.insert(Anchor::Last(holder.at, &holder.steps), Insert::Element(&name.name))?;
                 self.within.insert(at, holder.at);
+                self.grown.entry((holder.at, holder.steps, name.name.clone())).or_insert(at);
                 Spot { at, steps: Vec::new(), node: None, group: 0 }
             }
             NativeName::Row => {
@@ -496,7 +514,10 @@ impl<'r> Put<'r> {
                 continue;
             }
             let at = self.locate(spot, &written.path)?;
-            self.change(at, Change::Set(written.text.clone()));
+            // What the selection of the part demands stands there already.
+            if self.change_of(at.at, &at.steps).is_none() {
+                self.change(at, Change::Set(written.text.clone()));
+            }
         }
         Ok(())
     }

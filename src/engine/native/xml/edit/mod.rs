@@ -1,18 +1,20 @@
 //! Changes to an XML document: the elements on the way to a change are taken apart and joined again; an element that
 //! stands on a line of its own is inserted and removed with the white space before it.
 
+mod complete;
 mod names;
 mod order;
 
 use rustc_hash::FxHashMap;
 
 use super::super::charset::Charset;
-use super::super::edit::{Anchor, NewId, Place, address};
+use super::super::edit::{Place, address};
 use super::super::error::EditError;
 use super::super::path::{Name, Step};
 use super::super::tree::{Kind, NodeId, Tree};
 use super::element::{Attribute, Element};
 use super::{Found, XSI, XmlSchema, local_name, text};
+use complete::NULL_FLAVOR;
 
 /// A piece of content under change.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ pub(crate) struct Sheet<'t> {
     schema: Option<&'t XmlSchema>,
     /// Elements that something was taken out of.
     emptied: Vec<u32>,
+    /// Elements that something was put into.
+    filled: Vec<u32>,
 }
 
 impl<'t> Sheet<'t> {
@@ -63,7 +67,17 @@ impl<'t> Sheet<'t> {
         let top = tree.document_element();
         let root = Slot { parent: None, removed: false, content: Content::Untouched(top.unwrap_or(NodeId::ROOT)) };
         let of = top.map(|top| (top, 0)).into_iter().collect();
-        Self { tree, found, slots: vec![root], of, made: Vec::new(), top, schema: None, emptied: Vec::new() }
+        Self {
+            tree,
+            found,
+            slots: vec![root],
+            of,
+            made: Vec::new(),
+            top,
+            schema: None,
+            emptied: Vec::new(),
+            filled: Vec::new(),
+        }
     }
 
     pub(crate) fn by_schema(&mut self, schema: &'t XmlSchema) {
@@ -364,6 +378,7 @@ impl<'t> Sheet<'t> {
     }
 
     fn add_text(&mut self, slot: u32, value: &str) -> Result<(), EditError> {
+        self.filled.push(slot);
         let mut bytes = Vec::new();
         text::encode(value, None, self.found.charset, &mut bytes);
         let text = self.push(slot, Content::Text(bytes));
@@ -374,6 +389,9 @@ impl<'t> Sheet<'t> {
     fn add_attribute(&mut self, slot: u32, name: &Name, value: &str) -> Result<(), EditError> {
         let (qualified, declaration) = self.qualify(slot, name, false)?;
         let charset = self.found.charset;
+        if &*name.local != NULL_FLAVOR && name.namespace.as_deref() != Some(XSI) {
+            self.filled.push(slot);
+        }
         let attributes = &mut self.element(slot)?.attributes;
         attributes.extend(declaration.map(Attribute::declaring));
         attributes.push(Attribute::new(name.clone(), &qualified, value, charset));
@@ -459,14 +477,6 @@ impl<'t> Sheet<'t> {
         Ok(())
     }
 
-    /// What is done once all changes are known.
-    pub(crate) fn settle(&mut self) {
-        for slot in std::mem::take(&mut self.emptied) {
-            // A slot that is gone has nothing left to take out.
-            let _ = self.prune(slot);
-        }
-    }
-
     /// Takes a piece of content out, an element with the white space that puts it on a line of its own.
     fn take_away(&mut self, slot: u32) -> Result<(), EditError> {
         let Some(parent) = self.slot(slot)?.parent else { return Ok(()) };
@@ -504,59 +514,6 @@ impl<'t> Sheet<'t> {
             }
             None => self.add_attribute(slot, &nil, "true"),
         }
-    }
-
-    pub(crate) fn insert_element(&mut self, anchor: Anchor<'_>, name: &Name) -> Result<NewId, EditError> {
-        let (parent, beside, before) = self.anchor(anchor)?;
-        let slot = match beside {
-            Some(_) => self.insert_child(parent, beside, before, name)?,
-            None if self.schema.is_some() => self.append(parent, name)?,
-            None => self.insert_child(parent, None, before, name)?,
-        };
-        Ok(self.made(slot))
-    }
-
-    pub(crate) fn insert_markup(&mut self, anchor: Anchor<'_>, markup: &str) -> Result<NewId, EditError> {
-        let (parent, beside, before) = self.anchor(anchor)?;
-        let mut bytes = Vec::with_capacity(markup.len());
-        for c in markup.chars() {
-            if !self.found.charset.push(c, &mut bytes) {
-                bytes.extend_from_slice(format!("&#{};", u32::from(c)).as_bytes());
-            }
-        }
-        let slot = self.put_child(parent, beside, before, Content::Markup(bytes))?;
-        Ok(self.made(slot))
-    }
-
-    fn made(&mut self, slot: u32) -> NewId {
-        let id = NewId(u32::try_from(self.made.len()).unwrap_or(u32::MAX));
-        self.made.push(slot);
-        id
-    }
-
-    /// The element that something is inserted in, the child that it stands beside, and whether before that.
-    fn anchor(&mut self, anchor: Anchor<'_>) -> Result<(u32, Option<u32>, bool), EditError> {
-        Ok(match anchor {
-            Anchor::Last(place, steps) => {
-                let Target::Element(slot) = self.make(place, steps)? else {
-                    let path = self.path(place, steps);
-                    return Err(EditError::NoSuchStep { path, expected: "an element expected" });
-                };
-                (slot, None, false)
-            }
-            Anchor::Before(place) | Anchor::After(place) => {
-                let target = self.place(place)?;
-                let (Target::Element(slot) | Target::Text(slot)) = target else {
-                    let path = self.path(place, &[]);
-                    return Err(EditError::NoSuchStep { path, expected: "a child of an element expected" });
-                };
-                let Some(parent) = self.slot(slot)?.parent else {
-                    let path = self.path(place, &[]);
-                    return Err(EditError::Fixed { path, reason: "a document has one element" });
-                };
-                (parent, Some(slot), matches!(anchor, Anchor::Before(_)))
-            }
-        })
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {

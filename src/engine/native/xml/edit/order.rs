@@ -1,5 +1,6 @@
 //! Where new elements stand in a document under change, by the order of its schema, and where emptied ones go.
 
+use super::super::super::edit::{Anchor, NewId};
 use super::super::super::error::EditError;
 use super::super::super::path::Name;
 use super::super::super::tree::{Kind, NodeId};
@@ -7,7 +8,7 @@ use super::super::element::{Element, is_blank_line};
 use super::super::local_name;
 use super::super::schema::{Content as Holds, MemberKind, TypeIndex};
 use super::names::is_type;
-use super::{Content, Sheet};
+use super::{Content, Sheet, Target};
 
 impl<'t> Sheet<'t> {
     /// The white space of a text that puts what follows on a line of its own.
@@ -106,6 +107,59 @@ impl<'t> Sheet<'t> {
         }
     }
 
+    pub(crate) fn insert_element(&mut self, anchor: Anchor<'_>, name: &Name) -> Result<NewId, EditError> {
+        let (parent, beside, before) = self.anchor(anchor)?;
+        let slot = match beside {
+            Some(_) => self.insert_child(parent, beside, before, name)?,
+            None if self.schema.is_some() => self.append(parent, name)?,
+            None => self.insert_child(parent, None, before, name)?,
+        };
+        Ok(self.made(slot))
+    }
+
+    pub(crate) fn insert_markup(&mut self, anchor: Anchor<'_>, markup: &str) -> Result<NewId, EditError> {
+        let (parent, beside, before) = self.anchor(anchor)?;
+        let mut bytes = Vec::with_capacity(markup.len());
+        for c in markup.chars() {
+            if !self.found.charset.push(c, &mut bytes) {
+                bytes.extend_from_slice(format!("&#{};", u32::from(c)).as_bytes());
+            }
+        }
+        let slot = self.put_child(parent, beside, before, Content::Markup(bytes))?;
+        Ok(self.made(slot))
+    }
+
+    fn made(&mut self, slot: u32) -> NewId {
+        let id = NewId(u32::try_from(self.made.len()).unwrap_or(u32::MAX));
+        self.made.push(slot);
+        id
+    }
+
+    /// The element that something is inserted in, the child that it stands beside, and whether before that.
+    fn anchor(&mut self, anchor: Anchor<'_>) -> Result<(u32, Option<u32>, bool), EditError> {
+        Ok(match anchor {
+            Anchor::Last(place, steps) => {
+                let Target::Element(slot) = self.make(place, steps)? else {
+                    let path = self.path(place, steps);
+                    return Err(EditError::NoSuchStep { path, expected: "an element expected" });
+                };
+                (slot, None, false)
+            }
+            Anchor::Before(place) | Anchor::After(place) => {
+                let target = self.place(place)?;
+                let (Target::Element(slot) | Target::Text(slot)) = target else {
+                    let path = self.path(place, &[]);
+                    return Err(EditError::NoSuchStep { path, expected: "a child of an element expected" });
+                };
+                let Some(parent) = self.slot(slot)?.parent else {
+                    let path = self.path(place, &[]);
+                    return Err(EditError::Fixed { path, reason: "a document has one element" });
+                };
+                (parent, Some(slot), matches!(anchor, Anchor::Before(_)))
+            }
+        })
+    }
+
     /// Inserts an element beside a child, or as the last, with the white space that its neighbours have.
     pub(super) fn insert_child(
         &mut self,
@@ -141,6 +195,7 @@ impl<'t> Sheet<'t> {
                 (if closing && lead.is_some() { children.len() - 1 } else { children.len() }, lead)
             }
         };
+        self.filled.push(parent);
         let slot = self.push(parent, content);
         let space = lead.map(|lead| self.push(parent, Content::Text(lead)));
         let children = &mut self.element(parent)?.children;

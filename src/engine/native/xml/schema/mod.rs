@@ -15,7 +15,7 @@
 //!   @value? decimal
 //! choice Value = Quantity | II
 //! ```
-//! `?` is at most one, `*` any number, `+` at least one, nothing exactly one. `@` names an attribute, `.` the element's own
+//! `?` is at most one, `*` any number, `+` at least one, nothing exactly one; `~` behind that: not without one in what is written. `@` names an attribute, `.` the element's own
 //! text; `markup` is text with any elements in it. A `choice` is the type that `xsi:type` names. Types may contain
 //! themselves. A `namespace` line holds for the element names after it.
 
@@ -68,6 +68,8 @@ pub struct Member {
     pub name: QName,
     /// Whether it must be there.
     pub required: bool,
+    /// Whether it must be there in what is written, though documents without it are taken.
+    pub expected: bool,
     /// Whether there may be several.
     pub many: bool,
     /// What it holds.
@@ -105,6 +107,8 @@ pub enum Simple {
     Text,
     /// A text without white space at its ends.
     Code,
+    /// Codes with white space between them.
+    Codes,
     /// An object identifier.
     Oid,
     /// An OID, a UUID or a name of HL7 (the `uid` of HL7 v3).

@@ -180,7 +180,8 @@ impl Reader<'_> {
                     _ => of.position(attribute, &member.name.name).is_some(),
                 };
                 if !(chosen && known) {
-                    of.push(Member { required: member.required && !chosen, ..member });
+                    let (required, expected) = (member.required && !chosen, member.expected && !chosen);
+                    of.push(Member { required, expected, ..member });
                 }
             }
         }
@@ -190,6 +191,7 @@ impl Reader<'_> {
                 kind: MemberKind::Attribute,
                 name: shown,
                 required: block.named,
+                expected: block.named,
                 many: false,
                 of: Content::Simple(Simple::Code),
                 codes: block.variants.iter().map(|v| Box::from(*v)).collect(),
@@ -219,6 +221,7 @@ impl Reader<'_> {
         let Some((head, of)) = text.split_once(char::is_whitespace) else {
             return stop(line, "a member without a type", MEMBER);
         };
+        let (head, expected) = head.strip_suffix('~').map_or((head, false), |head| (head, true));
         let (head, required, many) = match head.chars().last() {
             Some('?') => (head.trim_end_matches('?'), false, false),
             Some('*') => (head.trim_end_matches('*'), false, true),
@@ -242,7 +245,8 @@ impl Reader<'_> {
         if instead && kind != MemberKind::Element {
             return stop(line, "only an element stands instead of another", "`| name? Type` after the other's line");
         }
-        Ok(Member { kind, name: self.qname(line, namespace, kind, shown)?, required, many, of, codes, instead })
+        let name = self.qname(line, namespace, kind, shown)?;
+        Ok(Member { kind, name, required, expected: expected || required, many, of, codes, instead })
     }
 
     fn qname(&self, line: u32, namespace: &str, kind: MemberKind, shown: &str) -> Result<QName, SchemaProblem> {
@@ -272,6 +276,7 @@ impl Reader<'_> {
         Some(Content::Simple(match text {
             "text" => Simple::Text,
             "code" => Simple::Code,
+            "codes" => Simple::Codes,
             "oid" => Simple::Oid,
             "uid" => Simple::Uid,
             "uri" => Simple::Uri,
