@@ -142,7 +142,7 @@ fn profiles_that_impose_ever_more_profiles_end_in_one_error() {
     };
     let validator = with((0..40).flat_map(|level| [impose(level, 'l'), impose(level, 'r')]));
     let told = judged(&validator, &patient("http://t.example/l0"));
-    let says = "error Patient: the profiles ask for more judgements than are made of one document";
+    let says = "error Patient: the profiles and constraints ask for more than is looked at of one document";
     assert!(told.iter().any(|line| line == says), "{told:#?}");
 }
 

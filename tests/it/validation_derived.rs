@@ -414,3 +414,40 @@ fn a_code_that_its_value_set_has_by_an_older_version_is_known() {
     assert_eq!(said("a"), NONE);
     assert_eq!(said("b"), ["Basic.code"]);
 }
+
+#[test]
+fn constraints_that_look_at_all_for_each_end_in_one_clear_error() {
+    let unique = profile(
+        "unique",
+        "Patient",
+        &json!([{"id": "Patient.identifier", "path": "Patient.identifier", "constraint": [{"key": "once", "severity": "error",
+            "human": "once", "expression": "%resource.identifier.where(value = %context.value).count() = 1"}]}]),
+    );
+    let validator = with([unique]);
+    let patient = |many: usize| {
+        let identifiers: Vec<Value> = (0..many).map(|n| json!({"value": n.to_string()})).collect();
+        claiming("unique", json!({"resourceType": "Patient", "identifier": identifiers}))
+    };
+    assert_eq!(errors(&validator, &patient(200)), NONE);
+    let told = found(&validator, &patient(8_000), Severity::Error);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told.iter().all(|(_, text)| text.contains("more than is looked at")), "{told:?}");
+}
+
+#[test]
+fn a_resource_of_no_type_is_told_where_it_stands() {
+    let validator = with([]);
+    let said = |resource: Value| {
+        let bundle = json!({"resourceType": "Bundle", "type": "collection", "entry": [
+            {"fullUrl": "urn:uuid:00000000-0000-4000-8000-000000000001", "resource": resource}]});
+        found(&validator, &bundle, Severity::Error)
+    };
+    for resource in [json!({"resourceType": "Foo"}), json!({}), json!({"resourceType": 1}), json!({"id": "a"})] {
+        let told = said(resource.clone());
+        assert_eq!(
+            told.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(),
+            ["Bundle.entry[0].resource"],
+            "{resource}: {told:?}"
+        );
+    }
+}

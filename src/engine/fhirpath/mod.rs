@@ -216,6 +216,12 @@ impl Budget {
         Self(Cell::new(items))
     }
 
+    /// How many items are left.
+    #[must_use]
+    pub const fn left(&self) -> u64 {
+        self.0.get()
+    }
+
     /// For a text that is made: none longer than [`MOST_TEXT`], and long ones as much as many items.
     fn spend_text(&self, bytes: usize) -> Result<(), EvalError> {
         if bytes > MOST_TEXT {

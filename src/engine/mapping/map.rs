@@ -328,7 +328,8 @@ impl Map {
     fn translated(self: &Arc<Self>, tree: &Tree, cx: &Context) -> Result<Translation, Refusals> {
         let cx = &*cx.of(tree);
         let source = Source::new(tree, self.structure());
-        let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).of_news().run()?;
+        let mut run = Get::new(self.plan(), self.name(), &self.model, &source, cx).of_news().run()?;
+        run.trim();
         let document = run.trace.draft.finish().map_err(|error| Refusals::of_draft(&error))?;
         Ok(Translation { map: Arc::clone(self), document, run })
     }

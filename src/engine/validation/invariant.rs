@@ -117,8 +117,16 @@ impl<'d> Walk<'_, 'd> {
                 }
                 continue;
             }
+            if self.judged.borrow().items() == 0 {
+                self.too_costly(node);
+                return;
+            }
             match self.decide(node, resource, constraint) {
                 Ok(true) => {}
+                Err(EvalError::Budget) if self.judged.borrow().items() == 0 => {
+                    self.too_costly(node);
+                    return;
+                }
                 Ok(false) => self.broken_rule(node, constraint),
                 Err(error) => {
                     // Of an expression that cannot be read it is told why not.
@@ -166,6 +174,7 @@ impl<'d> Walk<'_, 'd> {
                     return Err(EvalError::Undecided("the expression"));
                 };
                 let host = Above { validator: self.validator, under_way: &self.under_way, judged: &self.judged };
+                let allowed = Budget::default().left().min(self.judged.borrow().items());
                 let context = Context {
                     focus: Some(node),
                     context: None,
@@ -174,11 +183,14 @@ impl<'d> Walk<'_, 'd> {
                     now: self.validator.now(plan),
                     variables: &[],
                     host: &host,
-                    budget: Budget::default(),
+                    budget: Budget::new(allowed),
                     trace: None,
                 };
+                let holds = plan.holds(&context);
+                let left = if holds == Err(EvalError::Budget) { 0 } else { context.budget.left() };
+                self.judged.borrow_mut().spend(allowed.saturating_sub(left));
                 // A rule holds when it is true; what cannot be told, since precisions differ, is not.
-                plan.holds(&context)?.unwrap_or(false)
+                holds?.unwrap_or(false)
             }
         })
     }

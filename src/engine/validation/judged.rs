@@ -11,6 +11,10 @@ pub(super) type Key = (NodeId, usize);
 /// Judgements of profiles on nodes after which a document is not looked at further.
 const MOST: u32 = 500_000;
 
+/// Items of FHIRPath that the constraints on a document may look at, beyond those for each of its bytes.
+const ITEMS: u64 = 50_000_000;
+const ITEMS_OF_BYTE: u64 = 100;
+
 /// Results so far. What conforms only if something conforms that is still being judged is kept apart until that is known.
 #[derive(Debug)]
 pub(super) struct Judged {
@@ -21,6 +25,8 @@ pub(super) struct Judged {
     /// The outermost judgement under way that the present one has met so far.
     met: usize,
     count: u32,
+    /// Items that constraints may still look at.
+    items: u64,
     /// Whether it was told that there are too many.
     pub(super) is_told: bool,
 }
@@ -33,6 +39,7 @@ impl Default for Judged {
             order: Vec::new(),
             met: usize::MAX,
             count: 0,
+            items: ITEMS,
             is_told: false,
         }
     }
@@ -46,6 +53,21 @@ pub(super) struct Begun {
 }
 
 impl Judged {
+    /// Allows the constraints what a document of so many bytes may ask for.
+    pub(super) fn allow(&mut self, bytes: usize) {
+        self.items = ITEMS.saturating_add(ITEMS_OF_BYTE.saturating_mul(bytes as u64));
+    }
+
+    /// What constraints may still look at.
+    pub(super) const fn items(&self) -> u64 {
+        self.items
+    }
+
+    /// That a constraint has looked at so many items.
+    pub(super) fn spend(&mut self, items: u64) {
+        self.items = self.items.saturating_sub(items);
+    }
+
     /// One judgement more; false when there have been too many.
     pub(super) fn count(&mut self) -> bool {
         self.count = self.count.saturating_add(1);

@@ -93,10 +93,10 @@ impl<'d> Walk<'_, 'd> {
         self.under_way.pop();
     }
 
-    /// Tells once that the profiles of a document ask for more than is looked at.
-    fn too_costly(&mut self, node: Node<'d>) {
+    /// Tells once that the rules for a document ask for more than is looked at.
+    pub(super) fn too_costly(&mut self, node: Node<'d>) {
         if !std::mem::replace(&mut self.judged.borrow_mut().is_told, true) {
-            let says = Detail::Says("the profiles ask for more judgements than are made of one document");
+            let says = Detail::Says("the profiles and constraints ask for more than is looked at of one document");
             // It is told however much was told before.
             self.findings.push(Finding {
                 severity: Severity::Error,

@@ -24,8 +24,9 @@ const DEEPEST: usize = 160;
 /// Characters that a string may have (<http://hl7.org/fhir/R4/datatypes.html#string>).
 const LONGEST_STRING: usize = 1_048_576;
 
-/// Findings that are told of a document; of errors twice as many, so that the others do not hide them.
+/// Findings that are told of a document, with one that says that there are more. What is no error leaves room for errors.
 const MOST_FINDINGS: usize = 10_000;
+const MOST_OTHERS: usize = MOST_FINDINGS / 2;
 
 /// One validation under way.
 pub(super) struct Walk<'v, 'd> {
@@ -54,6 +55,8 @@ pub(super) struct Walk<'v, 'd> {
     pub(super) under_way: Vec<Key>,
     /// What was judged so far, also by the walks that constraints ask for.
     pub(super) judged: Rc<RefCell<Judged>>,
+    /// Whether something was found that is not told.
+    is_cut: bool,
     /// How many judgements under way need not hold, since others may in their stead.
     pub(super) tentative: u32,
     /// References whose targets are judged once nothing is under way: what refers, by which rules, and the profiles.
@@ -79,6 +82,7 @@ impl<'v, 'd> Walk<'v, 'd> {
             under_way: Vec::new(),
             judged: Rc::default(),
             tentative: 0,
+            is_cut: false,
             put_off: Vec::new(),
         }
     }
@@ -122,6 +126,7 @@ pub(super) fn conforms(
 pub(super) fn validate(validator: &Validator, node: Node<'_>, profiles: &[&str]) -> Vec<Finding> {
     let mut walk = Walk::new(validator);
     walk.is_xml = node.document().is_xml();
+    walk.judged.borrow_mut().allow(node.document().json().len());
     walk.resource(Physical::of(node), None);
     for misplaced in node.document().misplaced() {
         walk.error(
@@ -139,7 +144,7 @@ pub(super) fn validate(validator: &Validator, node: Node<'_>, profiles: &[&str])
     }
     walk.deferred();
     let mut findings = walk.findings;
-    if findings.len() >= MOST_FINDINGS {
+    if walk.is_cut {
         findings.push(Finding {
             severity: Severity::Warning,
             issue: IssueType::TooCostly,
@@ -195,9 +200,11 @@ impl<'d> Walk<'_, 'd> {
     }
 
     pub(super) fn push(&mut self, finding: Finding) {
-        let most = if finding.is_error() { 2 * MOST_FINDINGS } else { MOST_FINDINGS };
+        let most = if finding.is_error() { MOST_FINDINGS - 1 } else { MOST_OTHERS };
         if self.findings.len() < most {
             self.findings.push(finding);
+        } else {
+            self.is_cut = true;
         }
     }
 
@@ -212,12 +219,7 @@ impl<'d> Walk<'_, 'd> {
     /// A resource: the root, one that is contained, an entry's.
     fn resource(&mut self, at: Physical<'d>, holder: Option<&ElementPlan>) {
         let Some(type_id) = at.type_id() else {
-            let says = at.members().find(|member| !member.is_twin() && member.name() == "resourceType");
-            let detail = match says.map(|member| (member.shape(), member.text())) {
-                Some((Shape::String, Some(_))) => Detail::UnknownType,
-                _ => Detail::NoResourceType,
-            };
-            self.error(IssueType::Structure, Rule::Format("resource-type"), at.id(), detail);
+            self.untyped(at);
             return;
         };
         let Some(plan) = self.validator.plans.of(type_id) else { return };
@@ -233,6 +235,16 @@ impl<'d> Walk<'_, 'd> {
         self.contained(at.object_node());
         self.claimed(at.object_node());
         self.resources.pop();
+    }
+
+    /// A resource that names no type, or one that there is not.
+    fn untyped(&mut self, at: Physical<'d>) {
+        let says = at.members().find(|member| !member.is_twin() && member.name() == "resourceType");
+        let detail = match says.map(|member| (member.shape(), member.text())) {
+            Some((Shape::String, Some(_))) => Detail::UnknownType,
+            _ => Detail::NoResourceType,
+        };
+        self.error(IssueType::Structure, Rule::Format("resource-type"), at.id(), detail);
     }
 
     /// The resource that is being walked.
@@ -350,6 +362,17 @@ impl<'d> Walk<'_, 'd> {
     fn member(&mut self, member: Physical<'d>, of: TypeId, plan: &TypePlan, base: usize) {
         let found = member.element_id().and_then(|id| plan.element(id));
         let (Some((place, element)), Some(type_id)) = (found, member.type_id()) else {
+            let child = self.model.child(of, member.symbol()).filter(|_| !member.is_twin());
+            if let Some(child) = child.filter(|child| self.model.kind(child.type_id) == Kind::Resource) {
+                // A resource whose type is none stands where any may.
+                if let Some((place, _)) = plan.element(child.element)
+                    && let Some(seen) = self.counts.get_mut(base + place)
+                {
+                    seen.0 = seen.0.max(1);
+                }
+                self.untyped(member);
+                return;
+            }
             let name = if member.is_twin() { format!("_{}", member.name()) } else { member.name().to_owned() };
             // The items of an unknown array are not looked at either.
             self.error(

@@ -84,6 +84,16 @@ impl Run {
 }
 
 impl Run {
+    /// Gives back the room that is not needed: it is kept as it is.
+    pub(crate) fn trim(&mut self) {
+        self.trace.draft.trim();
+        self.frames.shrink_to_fit();
+        self.slots.shrink_to_fit();
+        self.fold.shrink_to_fit();
+        self.entries.shrink_to_fit();
+        self.entry_places.shrink_to_fit();
+    }
+
     /// What lines said of resources: those that found something as they came, then those that found nothing.
     pub(crate) fn said(&self, plan: &Plan) -> Vec<FoldState> {
         let mut all = self.fold.clone();
@@ -205,7 +215,8 @@ impl<'r> Get<'r> {
     ) -> Self {
         let mut draft = Draft::new(model, "Bundle");
         let leaves = source.tree.leaf_count() as usize;
-        draft.reserve(leaves * 3 / 2, source.tree.bytes().len() * 2);
+        // About what referrals and orders come to: growing takes the room twice.
+        draft.reserve(leaves * 7 / 4, source.tree.bytes().len() * 9 / 4);
         Self {
             plan,
             map,
@@ -213,8 +224,8 @@ impl<'r> Get<'r> {
             source,
             cx,
             draft,
-            frames: Vec::with_capacity(leaves / 3),
-            slots: Vec::with_capacity(leaves * 5 / 2),
+            frames: Vec::with_capacity(leaves / 2),
+            slots: Vec::with_capacity(leaves * 9 / 2),
             records: Vec::with_capacity(leaves),
             reasons: Vec::new(),
             entries: Vec::new(),
@@ -285,7 +296,6 @@ impl<'r> Get<'r> {
             return Err(Refusals { items: self.refusals });
         }
         let dropped = self.fates();
-        self.trim();
         let trace = Trace::new(self.records, self.reasons, dropped, self.draft);
         Ok(Run {
             frames: self.frames,
@@ -299,16 +309,6 @@ impl<'r> Get<'r> {
             defaulted: self.defaulted,
             in_lists: OnceLock::new(),
         })
-    }
-
-    /// Gives back the room that is not needed: no more is made.
-    fn trim(&mut self) {
-        self.draft.trim();
-        self.frames.shrink_to_fit();
-        self.slots.shrink_to_fit();
-        self.fold.shrink_to_fit();
-        self.entries.shrink_to_fit();
-        self.entry_places.shrink_to_fit();
     }
 
     /// A patient for whom the structure has no place refuses the message: what follows would be read as another's. So does
