@@ -404,8 +404,12 @@ mod tests {
             at = draft.push(at, "item");
             draft.set_path(at, "linkId", "1");
         }
-        let read = Document::from_json(Model::r4(), draft.write().unwrap().into_bytes(), &Limits::default());
-        assert_eq!(draft.finish().unwrap_err(), read.unwrap_err().into());
+        let (text, is_within) = super::write(&draft, &Limits::default());
+        let read = Document::from_json(Model::r4(), text.into_bytes(), &Limits::default());
+        let error = read.unwrap_err().into();
+        assert!(!is_within);
+        assert_eq!(draft.finish().unwrap_err(), error);
+        assert_eq!(draft.write().unwrap_err(), error);
     }
 
     #[test]
