@@ -137,4 +137,17 @@ impl<'d> Walk<'_, 'd> {
             self.named_profile(node, node.id(), &format!("http://hl7.org/fhir/StructureDefinition/{name}"));
         }
     }
+
+    /// The size that an attachment states is that of its data.
+    pub(super) fn attachment(&mut self, node: Node<'d>) {
+        let (Some(data), Some(size)) = (node.text_at("data"), node.text_at("size")) else { return };
+        if size.parse() != Ok(super::content::decoded_size(data)) {
+            self.error(
+                IssueType::Value,
+                Rule::Format("attachment-size"),
+                node.id(),
+                Detail::Says("the size stated is not that of the data"),
+            );
+        }
+    }
 }

@@ -371,3 +371,25 @@ fn xpath(node: Node<'_>) -> String {
     }
     steps.iter().rev().fold(String::new(), |path, step| path + "/f:" + step)
 }
+
+/// The core and several profiles may say the same of a place: it is told once.
+pub(super) fn without_repeats(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut out: Vec<Finding> = Vec::with_capacity(findings.len());
+    for finding in findings {
+        let is_told = out.iter().rev().take_while(|held| held.at == finding.at).any(|held| {
+            held.severity <= finding.severity
+                && match (&held.detail, &finding.detail) {
+                    (Detail::Missing { name: one, .. }, Detail::Missing { name: two, .. })
+                    | (Detail::TooMany { name: one, .. }, Detail::TooMany { name: two, .. }) => one == two,
+                    (Detail::NotInValueSet { code: one, .. }, Detail::NotInValueSet { code: two, .. }) => one == two,
+                    (Detail::TargetType { .. }, Detail::TargetType { .. }) => true,
+                    (Detail::Constraint { .. }, Detail::Constraint { .. }) => held.rule == finding.rule,
+                    (one, two) => one == two,
+                }
+        });
+        if !is_told {
+            out.push(finding);
+        }
+    }
+    out
+}

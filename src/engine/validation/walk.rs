@@ -13,7 +13,7 @@ use crate::fhir::physical::Physical;
 use crate::fhirpath::root_of;
 
 use super::Validator;
-use super::finding::{Detail, Finding, IssueType, Rule, Severity};
+use super::finding::{Detail, Finding, IssueType, Rule, Severity, without_repeats};
 use super::judged::{Judged, Key};
 use super::overlay::PutOff;
 use super::plan::{ElementPlan, Lexical, Special, TypePlan};
@@ -41,7 +41,7 @@ pub(super) struct Walk<'v, 'd> {
     is_xml: bool,
     /// Whether profiles that resources claim are left out.
     core_only: bool,
-    /// Displays that a profile allows beside that of the code system.
+    /// Displays and codes that a value set has beside what the code system at hand has.
     pub(super) displays: FxHashSet<NodeId>,
     /// Systems for which it was said that they are not at hand.
     pub(super) told_systems: FxHashSet<Box<str>>,
@@ -159,28 +159,6 @@ pub(super) fn validate(validator: &Validator, node: Node<'_>, profiles: &[&str])
     }
     findings.sort_by_key(|finding| finding.at);
     without_repeats(findings)
-}
-
-/// The core and several profiles may say the same of a place: it is told once.
-fn without_repeats(findings: Vec<Finding>) -> Vec<Finding> {
-    let mut out: Vec<Finding> = Vec::with_capacity(findings.len());
-    for finding in findings {
-        let is_told = out.iter().rev().take_while(|held| held.at == finding.at).any(|held| {
-            held.severity <= finding.severity
-                && match (&held.detail, &finding.detail) {
-                    (Detail::Missing { name: one, .. }, Detail::Missing { name: two, .. })
-                    | (Detail::TooMany { name: one, .. }, Detail::TooMany { name: two, .. }) => one == two,
-                    (Detail::NotInValueSet { code: one, .. }, Detail::NotInValueSet { code: two, .. }) => one == two,
-                    (Detail::TargetType { .. }, Detail::TargetType { .. }) => true,
-                    (Detail::Constraint { .. }, Detail::Constraint { .. }) => held.rule == finding.rule,
-                    (one, two) => one == two,
-                }
-        });
-        if !is_told {
-            out.push(finding);
-        }
-    }
-    out
 }
 
 fn shape_name(shape: Shape) -> &'static str {
@@ -609,19 +587,6 @@ impl<'d> Walk<'_, 'd> {
             let node = at.with_twin(twin);
             self.binding(node, type_id, element);
             self.constraints(node, self.current(node), &element.constraints);
-        }
-    }
-
-    /// The size that an attachment states is that of its data.
-    fn attachment(&mut self, node: Node<'d>) {
-        let (Some(data), Some(size)) = (node.text_at("data"), node.text_at("size")) else { return };
-        if size.parse() != Ok(super::content::decoded_size(data)) {
-            self.error(
-                IssueType::Value,
-                Rule::Format("attachment-size"),
-                node.id(),
-                Detail::Says("the size stated is not that of the data"),
-            );
         }
     }
 }
