@@ -1,40 +1,16 @@
 //! What real HL7 v2 messages mean: orders without order segments, times without zones, documents as text, vital signs.
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use silta_engine::definitions::Model;
 use silta_engine::mapping::{Context, Disposition, Maps};
 use silta_engine::native::hl7v2::Options;
 use silta_engine::native::{self, Syntax, Tree};
-use silta_engine::validation::{Severity, Validator};
 
-fn context() -> Context {
-    Context::new("hospital", Timestamp::from_second(1_763_000_000).unwrap(), b"secret")
-}
-
-const PATIENT: &str = "PID|1||111^^^HOSP^MR||Alpha^Anna||19700101|F";
-
-fn message(kind: &str, version: &str, segments: &[&str]) -> Tree {
-    let header = format!("MSH|^~\\&|HIS|A|B|C|20260702091500+0300||{kind}|7|T|{version}\r");
-    let body: String = segments.iter().map(|segment| format!("{segment}\r")).collect();
-    Syntax::Hl7V2(Options::default()).parse((header + &body).into_bytes(), &native::Limits::default()).unwrap()
-}
+use crate::support::v2::{PATIENT, context, message, resources, sound};
 
 /// The resources of a message, which are valid and written back as they were.
 fn read(tree: &Tree, context: &Context) -> Vec<Value> {
-    let maps = Maps::embedded(Model::r4());
-    let map = maps.find(tree).unwrap();
-    let got = map.get(tree, context).unwrap();
-    assert_eq!(map.put(got.document(), tree, context).unwrap().bytes, tree.bytes());
-    let findings = Validator::built_in().validate(got.document(), &[]);
-    let errors: Vec<String> = findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Error)
-        .map(|finding| format!("{}: {}", finding.path(got.document()), finding.text(got.document())))
-        .collect();
-    assert_eq!(errors, Vec::<String>::new(), "{}", got.document().json());
-    let bundle: Value = serde_json::from_str(got.document().json()).unwrap();
-    bundle["entry"].as_array().unwrap().iter().map(|entry| entry["resource"].clone()).collect()
+    resources(&sound(tree, context))
 }
 
 fn of_type<'r>(resources: &'r [Value], kind: &str) -> Vec<&'r Value> {

@@ -1,17 +1,13 @@
 //! What an observation says, by the types of OBX-5; words of senders, and the order of repetitions.
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use silta_engine::definitions::Model;
 use silta_engine::fhir::document::{Document, Limits};
-use silta_engine::mapping::{Context, Disposition, Maps};
+use silta_engine::mapping::{Disposition, Maps};
 use silta_engine::native::hl7v2::Options;
 use silta_engine::native::{self, Syntax, Tree};
-use silta_engine::validation::{Severity, Validator};
 
-fn context() -> Context {
-    Context::new("hospital", Timestamp::from_second(1_763_000_000).unwrap(), b"secret")
-}
+use crate::support::v2::{context, sound};
 
 fn message(kind: &str, segments: &[&str]) -> Tree {
     let header = format!("MSH|^~\\&|HIS|A|B|C|20260302091500||{kind}|7|T|2.5.1||||||UNICODE UTF-8\r");
@@ -21,18 +17,7 @@ fn message(kind: &str, segments: &[&str]) -> Tree {
 
 /// The Bundle of a message, which is valid and written back as it was.
 fn read(tree: &Tree) -> Value {
-    let maps = Maps::embedded(Model::r4());
-    let map = maps.find(tree).unwrap();
-    let got = map.get(tree, &context()).unwrap();
-    assert_eq!(map.put(got.document(), tree, &context()).unwrap().bytes, tree.bytes());
-    let findings = Validator::built_in().validate(got.document(), &[]);
-    let errors: Vec<String> = findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Error)
-        .map(|finding| format!("{}: {}", finding.path(got.document()), finding.text(got.document())))
-        .collect();
-    assert_eq!(errors, Vec::<String>::new(), "{}", got.document().json());
-    serde_json::from_str(got.document().json()).unwrap()
+    serde_json::from_str(sound(tree, &context()).document().json()).unwrap()
 }
 
 fn resource<'b>(bundle: &'b Value, kind: &str) -> &'b Value {

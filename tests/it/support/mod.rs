@@ -8,5 +8,6 @@ pub(crate) mod scripted;
 pub(crate) mod station;
 pub(crate) mod time;
 pub(crate) mod tls;
+pub(crate) mod v2;
 pub(crate) mod web;
 pub(crate) mod world;
