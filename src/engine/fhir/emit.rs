@@ -337,7 +337,7 @@ impl<'d, N: Notes> Emitter<'d, N> {
 
 /// Which parts have a value, are a resource, or have something below them that is or has. A part is made before what is
 /// below it.
-fn said(draft: &Draft) -> Vec<bool> {
+pub(super) fn said(draft: &Draft) -> Vec<bool> {
     let mut said = vec![false; draft.parts.len()];
     for (index, part) in draft.parts.iter().enumerate().rev() {
         let is_resource = || {

@@ -5,6 +5,7 @@
 //! arrays are repetitions, `x` and `_x` are one primitive, XML and JSON look alike.
 
 mod bind;
+pub(crate) mod compare;
 
 pub mod datatypes;
 pub mod document;

@@ -19,6 +19,7 @@ mod required;
 mod run;
 mod schema;
 pub mod syntax;
+mod touched;
 mod trace;
 mod versions;
 mod vocabulary;

@@ -38,6 +38,15 @@ pub struct Written {
     pub report: Report,
 }
 
+/// Which ways to write are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ways {
+    /// The short one, where it leads to the end.
+    All,
+    /// The one that asks every line.
+    Long,
+}
+
 impl Map {
     /// Writes a Bundle onto the document that it came from. Only lines whose FHIR value differs from what the
     /// document says write anything; an unchanged Bundle gives the same bytes.
@@ -47,7 +56,16 @@ impl Map {
     /// # Errors
     /// [`Refusals`], naming each path that the format cannot carry, where the context says that loss refuses.
     pub fn put(&self, wanted: &Arc<Document>, original: &Tree, cx: &Context) -> Result<Written, Refusals> {
-        self.write(wanted, original, cx, Manner::Onto)
+        self.write(wanted, original, cx, Manner::Onto, Ways::All)
+    }
+
+    /// [`Map::put`] by the long way, which asks every line of the map, also where the short one would do: what they give is
+    /// the same.
+    ///
+    /// # Errors
+    /// As [`Map::put`].
+    pub fn put_through(&self, wanted: &Arc<Document>, original: &Tree, cx: &Context) -> Result<Written, Refusals> {
+        self.write(wanted, original, cx, Manner::Onto, Ways::Long)
     }
 
     /// Writes every line, also where nothing changed: the document in canonical form.
@@ -55,7 +73,7 @@ impl Map {
     /// # Errors
     /// As [`Map::put`].
     pub fn rewrite(&self, wanted: &Arc<Document>, original: &Tree, cx: &Context) -> Result<Written, Refusals> {
-        self.write(wanted, original, cx, Manner::Forced)
+        self.write(wanted, original, cx, Manner::Forced, Ways::Long)
     }
 
     /// Writes a Bundle as a new document. The header of a message is the context's envelope.
@@ -64,7 +82,7 @@ impl Map {
     /// As [`Map::put`].
     pub fn create(&self, wanted: &Arc<Document>, cx: &Context) -> Result<Written, Refusals> {
         let start = self.start(cx, None)?;
-        let written = self.write(wanted, &start, cx, Manner::New)?;
+        let written = self.write(wanted, &start, cx, Manner::New, Ways::Long)?;
         let Some(form) = self.form().filter(|_| cx.xml) else { return Ok(written) };
         let json = start.syntax().parse(written.bytes, &generous()).map_err(|e| unreadable(&e))?;
         self.formed(counterpart::document(&form, &json)?, written.report.lost, &json, cx)
@@ -81,7 +99,7 @@ impl Map {
             return Err(Refusals::one(self.name(), "a map that has answers", Fault::UnknownType));
         };
         let start = map.start(cx, Some(request))?;
-        map.write(wanted, &start, cx, Manner::New)
+        map.write(wanted, &start, cx, Manner::New, Ways::Long)
     }
 
     /// What was written in XML, read again: it says what its counterpart in JSON says.
@@ -105,12 +123,13 @@ impl Map {
         original: &Tree,
         cx: &Context,
         manner: Manner,
+        ways: Ways,
     ) -> Result<Written, Refusals> {
         if original.format() != Format::Xml || self.form().is_none() {
-            return self.write_own(wanted, original, cx, manner);
+            return self.write_own(wanted, original, cx, manner, ways);
         }
         let Some(read) = self.counterpart(original) else { return Err(self.not_its_own()) };
-        let written = self.write_own(wanted, read.json(), cx, manner).map_err(|r| read.located(r))?;
+        let written = self.write_own(wanted, read.json(), cx, manner, ways).map_err(|r| read.located(r))?;
         let changed = read.json().syntax().parse(written.bytes, &generous()).map_err(|e| unreadable(&e))?;
         self.formed(read.write(&changed)?, written.report.lost, &changed, cx)
     }
@@ -121,12 +140,23 @@ impl Map {
         original: &Tree,
         cx: &Context,
         manner: Manner,
+        ways: Ways,
     ) -> Result<Written, Refusals> {
         let cx = &*cx.of(original);
         let wanted = &self.along(wanted)?;
         let source = Source::new(original, self.structure());
         let reading = Get::new(self.plan(), self.name(), &self.model, &source, cx);
         let run = if manner == Manner::New { reading.of_begun() } else { reading }.run()?;
+        if manner == Manner::Onto
+            && ways == Ways::All
+            && let Some(touched) = self.touched(wanted, &source, &run, cx)?
+        {
+            let got = |run: Run| run.trace.draft.finish().map_err(|error| Refusals::of_draft(&error));
+            return match touched.run {
+                Some(run) => self.edited(touched.tree, original, || got(run), cx, touched.report),
+                None => Ok(Written { bytes: touched.tree.into_bytes(), report: touched.report }),
+            };
+        }
         let fault = |error: crate::fhir::draft::DraftError| Refusals::of_draft(&error);
         let old = run.trace.draft.finish().map_err(fault)?;
         let demanded = |steps: &[Step]| self.json_schema().is_some_and(|schema| required::is_demanded(schema, steps));
@@ -167,19 +197,32 @@ impl Map {
         {
             tree = ordered;
         }
-        if manner == Manner::Onto
-            && tree.bytes() != original.bytes()
-            && let (Some(line), Some(schema)) = (self.plan().edition, self.xml_schema())
+        if manner == Manner::Onto && tree.bytes() != original.bytes() {
+            return self.edited(tree, original, || Ok(got), cx, report);
+        }
+        Ok(Written { bytes: tree.into_bytes(), report })
+    }
+
+    /// A document that changed, as a new one where its format wants that. `got` is what it says.
+    fn edited(
+        &self,
+        tree: Tree,
+        original: &Tree,
+        got: impl FnOnce() -> Result<Arc<Document>, Refusals>,
+        cx: &Context,
+        report: Report,
+    ) -> Result<Written, Refusals> {
+        if let (Some(line), Some(schema)) = (self.plan().edition, self.xml_schema())
             && let Some(edition) = edition::next(&tree, original, schema, cx).map_err(|e| unwritable(&e))?
         {
-            return self.published(edition, line, &got, original, cx, report);
+            return self.published(edition, line, &*got()?, original, cx, report);
         }
         Ok(Written { bytes: tree.into_bytes(), report })
     }
 
     /// What is written has what the sender's schema requires, but for what the original lacked already; what a new
     /// document lacks is told.
-    fn whole(&self, written: &Tree, original: &Tree, manner: Manner) -> Result<Vec<Lost>, Refusals> {
+    pub(super) fn whole(&self, written: &Tree, original: &Tree, manner: Manner) -> Result<Vec<Lost>, Refusals> {
         if let Some(schema) = self.xml_schema() {
             return required::sound(schema, written, original, manner);
         }
@@ -523,11 +566,11 @@ const EVN: crate::native::SegmentName = match crate::native::SegmentName::new(*b
 };
 
 /// What this program writes itself is not measured again.
-fn generous() -> crate::native::Limits {
+pub(super) fn generous() -> crate::native::Limits {
     crate::native::Limits { bytes: u32::MAX as usize - 1, depth: 256, nodes: u32::MAX as usize - 1 }
 }
 
-fn unreadable(error: &SyntaxError) -> Refusals {
+pub(super) fn unreadable(error: &SyntaxError) -> Refusals {
     Refusals::one(error.location(), error.to_string(), Fault::Internal)
 }
 

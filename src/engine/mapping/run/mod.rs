@@ -6,6 +6,7 @@ pub(crate) mod get;
 mod modifier;
 pub(crate) mod put;
 pub(crate) mod source;
+pub(crate) mod touch;
 pub(crate) mod verify;
 
 use std::sync::Arc;

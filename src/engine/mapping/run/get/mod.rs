@@ -84,6 +84,16 @@ impl Run {
 }
 
 impl Run {
+    /// The slots that are made at a place, with their frames.
+    pub(crate) fn slots_at(&self, at: At) -> impl Iterator<Item = (usize, u16)> + '_ {
+        let places = self.slots.iter().enumerate().filter(move |(_, one)| **one == at);
+        places.filter_map(|(place, _)| {
+            let frame = self.frames.partition_point(|frame| frame.slots() <= place).checked_sub(1)?;
+            let slot = place - self.frames.get(frame)?.slots();
+            Some((frame, u16::try_from(slot).ok()?))
+        })
+    }
+
     /// Gives back the room that is not needed: it is kept as it is.
     pub(crate) fn trim(&mut self) {
         self.trace.draft.trim();
