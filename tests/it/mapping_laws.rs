@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 use silta_engine::definitions::Model;
-use silta_engine::mapping::{Context, Disposition, Holds, Loss, Map, Maps, Report, Translation};
+use silta_engine::mapping::{Context, Disposition, Holds, Loss, Map, Maps, Report, Translation, Written};
 use silta_engine::native::{Edit, Format, Limits, Syntax, Tree};
 
 use documents::Choices;
@@ -227,7 +227,11 @@ impl Case<'_> {
             let before = lines(tree.bytes());
             lines(bytes).lines().filter(|l| !before.contains(l)).map(str::to_owned).collect::<Vec<_>>().join("\n")
         };
-        match map.put(self.got.document(), tree, cx) {
+        let short = map.put(self.got.document(), tree, cx).map_err(|e| format!("GetPut refused: {e}"))?;
+        if short.bytes != tree.bytes() {
+            return Err(format!("GetPut wrote\n{}", wrote(&short.bytes)));
+        }
+        match map.put_through(self.got.document(), tree, cx) {
             Ok(written) if written.bytes == tree.bytes() => Ok(()),
             Ok(written) => Err(format!("GetPut wrote\n{}", wrote(&written.bytes))),
             Err(refusals) => {
@@ -297,6 +301,9 @@ impl Case<'_> {
             Err(refusals) if refusals.items.iter().all(|r| !r.path.is_empty()) => return Ok(false),
             Err(refusals) => return Err(format!("a refusal without a place: {refusals}")),
         };
+        if sort == Sort::Change {
+            self.both_ways(edited, &written)?;
+        }
         let (read, got) = self.read(&written.bytes)?;
         let wrote = |e: String| format!("{e}\nwrote\n{}", lines(&written.bytes));
         // What is written as a stand-in, or follows from another element, is told.
@@ -310,6 +317,15 @@ impl Case<'_> {
             touched::nothing_describes_what_is_gone(self, edited, &read, &got.report(&read)).map_err(wrote)?;
         }
         Ok(true)
+    }
+
+    /// The short way to write changed values gives what the long one does, where that is not refused.
+    fn both_ways(&self, edited: &Edited, short: &Written) -> Result<(), String> {
+        let Ok(long) = self.map.put_through(&edited.document, self.tree, self.cx) else { return Ok(()) };
+        if long.bytes != short.bytes || long.report != short.report {
+            return Err(format!("two ways:\n{}\n{}\n{:?}", lines(&short.bytes), lines(&long.bytes), long.report.lost));
+        }
+        Ok(())
     }
 }
 

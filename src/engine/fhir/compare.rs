@@ -9,16 +9,13 @@ use super::json::Shape;
 use super::node::Node;
 
 /// The values that are other in a document than in a draft: where, and what the document has there. Nothing where it is
-/// more than values that differs, or more than so many. What a resource is called by (its id, metadata and narrative) does
-/// not count, and references are the same that lead to the same entry of a Bundle.
+/// more than values that differs, or more than so many. References are the same that lead to the same entry of a Bundle.
 pub(crate) fn other_values<'d>(draft: &Draft, document: &'d Document, most: usize) -> Option<Vec<(At, &'d str)>> {
-    let symbol = |name: &str| draft.model.symbol(name);
     let mut compare = Compare {
         draft,
         document,
         said: emit::said(draft),
-        names: ["id", "meta", "text"].map(symbol),
-        reference: symbol("reference"),
+        reference: draft.model.symbol("reference"),
         open: Vec::new(),
         found: Vec::new(),
         most,
@@ -31,8 +28,6 @@ struct Compare<'c, 'd> {
     document: &'d Document,
     /// Which parts say something.
     said: Vec<bool>,
-    /// What a resource is called by.
-    names: [Symbol; 3],
     reference: Symbol,
     /// The children of the nodes that are open which no part has been found for yet.
     open: Vec<Option<Node<'d>>>,
@@ -57,27 +52,24 @@ impl<'d> Compare<'_, 'd> {
             _ => return false,
         }
         let kind = self.draft.type_of(at).map(|of| self.draft.model.kind(of));
-        let is_resource = kind == Some(Kind::Resource);
-        if is_resource && self.draft.type_of(at) != node.type_id()
+        if kind == Some(Kind::Resource) && self.draft.type_of(at) != node.type_id()
             || (kind == Some(Kind::Primitive)) == (node.shape() == Some(Shape::Object))
         {
             return false;
         }
-        self.children(at, node, is_resource)
+        self.children(at, node)
     }
 
-    fn children(&mut self, at: At, node: Node<'d>, is_resource: bool) -> bool {
+    fn children(&mut self, at: At, node: Node<'d>) -> bool {
         let from = self.open.len();
-        let names = self.names;
-        let counts = |symbol: Symbol| !is_resource || !names.contains(&symbol);
-        self.open.extend(node.children().filter(|child| counts(child.symbol())).map(Some));
+        self.open.extend(node.children().map(Some));
         let end = self.open.len();
         // Mostly the next is the one.
         let (mut next, mut left) = (from, end - from);
         let draft = self.draft;
         let mut is_same = true;
         for (child, part) in draft.held(at) {
-            if !self.said.get(child.0 as usize).copied().unwrap_or(false) || !counts(part.symbol) {
+            if !self.said.get(child.0 as usize).copied().unwrap_or(false) {
                 continue;
             }
             let is = |one: &Option<Node<'d>>| one.is_some_and(|one| one.symbol() == part.symbol);
@@ -141,7 +133,7 @@ mod tests {
     fn what_is_the_same_differs_in_nothing() {
         assert_eq!(differ(PATIENT, PATIENT), Some(Vec::new()));
         let otherwise = r#"{ "birthDate": "1947", "_birthDate": {"extension":[{"valueString":"w","url":"u"}]}, "resourceType" : "Patient",
-            "name":[{"given":["B","C"],"family":"A"}],"active":true, "meta":{"versionId":"1"}}"#;
+            "id":"a","name":[{"given":["B","C"],"family":"A"}],"active":true}"#;
         assert_eq!(differ(PATIENT, otherwise), Some(Vec::new()));
     }
 
@@ -159,6 +151,7 @@ mod tests {
             ("\"B\",", ""),
             ("\"active\":true,", ""),
             ("\"birthDate\":\"1947\",", ""),
+            ("\"id\":\"a\",", ""),
             (",\"_birthDate\":{\"extension\":[{\"url\":\"u\",\"valueString\":\"w\"}]}", ""),
             ("valueString", "valueCode"),
             ("\"active\":true", "\"active\":true,\"gender\":\"male\""),
@@ -176,7 +169,10 @@ mod tests {
     #[test]
     fn references_are_the_same_that_lead_to_the_same_entry() {
         let bundle = r#"{"resourceType":"Bundle","type":"collection","entry":[{"fullUrl":"urn:uuid:1","resource":{"resourceType":"Patient","id":"p"}},{"resource":{"resourceType":"Basic","code":{"text":"x"},"subject":{"reference":"urn:uuid:1"}}}]}"#;
-        assert_eq!(differ(bundle, &bundle.replace("reference\":\"urn:uuid:1", "reference\":\"Patient/p")), Some(Vec::new()));
+        assert_eq!(
+            differ(bundle, &bundle.replace("reference\":\"urn:uuid:1", "reference\":\"Patient/p")),
+            Some(Vec::new())
+        );
         let other = differ(bundle, &bundle.replace("reference\":\"urn:uuid:1", "reference\":\"Patient/q"));
         assert_eq!(other, Some(vec!["reference: Patient/q".to_owned()]));
     }

@@ -7,7 +7,7 @@ use crate::definitions::{ElementId, JsonForm, Kind, Symbol, TypeId};
 
 use super::bind::{Bound, NO_ELEMENT, NO_TYPE};
 use super::document::Limits;
-use super::draft::{At, Draft, NOWHERE, Part};
+use super::draft::{At, Draft, Part};
 use super::json::{Shape, Slot, Slots, flag, offset};
 use super::scan;
 
@@ -104,8 +104,7 @@ pub(super) fn write_read(draft: &Draft, limits: &Limits) -> Option<Read> {
 impl<'d, N: Notes> Emitter<'d, N> {
     fn new(draft: &'d Draft, order: Order, notes: N) -> Self {
         let said = if order == Order::Definition { said(draft) } else { Vec::new() };
-        // Values, and names with what stands around them.
-        let text = String::with_capacity(draft.text.len() + draft.parts.len() * 16);
+        let text = String::with_capacity(draft.room());
         Self { draft, order, text, notes, said, open: Vec::new() }
     }
 
@@ -251,7 +250,7 @@ impl<'d, N: Notes> Emitter<'d, N> {
             self.list(run, first, 0, |emitter, at, flags| emitter.object(at, true, first.symbol, flags));
             return;
         }
-        if !is_array && part.first == NOWHERE {
+        if !is_array && part.is_bare() {
             // A value and nothing else.
             if part.is_valued() {
                 self.key(first, false, is_first);

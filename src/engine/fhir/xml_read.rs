@@ -13,7 +13,7 @@ use crate::definitions::{Kind, Model, Symbol, TypeId};
 
 use super::bind::NO_TYPE;
 use super::document::{Limits, SyntaxError, SyntaxFault, XmlSource};
-use super::draft::{At, Draft, NOWHERE};
+use super::draft::{At, Draft};
 use super::emit;
 use super::json::offset;
 
@@ -156,7 +156,7 @@ impl XmlReader<'_> {
             part.type_id != NO_TYPE
                 && (self.model.kind(TypeId(part.type_id)) == Kind::Primitive || self.frames.is_empty())
                 && !part.is_valued()
-                && part.first == NOWHERE
+                && part.is_bare()
         });
         if is_void {
             let here = self.draft.push_unknown(at, NOTHING);

@@ -57,7 +57,8 @@ impl Map {
         let tree = parse(bytes)?;
         let read = Source::new(&tree, self.structure());
         let Ok(again) = Get::new(self.plan(), self.name(), &self.model, &read, cx).run() else { return Ok(None) };
-        if other_values(&again.trace.draft, wanted, 0).is_none() {
+        let (before, after) = (&run.trace.draft, &again.trace.draft);
+        if !before.is_but_for(after, &values) && other_values(after, wanted, 0).is_none() {
             return Ok(None);
         }
         let mut report = again.trace.totals(self.name(), &tree);

@@ -193,7 +193,8 @@ pub(crate) struct Get<'r> {
     reasons: Vec<(u32, String)>,
     entries: Vec<EntryInfo>,
     entry_places: Vec<EntryPlace>,
-    urls: FxHashSet<String>,
+    /// Where the entry of a fullUrl is, by the name's hash: the first, where several have the same.
+    urls: FxHashMap<u64, usize>,
     /// How often an entry of a name came with the same key.
     keyed: FxHashMap<(String, String), u32>,
     /// Leaves that say again what another alternative of their line says.
@@ -234,13 +235,13 @@ impl<'r> Get<'r> {
             source,
             cx,
             draft,
-            frames: Vec::with_capacity(leaves / 2),
+            frames: Vec::with_capacity(leaves / 3),
             slots: Vec::with_capacity(leaves * 9 / 2),
             records: Vec::with_capacity(leaves),
             reasons: Vec::new(),
             entries: Vec::new(),
             entry_places: Vec::new(),
-            urls: FxHashSet::default(),
+            urls: FxHashMap::default(),
             keyed: FxHashMap::default(),
             copies: FxHashSet::default(),
             displays: Vec::new(),

@@ -1,8 +1,10 @@
 //! FHIR places forward: slots made when the first value for them comes, resources of the Bundle and their keys.
 
+use std::borrow::Cow;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use std::borrow::Cow;
+use rustc_hash::FxBuildHasher;
 
 use crate::definitions::Symbol;
 use crate::fhir::draft::{At, make_room};
@@ -159,12 +161,10 @@ impl<'r> Get<'r> {
         let shown = if personal { identity::keyed(&self.cx.secret, &key) } else { key };
         let mut url = identity::url(&self.cx.provider, self.map, &entry.name, &shown);
         let own = entry.url.as_ref().and_then(|path| self.source.first(of.base(), path));
-        if let Some(text) =
-            own.and_then(|node| self.source.tree.text(node)).filter(|text| !self.urls.contains(text.as_ref()))
-        {
+        if let Some(text) = own.and_then(|node| self.source.tree.text(node)).filter(|text| !self.is_taken(text)) {
             url = text.into_owned();
         }
-        while !self.urls.insert(url.clone()) {
+        while self.is_taken(&url) {
             let copy = self.keyed.entry((entry.name.to_string(), shown.clone())).or_insert(1);
             *copy += 1;
             url = identity::url(&self.cx.provider, self.map, &entry.name, &format!("{shown}#{copy}"));
@@ -181,6 +181,7 @@ impl<'r> Get<'r> {
         self.draft.becomes(at, &entry.resource);
         self.remember_slot(frame, slot, at);
         let number = self.entries.len();
+        self.urls.entry(FxBuildHasher.hash_one(url.as_str())).or_insert(number);
         make_room(&mut self.entries, 1);
         self.entry_places.push(EntryPlace { frame, slot, at });
         self.entries.push(EntryInfo {
@@ -201,6 +202,12 @@ impl<'r> Get<'r> {
             }
         }
         at
+    }
+
+    /// Whether an entry has this fullUrl.
+    fn is_taken(&self, url: &str) -> bool {
+        let first = self.urls.get(&FxBuildHasher.hash_one(url)).and_then(|first| self.entries.get(*first..));
+        first.is_some_and(|entries| entries.iter().any(|entry| entry.full_url == url))
     }
 
     /// The key of a part of the document.
