@@ -9,14 +9,14 @@ use crate::definitions::Model;
 use crate::fhir::draft::{At, Draft};
 use crate::native::Tree;
 
-use super::plan::Plan;
+use super::plan::{LineId, Plan};
 
 /// What became of a native leaf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Disposition {
     /// Carried into FHIR.
-    Mapped,
+    Mapped = 0,
     /// Carried as a stand-in or coarser.
     Approximated,
     /// Kept in the original only.
@@ -27,14 +27,38 @@ pub enum Disposition {
     Error,
 }
 
-/// One step of a translation: 16 bytes.
+/// One step of a translation: 12 bytes, of which a translation keeps many.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record {
     pub(crate) leaf: u32,
     pub(crate) node: At,
+    /// The line of the map that it is by, with the disposition in the bits above.
+    by: u32,
+}
+
+impl Record {
+    /// How many bits number the lines of a map.
+    const LINES: u32 = 28;
+
+    pub(crate) fn new(leaf: u32, node: At, line: LineId, disposition: Disposition) -> Self {
+        let line = line.min((1 << Self::LINES) - 1);
+        Self { leaf, node, by: (disposition as u32) << Self::LINES | line }
+    }
+
     /// The line of the map that it is by.
-    pub(crate) line: u32,
-    pub(crate) disposition: Disposition,
+    pub(crate) const fn line(&self) -> LineId {
+        self.by & ((1 << Self::LINES) - 1)
+    }
+
+    pub(crate) const fn disposition(&self) -> Disposition {
+        match self.by >> Self::LINES {
+            0 => Disposition::Mapped,
+            1 => Disposition::Approximated,
+            2 => Disposition::Residue,
+            3 => Disposition::Dropped,
+            _ => Disposition::Error,
+        }
+    }
 }
 
 /// The trace of one translation.
@@ -152,7 +176,7 @@ impl Trace {
         let mut best: Vec<Option<Disposition>> = vec![None; leaves as usize];
         for record in &self.records {
             if let Some(slot) = best.get_mut(record.leaf as usize) {
-                *slot = Some(slot.map_or(record.disposition, |was| was.min(record.disposition)));
+                *slot = Some(slot.map_or(record.disposition(), |was| was.min(record.disposition())));
             }
         }
         for (leaf, _) in &self.dropped {
@@ -199,15 +223,15 @@ impl Trace {
         }
         for (leaf, records) in (0_u32..).zip(by_leaf) {
             let dropped = self.dropped.iter().find(|(dropped, _)| *dropped == leaf);
-            let best = records.iter().min_by_key(|r| r.disposition);
+            let best = records.iter().min_by_key(|r| r.disposition());
             let disposition = match (best, dropped) {
-                (Some(record), _) => record.disposition,
+                (Some(record), _) => record.disposition(),
                 (None, Some(_)) => Disposition::Dropped,
                 (None, None) => Disposition::Residue,
             };
             let mut to = Vec::new();
             for record in &records {
-                if matches!(record.disposition, Disposition::Mapped | Disposition::Approximated)
+                if matches!(record.disposition(), Disposition::Mapped | Disposition::Approximated)
                     && let Some(path) = paths.of(record.node)
                     && !to.contains(&path)
                 {
@@ -215,7 +239,7 @@ impl Trace {
                 }
             }
             let rule = match (best, dropped) {
-                (Some(record), _) => Some(plan.line(record.line)),
+                (Some(record), _) => Some(plan.line(record.line())),
                 (None, Some((_, line))) => Some(plan.line(*line)),
                 (None, None) => None,
             };
@@ -267,7 +291,7 @@ impl Trace {
             let mut best: Vec<Option<Disposition>> = vec![None; leaves];
             for record in &self.records {
                 if let Some(slot) = best.get_mut(record.leaf as usize) {
-                    *slot = Some(slot.map_or(record.disposition, |was| was.min(record.disposition)));
+                    *slot = Some(slot.map_or(record.disposition(), |was| was.min(record.disposition())));
                 }
             }
             best

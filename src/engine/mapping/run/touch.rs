@@ -67,7 +67,7 @@ impl Touch<'_> {
                 }
             }
         }
-        found.iter().all(|record| record.disposition == Disposition::Mapped).then_some(found)
+        found.iter().all(|record| record.disposition() == Disposition::Mapped).then_some(found)
     }
 
     /// The leaf that a value came from, and what is to stand there.
@@ -96,7 +96,7 @@ impl Touch<'_> {
         let mut found = None;
         for (frame, slot) in self.run.slots_at(at) {
             let scope = self.plan.scope(self.run.frames.get(frame)?.scope)?;
-            for rule in rules(self.plan, scope).filter(|rule| rule.slot == slot && rule.line == record.line) {
+            for rule in rules(self.plan, scope).filter(|rule| rule.slot == slot && rule.line == record.line()) {
                 if found.replace((frame, rule)).is_some() {
                     return None;
                 }

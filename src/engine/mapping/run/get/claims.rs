@@ -32,7 +32,7 @@ impl Get<'_> {
     pub(super) fn claim_all(&mut self, node: NodeId, line: u32, disposition: Disposition) {
         let root = self.draft.root();
         for leaf in self.source.tree.leaves(node) {
-            self.records.push(Record { leaf, node: root, line, disposition });
+            self.records.push(Record::new(leaf, root, line, disposition));
         }
     }
 
@@ -49,12 +49,12 @@ impl Get<'_> {
         let tree = self.source.tree;
         if tree.kind(node) == Kind::Element {
             for leaf in own_text(tree, node) {
-                self.records.push(Record { leaf, node: at, line, disposition });
+                self.records.push(Record::new(leaf, at, line, disposition));
             }
             return;
         }
         if let Some(leaf) = self.leaf(node) {
-            self.records.push(Record { leaf, node: at, line, disposition });
+            self.records.push(Record::new(leaf, at, line, disposition));
         }
     }
 

@@ -44,7 +44,7 @@ impl Get<'_> {
         let mut told = |leaf: u32, node, part: &part::Part| {
             let line = part.line.unwrap_or(line);
             let disposition = if part.approximated { Disposition::Approximated } else { Disposition::Mapped };
-            records.push(Record { leaf, node, line, disposition });
+            records.push(Record::new(leaf, node, line, disposition));
         };
         part::draw(&mut self.draft, at, parts, &mut told);
     }

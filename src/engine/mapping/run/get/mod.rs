@@ -236,7 +236,7 @@ impl<'r> Get<'r> {
             cx,
             draft,
             frames: Vec::with_capacity(leaves / 3),
-            slots: Vec::with_capacity(leaves * 9 / 2),
+            slots: Vec::with_capacity(leaves * 11 / 2),
             records: Vec::with_capacity(leaves),
             reasons: Vec::new(),
             entries: Vec::new(),
@@ -288,7 +288,7 @@ impl<'r> Get<'r> {
         }
         if let Some(leaf) = self.whole_document() {
             let (node, line) = (self.draft.root(), self.plan.scope(0).map_or(0, |s| s.line));
-            self.records.push(Record { leaf, node, line, disposition: Disposition::Mapped });
+            self.records.push(Record::new(leaf, node, line, Disposition::Mapped));
         }
         if let Some(scope) = self.plan.scope(0) {
             self.implied(self.source.root(), scope);
@@ -473,7 +473,7 @@ impl<'r> Get<'r> {
                 let before = self.records.len();
                 self.scope(inner);
                 // What a part of the document says of others, it says as a resource of its own.
-                let carried = self.records.iter().skip(before).any(|r| r.disposition <= Disposition::Approximated);
+                let carried = self.records.iter().skip(before).any(|r| r.disposition() <= Disposition::Approximated);
                 if carried && (is_resource(scope) || self.refers_to_own(inner, scope)) {
                     self.ensure(inner, 0);
                 }

@@ -209,13 +209,13 @@ impl<'r> Get<'r> {
                     if matches!(rule.lens, Lens::Lines) {
                         let all = self.source.repetitions(*node);
                         let leaves = all.into_iter().flat_map(|one| self.source.tree.leaves(one)).skip(1);
-                        self.records.extend(leaves.map(|leaf| Record { leaf, node: at, line: rule.line, disposition }));
+                        self.records.extend(leaves.map(|leaf| Record::new(leaf, at, rule.line, disposition)));
                     }
                     if matches!(rule.lens, Lens::Narrative) {
                         let within =
                             self.source.tree.children(*node).filter(|c| self.source.tree.kind(*c) != Kind::Attribute);
                         let leaves = within.flat_map(|child| self.source.tree.leaves(child));
-                        self.records.extend(leaves.map(|leaf| Record { leaf, node: at, line: rule.line, disposition }));
+                        self.records.extend(leaves.map(|leaf| Record::new(leaf, at, rule.line, disposition)));
                     }
                     if let (Some(note), Some(leaf)) = (got.note, self.leaf(*node)) {
                         self.reasons.push((leaf, note.to_owned()));

@@ -31,7 +31,7 @@ impl<'r> Get<'r> {
         let mut told = |leaf: u32, node, part: &part::Part| {
             let line = part.line.unwrap_or(whole.line);
             let disposition = if part.approximated { Disposition::Approximated } else { Disposition::Mapped };
-            records.push(Record { leaf, node, line, disposition });
+            records.push(Record::new(leaf, node, line, disposition));
         };
         if let Some(leaf) = leaf {
             told(leaf, at, &part::Part::default());

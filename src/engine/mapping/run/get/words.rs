@@ -3,7 +3,7 @@
 use crate::terminology::{Known, Terminology};
 
 use super::super::super::plan::SlotAt;
-use super::super::super::trace::Disposition;
+use super::super::super::trace::{Disposition, Record};
 use super::Get;
 
 impl Get<'_> {
@@ -52,7 +52,7 @@ impl Get<'_> {
             if let Some(record) = self.records.get_mut(record) {
                 record.node = moved.unwrap_or(root);
                 if moved.is_none() {
-                    record.disposition = Disposition::Residue;
+                    *record = Record::new(record.leaf, record.node, record.line(), Disposition::Residue);
                     self.reasons.push((record.leaf, format!("expected the display of the code system, {held:?}")));
                 }
             }
