@@ -280,7 +280,7 @@ fn published_fragments_become_valid_resources_and_are_written_back_byte_for_byte
         let report = got.report(&tree);
         let sum = report.mapped + report.approximated + report.residue + report.dropped + report.errors;
         assert_eq!((sum, report.leaves), (report.leaves, tree.leaf_count()), "{name}");
-        let written = map.put(got.document(), &tree, &context()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let written = map.put_through(got.document(), &tree, &context()).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(written.bytes == tree.bytes(), "{name} is not written back as it was");
         // Of a document whose header is left out no whole Composition can come; its header is not judged.
         let partial = xml::clinical_document(&tree)
@@ -462,7 +462,7 @@ fn a_vendors_document_is_read_in_whichever_way_it_is_written() {
         let got = map.get(&tree, &context()).unwrap_or_else(|e| panic!("{way}: {e}"));
         let report = got.report(&tree);
         assert!(report.conveyed >= 0.9 && report.kept >= 0.99, "{way}: {} {}", report.conveyed, report.kept);
-        let written = map.put(got.document(), &tree, &context()).unwrap_or_else(|e| panic!("{way}: {e}"));
+        let written = map.put_through(got.document(), &tree, &context()).unwrap_or_else(|e| panic!("{way}: {e}"));
         assert!(written.bytes == tree.bytes(), "{way}: it is not written back as it was");
         let findings = validator.validate(got.document(), &[]);
         let wrong: Vec<String> = findings

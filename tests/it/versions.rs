@@ -123,7 +123,7 @@ fn example(map: &Arc<Map>, name: &str, bytes: &[u8], many: bool, validator: &Val
             sum.wrong.push(format!("{name}: {} conveyed; not {:?}", report.conveyed, left.take(8).collect::<Vec<_>>()));
         }
     }
-    match map.put(got.document(), &native, &cx) {
+    match map.put_through(got.document(), &native, &cx) {
         Ok(written) if written.bytes == bytes => {}
         Ok(_) => sum.wrong.push(format!("{name}: GetPut wrote something else")),
         Err(refusals) => sum.wrong.push(format!("{name}: GetPut: {refusals}")),
@@ -167,7 +167,7 @@ fn in_xml(map: &Arc<Map>, name: &str, bytes: &[u8], sum: &mut Sum) {
     if all != report.leaves || report.leaves != written.leaf_count() {
         sum.wrong.push(format!("{name}: XML: {all} of {} leaves accounted for", written.leaf_count()));
     }
-    match map.put(again.document(), &written, &cx) {
+    match map.put_through(again.document(), &written, &cx) {
         Ok(back) if back.bytes == text.as_bytes() => {}
         Ok(_) => sum.wrong.push(format!("{name}: XML: GetPut wrote something else")),
         Err(refusals) => sum.wrong.push(format!("{name}: XML: GetPut: {refusals}")),
@@ -185,7 +185,7 @@ fn in_xml(map: &Arc<Map>, name: &str, bytes: &[u8], sum: &mut Sum) {
     // A number of more digits than these edits keep is an edit of its own.
     let whole = parsed(again.document()).to_string().into_bytes();
     let whole = Document::from_json(Model::r4(), whole, &Limits::default()).unwrap();
-    let is_whole = map.put(&whole, &written, &cx).is_ok_and(|put| put.bytes == text.as_bytes());
+    let is_whole = map.put_through(&whole, &written, &cx).is_ok_and(|put| put.bytes == text.as_bytes());
     // Each text in turn: the edit is there, and nothing else is another.
     for (edited, most) in edits(&parsed(again.document())) {
         let document = Document::from_json(Model::r4(), edited.to_string().into_bytes(), &Limits::default()).unwrap();

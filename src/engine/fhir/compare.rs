@@ -96,10 +96,7 @@ impl<'d> Compare<'_, 'd> {
 
     /// Whether a reference of the document leads to the entry of this name.
     fn leads_to(&self, reference: &str, url: &str) -> bool {
-        let index = self.document.bundle();
-        let mut tail = reference.rsplit('/');
-        let (id, kind) = (tail.next().unwrap_or_default(), tail.next().unwrap_or_default());
-        let found = index.by_id(reference).or_else(|| index.by_id(&format!("{kind}/{id}")));
+        let found = self.document.bundle().by_reference(reference);
         let entry = found.and_then(|id| self.document.node(id).parent());
         entry.is_some_and(|entry| entry.text_at("fullUrl") == Some(url))
     }

@@ -526,4 +526,14 @@ impl BundleIndex {
     pub fn by_id(&self, reference: &str) -> Option<NodeId> {
         self.by_id.get(reference).copied()
     }
+
+    /// The resource that a reference leads to: by fullUrl, or by the `Type/id` that it is or ends with.
+    pub(crate) fn by_reference(&self, reference: &str) -> Option<NodeId> {
+        self.by_url(reference).or_else(|| self.by_id(reference)).or_else(|| {
+            let mut parts = reference.rsplit('/');
+            let id = parts.next()?;
+            let kind = parts.next()?;
+            self.by_id(&format!("{kind}/{id}"))
+        })
+    }
 }

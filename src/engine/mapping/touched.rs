@@ -2,7 +2,7 @@
 
 use crate::fhir::compare::other_values;
 use crate::fhir::document::Document;
-use crate::native::{Edit, Step, Tree};
+use crate::native::{Edit, Step};
 
 use super::context::Context;
 use super::map::Map;
@@ -12,16 +12,7 @@ use super::run::get::{Get, Run};
 use super::run::put::Manner;
 use super::run::source::Source;
 use super::run::touch::{MOST, Touch};
-use super::trace::Report;
-use super::write::{generous, unreadable};
-
-/// A document that was written into here and there.
-pub(super) struct Touched {
-    pub(super) tree: Tree,
-    pub(super) report: Report,
-    /// The forward run over it; nothing where it is as it was.
-    pub(super) run: Option<Run>,
-}
+use super::write::{Written, generous, unreadable};
 
 impl Map {
     /// The document in which only values changed, each written where it came from; nothing where more is to be done than
@@ -35,17 +26,16 @@ impl Map {
         source: &Source<'_>,
         run: &Run,
         cx: &Context,
-    ) -> Result<Option<Touched>, Refusals> {
+    ) -> Result<Option<Written>, Refusals> {
         // What a Bundle of another version says of its entries is not in the draft's resources.
         if self.plan().envelope.is_some() {
             return Ok(None);
         }
         let original = source.tree;
         let Some(values) = other_values(&run.trace.draft, wanted, MOST) else { return Ok(None) };
-        let parse = |bytes: Vec<u8>| original.syntax().parse(bytes, &generous()).map_err(|e| unreadable(&e));
         if values.is_empty() {
-            let tree = parse(original.bytes().to_vec())?;
-            return Ok(Some(Touched { report: run.trace.totals(self.name(), &tree), tree, run: None }));
+            let report = run.trace.totals(self.name(), original);
+            return Ok(Some(Written { bytes: original.bytes().to_vec(), report }));
         }
         let demanded = |steps: &[Step]| self.json_schema().is_some_and(|schema| required::is_demanded(schema, steps));
         let edit = match self.xml_schema() {
@@ -54,7 +44,7 @@ impl Map {
         };
         let touch = Touch { plan: self.plan(), source, cx, run };
         let Some(bytes) = touch.write(&values, edit) else { return Ok(None) };
-        let tree = parse(bytes)?;
+        let tree = original.syntax().parse(bytes, &generous()).map_err(|e| unreadable(&e))?;
         let read = Source::new(&tree, self.structure());
         let Ok(again) = Get::new(self.plan(), self.name(), &self.model, &read, cx).run() else { return Ok(None) };
         let (before, after) = (&run.trace.draft, &again.trace.draft);
@@ -63,6 +53,7 @@ impl Map {
         }
         let mut report = again.trace.totals(self.name(), &tree);
         report.lost = self.whole(&tree, original, Manner::Onto)?;
-        Ok(Some(Touched { tree, report, run: Some(again) }))
+        let got = || after.finish().map_err(|error| Refusals::of_draft(&error));
+        self.edited(tree, original, got, cx, report).map(Some)
     }
 }

@@ -147,15 +147,10 @@ impl Map {
         let source = Source::new(original, self.structure());
         let reading = Get::new(self.plan(), self.name(), &self.model, &source, cx);
         let run = if manner == Manner::New { reading.of_begun() } else { reading }.run()?;
-        if manner == Manner::Onto
-            && ways == Ways::All
-            && let Some(touched) = self.touched(wanted, &source, &run, cx)?
+        if ways == Ways::All
+            && let Some(written) = self.touched(wanted, &source, &run, cx)?
         {
-            let got = |run: Run| run.trace.draft.finish().map_err(|error| Refusals::of_draft(&error));
-            return match touched.run {
-                Some(run) => self.edited(touched.tree, original, || got(run), cx, touched.report),
-                None => Ok(Written { bytes: touched.tree.into_bytes(), report: touched.report }),
-            };
+            return Ok(written);
         }
         let fault = |error: crate::fhir::draft::DraftError| Refusals::of_draft(&error);
         let old = run.trace.draft.finish().map_err(fault)?;
@@ -204,7 +199,7 @@ impl Map {
     }
 
     /// A document that changed, as a new one where its format wants that. `got` is what it says.
-    fn edited(
+    pub(super) fn edited(
         &self,
         tree: Tree,
         original: &Tree,

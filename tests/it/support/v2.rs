@@ -26,7 +26,7 @@ pub(crate) fn sound(tree: &Tree, context: &Context) -> Translation {
     let maps = Maps::embedded(Model::r4());
     let map = maps.find(tree).unwrap();
     let got = map.get(tree, context).unwrap();
-    assert_eq!(map.put(got.document(), tree, context).unwrap().bytes, tree.bytes());
+    assert_eq!(map.put_through(got.document(), tree, context).unwrap().bytes, tree.bytes());
     let findings = Validator::built_in().validate(got.document(), &[]);
     let errors: Vec<String> = findings
         .iter()

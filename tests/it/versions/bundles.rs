@@ -118,5 +118,5 @@ fn a_type_that_the_carried_entries_do_not_allow_stands_beside_the_one_that_they_
     let bundle = parsed(got.document());
     assert_eq!(bundle["type"], "collection");
     assert_eq!(bundle["_type"]["extension"][0]["valueCode"], "message");
-    assert_eq!(map.put(got.document(), &tree(&bytes), &cx).unwrap().bytes, bytes);
+    assert_eq!(map.put_through(got.document(), &tree(&bytes), &cx).unwrap().bytes, bytes);
 }

@@ -11,11 +11,11 @@ use crate::native::{Edit, Format, NodeId, Place, Scalar};
 
 use super::super::context::Context;
 use super::super::lens::{Fidelity, Lens, Out};
-use super::super::plan::{NativeName, NativePath, NativeSelect, Plan, Rule, Scope, StmtKind};
+use super::super::plan::{NativeName, NativeSelect, Plan, Rule, Scope, StmtKind};
 use super::super::syntax::Direction;
 use super::super::trace::{Disposition, Record};
 use super::get::Run;
-use super::source::{Base, Source};
+use super::source::Source;
 
 /// How many values may change: each is looked for by itself.
 pub(crate) const MOST: usize = 16;
@@ -116,17 +116,13 @@ impl Touch<'_> {
             let described = scope.bound.iter().any(|bound| {
                 let about = |node: NodeId| tree.is_within(node, part) || tree.is_within(part, node);
                 self.source.first(base, &bound.to).is_some_and(about)
-                    && bound.what.iter().any(|path| self.is_there(base, path))
+                    && bound.what.iter().any(|path| self.source.first(base, path).is_some())
             });
             if described || frame == 0 {
                 return described;
             }
             frame = of.parent();
         }
-    }
-
-    fn is_there(&self, base: Base, path: &NativePath) -> bool {
-        self.source.first(base, path).is_some()
     }
 }
 

@@ -483,12 +483,5 @@ fn roles_have_a_line(plan: &Plan, scope: &Scope, slot: u16) -> bool {
 
 /// The resource that a reference text leads to in a Bundle: by fullUrl, or by `Type/id`.
 pub(crate) fn resolve<'d>(document: &'d Document, reference: &str) -> Option<Node<'d>> {
-    let index = document.bundle();
-    let id = index.by_url(reference).or_else(|| index.by_id(reference)).or_else(|| {
-        let mut parts = reference.rsplit('/');
-        let id = parts.next()?;
-        let kind = parts.next()?;
-        index.by_id(&format!("{kind}/{id}"))
-    })?;
-    Some(document.node(id))
+    document.bundle().by_reference(reference).map(|id| document.node(id))
 }
