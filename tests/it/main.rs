@@ -51,6 +51,7 @@ mod store;
 mod support;
 mod v2_acknowledgement;
 mod v2_conveyed;
+mod v2_foreign;
 mod v2_grouping;
 mod v2_maps;
 mod v2_meaning;

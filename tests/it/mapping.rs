@@ -62,3 +62,33 @@ fn an_unchanged_bundle_writes_the_same_bytes() {
     let written = map.put_through(got.document(), &tree, &context()).unwrap();
     assert_eq!(written.bytes, REFERRAL.as_bytes());
 }
+
+/// What a map of one's own, whose line on a list holds only of some resources, makes of a patient.
+const GUARDED: &str = "map acme-registration hl7v2 ADT_A01 2.3..2.8 events A04 <=> fhir R4 Bundle
+  entry patient: Patient key personal PID-3[1]
+  each PID <=> patient
+    PID-3[1].1 <=> .identifier[0].value
+    PID-8 <=> .gender coded gender else residue
+    PID-5* <=> .name[] xpn where .gender = female
+  other residue
+";
+
+#[test]
+fn a_line_on_a_list_is_written_only_where_it_holds_of_the_resource() {
+    let maps = Maps::with(Model::r4(), &[("acme.map".to_owned(), GUARDED.to_owned())]);
+    let map = maps.named("acme-registration").unwrap_or_else(|_| panic!("{:?}", maps.problems()));
+    let made = |gender: &str| {
+        let patient = format!(
+            r#"{{"resourceType":"Patient","identifier":[{{"value":"7"}}],"name":[{{"family":"Alpha"}}],"gender":"{gender}"}}"#
+        );
+        let bundle = format!(
+            r#"{{"resourceType":"Bundle","type":"collection","entry":[{{"fullUrl":"urn:uuid:0b7a0b53-6b0f-4f7e-8a55-0f9a6b9f5a01","resource":{patient}}}]}}"#
+        );
+        let limits = silta_engine::fhir::document::Limits::default();
+        let document =
+            silta_engine::fhir::document::Document::from_json(Model::r4(), bundle.into_bytes(), &limits).unwrap();
+        map.create(&document, &context()).map(|written| String::from_utf8(written.bytes).unwrap())
+    };
+    assert!(made("female").unwrap().contains("|Alpha|"));
+    assert_eq!(made("male").unwrap_err().location(), "Bundle.entry[0].resource.name[0]");
+}

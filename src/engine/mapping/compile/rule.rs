@@ -179,6 +179,7 @@ impl Compiler<'_> {
         split: Option<usize>,
     ) {
         let when = self.conditions(&rule.when);
+        let only = self.only(rule, span);
         let many = alternatives.iter().flatten().any(|one| one.path.many());
         if alternatives.first().is_some_and(|tuple| tuple.len() > 1) {
             return self.tuple_repeated(line, span, rule, alternatives);
@@ -206,6 +207,7 @@ impl Compiler<'_> {
             if let Some(scope) = compiler.scope_mut(id) {
                 scope.repeats = many;
                 scope.each = split.is_some();
+                scope.only = only;
             }
             let mut slot = SlotRef { up: 0, slot: 0 };
             for step in &inner {
@@ -218,7 +220,7 @@ impl Compiler<'_> {
                     compiler.fill(id, native, when, rule, span, None);
                     let own = plan::NativePath { from_document: false, steps: Vec::new() };
                     let found = Found { path: own, at: compiler.stands() };
-                    let bare = syntax::Rule { when: Vec::new(), more: None, ..rule.clone() };
+                    let bare = syntax::Rule { when: Vec::new(), only: Vec::new(), more: None, ..rule.clone() };
                     compiler.leaf(line, span, &bare, vec![vec![found]], lens, slot);
                 }
                 Some(Carrier::Block(name)) if inner.is_empty() => {
@@ -228,7 +230,13 @@ impl Compiler<'_> {
                     compiler.fill(id, native, when, rule, span, None);
                     let own = plan::NativePath { from_document: false, steps: Vec::new() };
                     let found = Found { path: own, at: compiler.stands() };
-                    let bare = syntax::Rule { when: Vec::new(), more: None, also: Vec::new(), ..rule.clone() };
+                    let bare = syntax::Rule {
+                        when: Vec::new(),
+                        only: Vec::new(),
+                        more: None,
+                        also: Vec::new(),
+                        ..rule.clone()
+                    };
                     compiler.part(line, span, &bare, vec![vec![found]], &name, slot);
                 }
                 None => {}

@@ -157,11 +157,14 @@ struct Names {
     /// No type where the model has none of this name.
     attachment: TypeId,
     organization: TypeId,
+    period: TypeId,
     display: Symbol,
+    end: Symbol,
     entry: Symbol,
     full_url: Symbol,
     reference: Symbol,
     resource: Symbol,
+    start: Symbol,
 }
 
 impl Names {
@@ -170,11 +173,14 @@ impl Names {
         Self {
             attachment: named("Attachment"),
             organization: named("Organization"),
+            period: named("Period"),
             display: model.symbol("display"),
+            end: model.symbol("end"),
             entry: model.symbol("entry"),
             full_url: model.symbol("fullUrl"),
             reference: model.symbol("reference"),
             resource: model.symbol("resource"),
+            start: model.symbol("start"),
         }
     }
 }

@@ -1,13 +1,15 @@
 //! One lens forward.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use crate::fault::Fault;
 use crate::fhir::datatypes::Primitive;
+use crate::fhirpath::Temporal;
 use crate::native::{Kind, NodeId, Value};
 
 use super::super::super::lens::{Fidelity, Lens, Uncarried};
-use super::super::super::plan::{NativePath, Rule, RuleId};
+use super::super::super::plan::{NativePath, Rule, RuleId, SlotAt};
 use super::super::super::syntax::Value as SyntaxValue;
 use super::super::super::syntax::{Direction, Otherwise};
 use super::super::super::trace::{Disposition, Record};
@@ -181,6 +183,10 @@ impl<'r> Get<'r> {
                 let why = Uncarried { expected: "a text of at most 1 MiB".into(), code: false };
                 self.uncarried(frame, rule, nodes, &why)
             }
+            Ok(Some(got)) if got.texts().any(|text| !self.in_time(frame, rule.slot, text)) => {
+                let why = Uncarried { expected: "a period that does not end before it starts".into(), code: false };
+                self.uncarried(frame, rule, nodes, &why)
+            }
             Ok(Some(got)) => {
                 let mut at = self.draft.root();
                 for text in got.texts() {
@@ -235,6 +241,28 @@ impl<'r> Get<'r> {
             Ok(None) => State::Empty,
             Err(uncarried) => self.uncarried(frame, rule, nodes, &uncarried),
         }
+    }
+
+    /// Whether an end of a period may stand beside the other end (per-1): nobody knows which of two that contradict each
+    /// other is right, and the first that was said stays.
+    fn in_time(&self, frame: usize, slot: u16, text: &str) -> bool {
+        let Some(SlotAt::Child { parent, logical, .. }) = self.slot_of(frame, slot).map(|slot| &slot.at) else {
+            return true;
+        };
+        let other = match *logical {
+            symbol if symbol == self.names.start => self.names.end,
+            symbol if symbol == self.names.end => self.names.start,
+            _ => return true,
+        };
+        let above = self.above(frame, parent.up);
+        if self.slot_of(above, parent.slot).is_none_or(|of| of.type_id != self.names.period) {
+            return true;
+        }
+        let there = self.peek(above, parent.slot).and_then(|period| self.draft.existing(period, other));
+        let Some(there) = there.and_then(|at| self.draft.text(at)) else { return true };
+        let (start, end) = if other == self.names.start { (there, text) } else { (text, there) };
+        let moments = Temporal::date_time(start).zip(Temporal::date_time(end));
+        moments.and_then(|(start, end)| start.compare(end)).is_some_and(Ordering::is_le)
     }
 
     fn is_blank(&self, node: NodeId) -> bool {

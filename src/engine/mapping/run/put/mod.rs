@@ -4,6 +4,7 @@
 //! whose FHIR value is the same in both writes nothing. Repetitions are aligned first, so that what is new, gone or
 //! changed touches its own native repetition.
 
+mod beside;
 mod entries;
 mod fhir;
 mod given;

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use crate::fhir::document::{Node, NodeId as FhirId};
-use crate::native::{Anchor, EditError, Format, Insert, Kind, NodeId, Place, Step};
+use crate::native::{Anchor, EditError, Insert, Kind, NodeId, Place, Step};
 
 use super::super::super::plan::{
     Condition, NativeName, NativePath, NativeSelect, NativeStep, Scope, ScopeId, SlotAt, StmtKind,
@@ -33,11 +33,11 @@ impl<'r> Put<'r> {
             }
             return Ok(());
         }
-        let mut new = if self.holds(Side::New, frame, &scope.only) {
-            self.places(Side::New, frame, scope, &[])
-        } else {
-            Vec::new()
-        };
+        let holds = self.holds(Side::New, frame, &scope.only);
+        if !holds && !self.holds(Side::Old, frame, &scope.only) {
+            return Ok(());
+        }
+        let mut new = if holds { self.places(Side::New, frame, scope, &[]) } else { Vec::new() };
         let made: Vec<usize> = olds
             .iter()
             .copied()
@@ -430,7 +430,13 @@ impl<'r> Put<'r> {
     /// A new native repetition.
     pub(super) fn grow(&mut self, outer: &Spot, scope: &'r Scope) -> Result<Spot, EditError> {
         let Some(path) = scope.native.first() else { return Ok(outer.clone()) };
-        let Some((last, before)) = path.steps.split_last() else { return Ok(outer.clone()) };
+        let Some((last, before)) = path.steps.split_last() else {
+            // The part itself, which comes with the line around this one.
+            if outer.node.is_none() {
+                self.written(scope, outer)?;
+            }
+            return Ok(outer.clone());
+        };
         let start = NativePath { from_document: path.from_document, steps: before.to_vec() };
         let holder = self.locate(outer, &start)?;
         let spot = match &last.name {
@@ -500,85 +506,6 @@ impl<'r> Put<'r> {
         let at = self.edit.insert(Anchor::Last(holder.at, &steps), Insert::Repetition)?;
         Ok(Spot { at, steps: Vec::new(), node: None, group: holder.group })
     }
-
-    pub(super) fn written(&mut self, scope: &Scope, spot: &Spot) -> Result<(), EditError> {
-        for written in &scope.written {
-            let is_of_event = written.events.is_empty()
-                || self.source.event.as_ref().is_some_and(|event| written.events.contains(event));
-            if !is_of_event {
-                continue;
-            }
-            // A segment that comes for what other lines write has it too, where none of them says another thing.
-            if self.source.tree.format() == Format::Hl7V2 {
-                self.late.push((spot.clone(), written.path.clone(), written.text.clone()));
-                continue;
-            }
-            let at = self.locate(spot, &written.path)?;
-            // What the selection of the part demands stands there already.
-            if self.change_of(at.at, &at.steps).is_none() {
-                self.change(at, Change::Set(written.text.clone()));
-            }
-        }
-        Ok(())
-    }
-
-    /// What segments that came hold beside what lines wrote into them; of several lines the last that holds.
-    pub(super) fn beside(&mut self) -> Result<(), EditError> {
-        for (spot, path, text) in std::mem::take(&mut self.late).into_iter().rev() {
-            let Some((first, rest)) = path.steps.split_first() else { continue };
-            let at = match &first.name {
-                NativeName::Segment(segment) => {
-                    let key = (spot.at, if spot.is_group() { spot.group } else { 0 }, *segment);
-                    let Some(at) = self.made.get(&key).copied() else { continue };
-                    let segment = Spot { at, steps: Vec::new(), node: None, group: spot.group };
-                    let rest = NativePath { from_document: false, steps: rest.to_vec() };
-                    self.locate(&segment, &rest)?
-                }
-                _ => self.locate(&spot, &path)?,
-            };
-            if self.change_of(at.at, &at.steps).is_none() {
-                self.change(at, Change::Set(text));
-            }
-        }
-        Ok(())
-    }
-
-    /// The number of a new repetition.
-    pub(super) fn number(&mut self, outer: &Spot, scope: &Scope, spot: &Spot) -> Result<(), EditError> {
-        let Some((_, path)) = &scope.ordinal else { return Ok(()) };
-        let Some(all) = scope.native.first().map(all_of_name) else { return Ok(()) };
-        let key = (outer.at, outer.group, all.place());
-        let before = match self.counted.get(&key) {
-            Some(before) => *before,
-            None => {
-                let before = self.base(outer).map_or(0, |base| self.source.select(base, &all).len());
-                self.counted.insert(key.clone(), before);
-                before
-            }
-        };
-        let grown = self.numbered.entry(key).or_insert(0);
-        *grown += 1;
-        let number = before + *grown;
-        // What is one of several that a group can have is numbered where it comes.
-        if let (true, Some(NativeName::Segment(name))) = (spot.is_group(), path.steps.first().map(|step| &step.name))
-            && self.source.is_alternative(*name)
-        {
-            self.late.push((spot.clone(), path.clone(), number.to_string()));
-            return Ok(());
-        }
-        let at = self.locate(spot, path)?;
-        self.change(at, Change::Set(number.to_string()));
-        Ok(())
-    }
-}
-
-/// The path to all segments of the name that a path leads to some of: they are counted together.
-fn all_of_name(path: &NativePath) -> NativePath {
-    let mut all = path.clone();
-    if let Some(last) = all.steps.last_mut().filter(|step| matches!(step.name, NativeName::Segment(_))) {
-        last.select = NativeSelect::All;
-    }
-    all
 }
 
 /// The attribute that a path ends with.

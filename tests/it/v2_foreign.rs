@@ -1,0 +1,160 @@
+//! HL7 v2 messages as other systems write them: what contradicts itself, codes that nobody knows, and what stands in the
+//! message that is made anew of them.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use silta_engine::definitions::Model;
+use silta_engine::fhir::document::{Document, Limits};
+use silta_engine::mapping::{Disposition, Maps, Refusals};
+use silta_engine::native::Tree;
+use silta_engine::native_rules::{Config, hl7v2};
+
+use crate::support::v2::{PATIENT, context, message, resources, sound};
+
+fn of_type<'r>(resources: &'r [Value], kind: &str) -> Vec<&'r Value> {
+    resources.iter().filter(|resource| resource["resourceType"] == kind).collect()
+}
+
+fn lines(bytes: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(bytes).split('\r').filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+fn named<'l>(lines: &'l [String], name: &str) -> Vec<&'l str> {
+    lines.iter().filter(|line| line.starts_with(name)).map(String::as_str).collect()
+}
+
+fn document(bundle: &Value) -> Arc<Document> {
+    Document::from_json(Model::r4(), bundle.to_string().into_bytes(), &Limits::default()).unwrap()
+}
+
+/// A message with the first resource of a type changed.
+fn edited(tree: &Tree, kind: &str, change: impl FnOnce(&mut Value)) -> Result<Vec<String>, Refusals> {
+    let maps = Maps::embedded(Model::r4());
+    let map = maps.find(tree).unwrap();
+    let mut bundle: Value = serde_json::from_str(sound(tree, &context()).document().json()).unwrap();
+    let entries = bundle["entry"].as_array_mut().unwrap().iter_mut().map(|entry| &mut entry["resource"]);
+    change(entries.into_iter().find(|resource| resource["resourceType"] == kind).unwrap());
+    Ok(lines(&map.put(&document(&bundle), tree, &context())?.bytes))
+}
+
+/// What a message says, made anew in a version.
+fn anew(tree: &Tree, version: &str) -> Vec<String> {
+    let maps = Maps::embedded(Model::r4());
+    let mut cx = context();
+    version.clone_into(&mut cx.envelope.version);
+    let got = sound(tree, &context());
+    lines(&maps.find(tree).unwrap().create(got.document(), &cx).unwrap_or_else(|why| panic!("{why}")).bytes)
+}
+
+#[test]
+fn a_period_that_ends_before_it_starts_has_its_start_and_its_end_is_told() {
+    for (start, end) in [("20260105", "20260101"), ("20260105", "202601"), ("202601051000+0200", "20260105")] {
+        let relative = format!("NK1|1|Alpha^Otto|SPO|||||{start}|{end}");
+        let tree = message("ADT^A08^ADT_A01", "2.5.1", &["EVN||20260702", PATIENT, &relative, "PV1|1|O"]);
+        let got = sound(&tree, &context());
+        let period = of_type(&resources(&got), "RelatedPerson")[0]["period"].clone();
+        assert!(period["start"].is_string() && period["end"].is_null(), "{period}");
+        let report = got.report(&tree);
+        let of_end = report.items.iter().find(|item| item.path.starts_with("NK1[1]-9")).unwrap();
+        assert_eq!(of_end.disposition, Disposition::Residue);
+        assert_eq!(of_end.reason.as_deref(), Some("expected a period that does not end before it starts"));
+        let written = edited(&tree, "RelatedPerson", |one| one["period"]["end"] = json!("2026-02")).unwrap();
+        assert_eq!(named(&written, "NK1"), [format!("NK1|1|Alpha^Otto|SPO|||||{start}|202602")]);
+    }
+}
+
+#[test]
+fn codes_of_names_that_nobody_knows_make_no_resource_invalid_and_are_written_back() {
+    let patient = "PID|1||111^^^HOSP^MR||Alpha^Anna^^^^^ZZ^^^^ZZ||19700101|F|||Katu 1^^Kylä^^00100^FI^H^^^0091";
+    let visit = "PV1|1|I|W1||||7^Lind^Maija^^^^^^HOSP^ZZ^^^^^^^^ZZ";
+    let tree = message("ADT^A08^ADT_A01", "2.5.1", &["EVN||20260702", patient, visit]);
+    let got = sound(&tree, &context());
+    let kept: Vec<String> = got
+        .report(&tree)
+        .items
+        .into_iter()
+        .filter(|item| item.disposition == Disposition::Residue && item.path.starts_with('P'))
+        .map(|item| item.path)
+        .collect();
+    assert_eq!(kept, Vec::<String>::new());
+    assert_eq!(named(&anew(&tree, "2.5.1"), "PID"), [patient]);
+}
+
+#[test]
+fn every_citizenship_of_a_patient_is_told() {
+    let patient = format!("{PATIENT}{}FI^Finland^L~SE^Sweden^L", "|".repeat(18));
+    let tree = message("ADT^A08^ADT_A01", "2.5.1", &["EVN||20260702", &patient, "PV1|1|O"]);
+    let got = sound(&tree, &context());
+    let told = of_type(&resources(&got), "Patient")[0]["extension"].as_array().unwrap().len();
+    assert_eq!(told, 2);
+    assert_eq!(named(&anew(&tree, "2.5.1"), "PID"), [patient]);
+}
+
+#[test]
+fn who_has_a_part_in_a_new_admission_has_it_by_an_action() {
+    let role = "ROL|R1^HOSP|AD|AT^Attending^HL70443|7^Lind^Maija";
+    let visit = message("ADT^A01^ADT_A01", "2.5.1", &["EVN||20260702", PATIENT, "PV1|1|I", role]);
+    assert!(
+        named(&anew(&visit, "2.5.1"), "ROL")[0].starts_with("ROL|R1^HOSP|AD|AT^Attending"),
+        "{:?}",
+        anew(&visit, "2.5.1")
+    );
+}
+
+#[test]
+fn the_sample_of_a_new_order_stands_where_the_version_has_it() {
+    let segments = [PATIENT, "ORC|NW|P1", "OBR|1|P1||GLU^Glucose^L|||||||||||BLD&Blood&L^^draw"];
+    let tree = message("OML^O21^OML_O21", "2.4", &segments);
+    let made = anew(&tree, "2.4");
+    assert_eq!(named(&made, "SPM"), Vec::<&str>::new());
+    assert!(named(&made, "OBR")[0].ends_with("|BLD&Blood&L^^draw"), "{made:?}");
+}
+
+#[test]
+fn an_address_of_an_organisation_in_the_network_keeps_what_its_use_is_called() {
+    let provider = "PRD|RT|||||||||Clinic|||^PRN^Internet^a@b.example";
+    let segments = ["RF1|A|R|||||20260701", "PRD|RP|Doc^Bob", provider, PATIENT];
+    let tree = message("REF^I12^REF_I12", "2.6", &segments);
+    let made = anew(&tree, "2.6");
+    assert!(named(&made, "PRD").iter().any(|line| line.ends_with("|^PRN^Internet^a@b.example")), "{made:?}");
+}
+
+#[test]
+fn the_action_on_a_pathway_is_of_one_table_in_every_version() {
+    for version in ["2.5.1", "2.7", "2.8", "2.8.2"] {
+        let segments = [PATIENT, "PTH|AD|PW^Pathway^L|PT1^HOSP|20260101"];
+        let judged = hl7v2::check(&message("PPP^PCB^PPP_PCB", version, &segments), &Config::default());
+        let of_action: Vec<_> = judged.findings.iter().filter(|f| format!("{f:?}").contains("PTH")).collect();
+        assert!(of_action.is_empty(), "{version}: {of_action:?}");
+    }
+}
+
+#[test]
+fn every_observation_of_a_laboratory_order_is_told() {
+    for version in ["2.5.1", "2.8"] {
+        let segments = [
+            PATIENT,
+            "ORC|NW|P1",
+            "OBR|1|P1||GLU^Glucose^L",
+            "OBX|1|ST|Q1^Fasting^L||yes||||||F",
+            "TCD|T1^Test^L",
+            "NTE|1||since midnight",
+            "OBX|2|ST|Q2^Pregnant^L||no||||||F",
+            "OBX|3|ED|Q3^Letter^L||^TEXT^PDF^Base64^aGVp||||||F",
+        ];
+        let tree = message("OML^O21^OML_O21", version, &segments);
+        let got = sound(&tree, &context());
+        let report = got.report(&tree);
+        let kept: Vec<&str> = report
+            .items
+            .iter()
+            .filter(|item| item.disposition == Disposition::Residue && !item.path.starts_with("MSH"))
+            .map(|item| item.path.as_str())
+            .collect();
+        assert_eq!(kept, Vec::<&str>::new(), "{version}");
+        assert_eq!(of_type(&resources(&got), "Observation").len(), 2, "{version}");
+        let made = anew(&tree, version);
+        assert_eq!(named(&made, "OBX").len(), 3, "{version}: {made:?}");
+    }
+}
