@@ -164,6 +164,37 @@ fn a_concern_that_is_denied_is_refuted() {
 }
 
 #[test]
+fn that_nothing_is_known_of_concerns_is_no_concern() {
+    let entry = r#"<entry><act classCode="ACT" moodCode="EVN" nullFlavor="NI"><templateId root="2.16.840.1.113883.10.20.22.4.132"/>
+        <id nullFlavor="NI"/><code code="75310-3" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="active"/></act></entry>"#;
+    let native = document(CARE_PLAN, "2.16.840.1.113883.10.20.22.2.58", entry);
+    assert_eq!(resources(&native, "Condition"), Vec::<Value>::new());
+    assert_eq!(resources(&native, "CarePlan")[0]["addresses"], Value::Null);
+    comes_back(&native);
+}
+
+#[test]
+fn a_problem_that_is_denied_is_not_active() {
+    let problem = |denied: &str| {
+        let entry = format!(
+            r#"<entry><act classCode="ACT" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.3"/><id root="1.2.246.10.9" extension="A1"/>
+            <code code="CONC" codeSystem="2.16.840.1.113883.5.6"/><statusCode code="active"/><effectiveTime><low value="2010"/></effectiveTime>
+            <entryRelationship typeCode="SUBJ"><observation classCode="OBS" moodCode="EVN"{denied}>
+            <templateId root="2.16.840.1.113883.10.20.22.4.4"/><id root="1.2.246.10.9" extension="A2"/>
+            <code code="64572001" codeSystem="2.16.840.1.113883.6.96"/><statusCode code="completed"/><effectiveTime><low value="20100101"/></effectiveTime>
+            <value xsi:type="CD" code="73211009" codeSystem="2.16.840.1.113883.6.96"/></observation></entryRelationship></act></entry>"#
+        );
+        let native = document(CARE_PLAN, "1.2.3", &entry);
+        comes_back(&native);
+        resources(&native, "Condition")[0].clone()
+    };
+    let denied = problem(r#" negationInd="true""#);
+    assert_eq!(denied["verificationStatus"]["coding"][0]["code"], "refuted");
+    assert_eq!(denied["clinicalStatus"], Value::Null);
+    assert_eq!(problem("")["clinicalStatus"]["coding"][0]["code"], "active");
+}
+
+#[test]
 fn a_titer_is_a_ratio() {
     let entry = r#"<entry><observation classCode="OBS" moodCode="EVN"><id root="1.2.246.10.9" extension="O1"/>
         <code code="5048-4" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="completed"/><effectiveTime value="20240101"/>

@@ -170,3 +170,87 @@ fn the_words_of_senders_are_understood() {
     assert_eq!(flag["system"], "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation");
     assert_eq!(flag["code"], "H");
 }
+
+#[test]
+fn a_problem_that_is_ruled_out_or_of_a_code_nobody_knows_is_not_told_as_the_patients() {
+    let problem = |status: &str| {
+        let problem = format!("PRB|AD|20260101|E11^Diabetes^I10|PR1^HOSP{}{status}|ACTIVE^Active^L", "|".repeat(9));
+        of_type(&read(&message("PPR^PC1^PPR_PC1", "2.5.1", &[PATIENT, &problem]), &context()), "Condition")[0].clone()
+    };
+    let words = [("RO^Ruled out^L", "refuted"), ("E^Entered in error^L", "entered-in-error")];
+    let codes =
+        [("DDX^Differential^L", "differential"), ("SUS^Suspected^L", "provisional"), ("RO^Rule out", "differential")];
+    for (said, status) in words.into_iter().chain(codes) {
+        let condition = problem(said);
+        assert_eq!(condition["verificationStatus"]["coding"][0]["code"], status, "{said}");
+        assert_eq!(condition["clinicalStatus"].is_null(), status == "entered-in-error", "{said}");
+        assert_eq!(condition["modifierExtension"], Value::Null, "{said}");
+    }
+    for said in ["RO", "X^Whatever^L"] {
+        let condition = problem(said);
+        let modifier = &condition["modifierExtension"][0];
+        assert_eq!(modifier["url"], "https://silta.example/fhir/v2/StructureDefinition/confirmation", "{condition}");
+        assert_eq!(modifier["valueCoding"]["code"], said.split('^').next().unwrap());
+    }
+}
+
+#[test]
+fn a_document_that_is_withdrawn_or_obsolete_is_not_current() {
+    for (said, status) in
+        [("AV", "current"), ("", "current"), ("UN", "current"), ("OB", "superseded"), ("CA", "entered-in-error")]
+    {
+        let txa = format!("TXA|1|DS|TX|20260702{}D1^H{}AU||{said}", "|".repeat(8), "|".repeat(5));
+        let segments = ["EVN||20260702", PATIENT, "PV1|1|I|W1", &txa, "OBX|1|TX|1^T^L||Text||||||F"];
+        let resources = read(&message("MDM^T02^MDM_T02", "2.5.1", &segments), &context());
+        assert_eq!(of_type(&resources, "DocumentReference")[0]["status"], status, "{said}");
+    }
+}
+
+#[test]
+fn an_order_that_is_replaced_or_not_taken_is_not_active() {
+    for (control, order, task) in [
+        ("RP", "revoked", "requested"),
+        ("RQ", "revoked", "cancelled"),
+        ("RU", "revoked", "cancelled"),
+        ("RO", "active", "requested"),
+        ("UA", "revoked", "rejected"),
+        ("OD", "revoked", "cancelled"),
+        ("CR", "revoked", "cancelled"),
+        ("OH", "on-hold", "on-hold"),
+    ] {
+        let orc = format!("ORC|{control}|P1");
+        let resources = read(&message("ORM^O01", "2.3", &[PATIENT, &orc, "OBR|1|P1||GLU^Glucose^L"]), &context());
+        assert_eq!(of_type(&resources, "ServiceRequest")[0]["status"], order, "{control}");
+        assert_eq!(of_type(&resources, "Task")[0]["status"], task, "{control}");
+    }
+    let said = message("ORM^O01", "2.3", &[PATIENT, "ORC|UA|P1|||CM", "OBR|1|P1||GLU^Glucose^L"]);
+    assert_eq!(of_type(&read(&said, &context()), "Task")[0]["status"], "completed");
+}
+
+#[test]
+fn the_document_of_a_result_is_a_form_of_the_report() {
+    let pdf = "OBX|1|ED|PDF^Report^L||^application^pdf^Base64^JVBERi0=||||||F";
+    let segments = [PATIENT, "OBR|1|P1|F1|11502-2^Lab report^LN", pdf];
+    let resources = read(&message("ORU^R01^ORU_R01", "2.5.1", &segments), &context());
+    let form = &of_type(&resources, "DiagnosticReport")[0]["presentedForm"][0];
+    assert_eq!((&form["contentType"], &form["data"]), (&json!("application/pdf"), &json!("JVBERi0=")));
+    assert_eq!(form["title"], "Report");
+    for kind in ["ServiceRequest", "DocumentReference"] {
+        assert!(
+            of_type(&resources, kind).iter().all(|one| one["supportingInfo"].is_null() && one["content"].is_null())
+        );
+    }
+}
+
+#[test]
+fn who_is_said_to_live_has_no_time_of_death() {
+    let patient = |dead: &str| {
+        let pid = format!("{PATIENT}{}20260310|{dead}", "|".repeat(21));
+        let read = read(&message("ADT^A08^ADT_A01", "2.5.1", &["EVN||20260702", &pid, "PV1|1|E"]), &context());
+        of_type(&read, "Patient")[0].clone()
+    };
+    assert_eq!(patient("N")["deceasedBoolean"], json!(false));
+    for said in ["Y", ""] {
+        assert_eq!(patient(said)["deceasedDateTime"], "2026-03-10", "{said}");
+    }
+}

@@ -433,3 +433,34 @@ fn a_new_document_says_what_it_replaces_by_the_event_that_is_asked_for() {
     let made = anew(&document, "T10", &bundle(&document)).unwrap();
     assert!(made[0].contains("|MDM^T10^") && named(&made, "TXA")[0].contains("|D2^HOSP|D1^HOSP|"), "{made:?}");
 }
+
+#[test]
+fn each_of_several_orders_can_be_taken_back_or_held_for_itself() {
+    let segments = [PATIENT, "ORC|NW|1^A", "OBR|1|1^A||GLU^Glucose^L", "ORC|NW|2^A", "OBR|2|2^A||NA^Sodium^L"];
+    let orders = message("ORM^O01", "2.3", &segments);
+    for (status, control) in [("revoked", "CA"), ("on-hold", "HD"), ("completed", "RE")] {
+        for which in [0, 1] {
+            let mut changed = bundle(&orders);
+            let entries = changed["entry"].as_array_mut().unwrap();
+            let mut found = entries.iter_mut().filter(|one| one["resource"]["resourceType"] == "ServiceRequest");
+            found.nth(which).unwrap()["resource"]["status"] = json!(status);
+            let mut expected = lines(orders.bytes());
+            expected[2 + 2 * which] = format!("ORC|{control}|{}^A", which + 1);
+            assert_eq!(edited(&orders, &changed).unwrap(), expected, "{status} {which}");
+        }
+    }
+}
+
+#[test]
+fn whether_a_document_may_be_used_is_written_as_its_availability() {
+    let txa = format!("TXA|1|DS|TX|20260702{}D1^H{}AU", "|".repeat(8), "|".repeat(5));
+    let segments = ["EVN||20260702", PATIENT, "PV1|1|I|W1", &txa, "OBX|1|TX|1^T^L||Text||||||F"];
+    let message = message("MDM^T02^MDM_T02", "2.5.1", &segments);
+    for (status, code) in [("entered-in-error", "CA"), ("superseded", "OB")] {
+        let mut changed = bundle(&message);
+        let entries = changed["entry"].as_array_mut().unwrap();
+        let found = entries.iter_mut().find(|one| one["resource"]["resourceType"] == "DocumentReference");
+        found.unwrap()["resource"]["status"] = json!(status);
+        assert_eq!(named(&edited(&message, &changed).unwrap(), "TXA"), [format!("{txa}||{code}")]);
+    }
+}

@@ -53,7 +53,7 @@ macro_rules! builtin {
 }
 
 /// The profiles that are part of the program, by realm.
-const BUILT_IN: [(&str, &str); 11] = builtin![
+const BUILT_IN: [(&str, &str); 12] = builtin![
     "fi/CodeSystem-care-team-role.json",
     "fi/StructureDefinition-care-goal.json",
     "fi/StructureDefinition-client-plan.json",
@@ -64,6 +64,7 @@ const BUILT_IN: [(&str, &str); 11] = builtin![
     "fi/StructureDefinition-service-referral.json",
     "hl7/StructureDefinition-cda-negationInd.json",
     "hl7/StructureDefinition-cda-valueNegationInd.json",
+    "hl7/StructureDefinition-v2-confirmation.json",
     "hl7/StructureDefinition-v2-deleted.json",
 ];
 

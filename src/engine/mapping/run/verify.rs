@@ -99,9 +99,12 @@ pub(crate) fn differences(
         // Nothing leads to it: the one that says the same, else the next of its type.
         let node = wanted.node(*id);
         let free = free.get_or_insert_with(|| Free::of(got, &theirs));
-        let alike = free.alike(node, &compare.paired, |o| equal(wanted, got, node, got.node(o)));
+        // What says the same of another, as the work on another order does, is that other's.
+        let alike =
+            free.alike(node, &compare.paired, |o| equal(wanted, got, node, got.node(o)) && compare.agree(node, o));
         let named = by_url(node).filter(|o| !compare.paired.contains(o));
-        match alike.or(named).or_else(|| free.next(node, &compare.paired)) {
+        let next = || free.next(node, &compare.paired, |o| compare.agree(node, o));
+        match alike.or(named).or_else(next) {
             Some(other) => {
                 compare.pair(*id, other);
                 compare.work();
@@ -150,13 +153,14 @@ impl<'d> Free<'d> {
         all.iter().copied().take(CLOSE).find(|o| !paired.contains(o) && same(*o))
     }
 
-    /// The first of a type.
-    fn next(&mut self, node: Node<'d>, paired: &FxHashSet<NodeId>) -> Option<NodeId> {
+    /// The first of a type that is fit, else the first.
+    fn next(&mut self, node: Node<'d>, paired: &FxHashSet<NodeId>, fit: impl Fn(NodeId) -> bool) -> Option<NodeId> {
         let all = self.of_type.get_mut(node.type_name())?;
         while all.front().is_some_and(|first| paired.contains(first)) {
             all.pop_front();
         }
-        all.front().copied()
+        let mut near = all.iter().copied().take(CLOSE).filter(|o| !paired.contains(o));
+        near.find(|o| fit(*o)).or_else(|| all.front().copied())
     }
 }
 
@@ -177,6 +181,15 @@ impl<'d> Compare<'d, '_> {
         while let Some((a, b)) = self.open.pop() {
             self.nodes(self.wanted.node(a), self.got.node(b));
         }
+    }
+
+    /// Whether two resources refer to the same ones, of those that are known to be the same.
+    fn agree(&self, node: Node<'d>, other: NodeId) -> bool {
+        let ours = led_to(self.wanted, node).into_iter().filter_map(|to| self.pairs.get(&to.id()).copied());
+        let theirs = led_to(self.got, self.got.node(other)).into_iter().map(|to| to.id());
+        let meant: FxHashSet<NodeId> = ours.collect();
+        let theirs: FxHashSet<NodeId> = theirs.filter(|id| self.paired.contains(id)).collect();
+        meant == theirs
     }
 
     /// Compares what the Bundles and their entries say for themselves.
