@@ -14,6 +14,7 @@ mod architecture;
 mod ccda;
 mod ccda_edits;
 mod ccda_meaning;
+mod ccda_new;
 mod commands_maps;
 mod conditional_create;
 mod config;

@@ -2,6 +2,7 @@
 //! another id, the same set, the next version, a `relatedDocument` that names the one before, and no one's signature. What a
 //! section shows of entries that have changed, and was not changed with them, is told anew.
 
+pub(super) mod begun;
 mod narrative;
 mod statement;
 
@@ -48,6 +49,20 @@ pub(super) fn next(
     maker.outdated(original)?;
     maker.number(original, cx)?;
     Ok(Some(Edition { bytes: maker.edit.finish().bytes, touched: maker.touched }))
+}
+
+/// A new document whose sections show what their entries say, where they show nothing.
+///
+/// # Errors
+/// [`EditError`] where the document has no room for it.
+pub(super) fn shown(tree: &Tree, schema: &XmlSchema) -> Result<Vec<u8>, EditError> {
+    let Some(top) = tree.document_element() else { return Ok(tree.bytes().to_vec()) };
+    let namespace = schema.root.namespace.clone().unwrap_or_default();
+    let mut edit = Edit::new(tree).by_schema(schema);
+    for (section, entries) in narrative::silent(tree, top, &namespace) {
+        narrative::tell(&mut edit, tree, section, &entries, &namespace)?;
+    }
+    Ok(edit.finish().bytes)
 }
 
 impl Maker<'_> {
@@ -108,6 +123,13 @@ impl Maker<'_> {
             let uses = uses.get_or_insert_with(|| narrative::uses(self.tree, self.top));
             self.touched.push(self.tree.path(section.text).to_string());
             narrative::retell(&mut self.edit, self.tree, &section, (original, old), uses)?;
+        }
+        // Where nothing was silent before, a section that came shows what it holds.
+        if narrative::silent(original, old_top, &self.namespace).is_empty() {
+            for (section, entries) in narrative::silent(self.tree, self.top, &self.namespace) {
+                self.touched.push(self.tree.path(section).to_string());
+                narrative::tell(&mut self.edit, self.tree, section, &entries, &self.namespace)?;
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The correspondence language: one description per format, both directions.
 
+mod begin;
 mod check;
 mod compile;
 mod context;

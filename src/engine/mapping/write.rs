@@ -7,19 +7,17 @@ use std::sync::Arc;
 
 use crate::fault::Fault;
 use crate::fhir::document::Document;
-use crate::native::hl7v2::schema::{Schema, Version as V2};
-use crate::native::xml::{self, XmlSchema};
-use crate::native::{Edit, EditError, Format, NodeId, Step, Syntax, SyntaxError, Tree, delimited, hl7v2, json};
+use crate::native::{EditError, Format, Step, Syntax, SyntaxError, Tree};
 
 use rustc_hash::FxHashSet;
 
 use super::context::{Context, Loss};
 use super::counterpart;
+use super::edition::begun::Stated;
 use super::edition::{self, Edition};
 use super::follows::{self, Reading};
-use super::library::msh;
 use super::map::Map;
-use super::plan::{LineId, NativeName};
+use super::plan::LineId;
 use super::required;
 use super::run::get::{Get, Run};
 use super::run::put::{Given, Manner, Put, order};
@@ -154,13 +152,22 @@ impl Map {
         }
         let fault = |error: crate::fhir::draft::DraftError| Refusals::of_draft(&error);
         let old = run.trace.draft.finish().map_err(fault)?;
+        let stated = self.stated(wanted, &old, cx, manner)?;
+        let wanted = stated.as_ref().map_or(wanted, |stated| &stated.document);
         let demanded = |steps: &[Step]| self.json_schema().is_some_and(|schema| required::is_demanded(schema, steps));
         let given = self.given(&source, cx, &run, (&old, wanted), &demanded);
         let written = Put::new(given, manner).run();
         if !written.refusals.is_empty() {
             return Err(Refusals { items: written.refusals });
         }
-        let tree = original.syntax().parse(written.bytes, &generous()).map_err(|e| unreadable(&e))?;
+        let mut tree = original.syntax().parse(written.bytes, &generous()).map_err(|e| unreadable(&e))?;
+        if manner == Manner::New
+            && self.plan().edition.is_some()
+            && let Some(schema) = self.xml_schema()
+        {
+            let shown = edition::shown(&tree, schema).map_err(|e| unwritable(&e))?;
+            tree = original.syntax().parse(shown, &generous()).map_err(|e| unreadable(&e))?;
+        }
         let lacking = self.whole(&tree, original, manner)?;
         // What was not changed says what it said.
         let (again, got) = if tree.bytes() == original.bytes() {
@@ -175,6 +182,7 @@ impl Map {
         let mut report = again.trace.totals(self.name(), &tree);
         report.lost = written.lost;
         report.lost.extend(lacking);
+        report.lost.extend(stated.iter().flat_map(|stated| stated.given.iter().cloned()));
         let entries = run.entries.iter().chain(&again.entries);
         let keyed = entries.filter(|e| e.has_key).map(|e| e.full_url.as_str()).collect();
         let mut found = differences(wanted, &got, &keyed, &written.exempt, self.plan().envelope.is_some());
@@ -182,16 +190,22 @@ impl Map {
         let after = Reading { run: again, got: &got, tree: &tree };
         follows::excuse(&mut found, wanted, before, after, self.plan(), &self.model);
         follows::orphans(&mut found, wanted, &old);
+        let (mut orders, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.kind == Kind::Order);
         let is_other = found.iter().any(|one| one.kind != Kind::Excused);
         self.judge(found, cx, manner, &mut report)?;
-        let mut tree = tree;
         if manner == Manner::Onto
             && (written.inserted || !written.orders.is_empty())
             && !is_other
-            && let Some(ordered) = self.in_order(wanted, &tree, &written.exempt, cx)?
+            && let Some((ordered, left)) = self.in_order(wanted, &tree, &written.exempt, cx)?
         {
-            tree = ordered;
+            (tree, orders) = (ordered, left);
         }
+        report.lost.extend(orders.into_iter().map(|one| Lost {
+            path: one.path,
+            disposition: Disposition::Approximated,
+            rule: None,
+            reason: "in the order that the document has them in: its items stand in several of its places".to_owned(),
+        }));
         if manner == Manner::Onto && tree.bytes() != original.bytes() {
             return self.edited(tree, original, || Ok(got), cx, report);
         }
@@ -262,7 +276,7 @@ impl Map {
         written: &Tree,
         exempt: &FxHashSet<crate::fhir::document::NodeId>,
         cx: &Context,
-    ) -> Result<Option<Tree>, Refusals> {
+    ) -> Result<Option<(Tree, Vec<Difference>)>, Refusals> {
         let fault = |error: crate::fhir::draft::DraftError| Refusals::of_draft(&error);
         let source = Source::new(written, self.structure());
         let run = Get::new(self.plan(), self.name(), &self.model, &source, cx).run()?;
@@ -284,7 +298,32 @@ impl Map {
         let before = Reading { run: &run, got: &old, tree: written };
         let after = Reading { run: &last, got: &got, tree: &tree };
         follows::excuse(&mut left, wanted, before, after, self.plan(), &self.model);
-        Ok(left.iter().all(|one| one.kind == Kind::Excused).then_some(tree))
+        let (orders, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|one| one.kind == Kind::Order);
+        Ok(others.iter().all(|one| one.kind == Kind::Excused).then_some((tree, orders)))
+    }
+
+    /// A Bundle with what documents of this kind demand of what is new in it, where it lacks that.
+    fn stated(
+        &self,
+        wanted: &Arc<Document>,
+        old: &Document,
+        cx: &Context,
+        manner: Manner,
+    ) -> Result<Option<Stated>, Refusals> {
+        if self.plan().edition.is_none() || manner == Manner::Forced {
+            return Ok(None);
+        }
+        let conditions = self.plan().scope(0).map(|scope| scope.when.as_slice()).unwrap_or_default();
+        let template = conditions.iter().find_map(|condition| match &condition.test {
+            Test::In(values) => values.first().map(String::as_str),
+            _ => None,
+        });
+        let unread = |error: crate::fhir::document::SyntaxError| Refusals::one("", error.to_string(), error.fault());
+        match template {
+            Some(template) if manner == Manner::New => edition::begun::document(wanted, template, &cx.provider),
+            _ => edition::begun::statements(wanted, Some(old)),
+        }
+        .map_err(unread)
     }
 
     /// A changed document that is a new one, with what is therefore other in it than was wanted.
@@ -303,7 +342,9 @@ impl Map {
         let fault = |error: crate::fhir::draft::DraftError| Refusals::of_draft(&error);
         let got = run.trace.draft.finish().map_err(fault)?;
         let keyed = run.entries.iter().filter(|e| e.has_key).map(|e| e.full_url.as_str()).collect();
-        let others = differences(before, &got, &keyed, &FxHashSet::default(), false).into_iter().map(|one| one.path);
+        let others = differences(before, &got, &keyed, &FxHashSet::default(), false).into_iter();
+        // That the order is another is what was wanted.
+        let others = others.filter(|one| one.kind != Kind::Order).map(|one| one.path);
         let mut totals = run.trace.totals(self.name(), &tree);
         totals.lost = report.lost;
         totals.lost.extend(edition.touched.into_iter().chain(others).map(|path| Lost {
@@ -349,6 +390,8 @@ impl Map {
                     continue;
                 }
                 Kind::Added => "content that can be taken out of the native document",
+                // The order is told once it is settled.
+                Kind::Order => continue,
             };
             // What turns the meaning round is not left out, whoever allows loss.
             match cx.loss {
@@ -374,191 +417,7 @@ impl Map {
         }
         if refusals.is_empty() { Ok(()) } else { Err(Refusals { items: refusals }) }
     }
-
-    /// The document that a new one begins as.
-    fn start(&self, cx: &Context, request: Option<&Tree>) -> Result<Tree, Refusals> {
-        match self.native() {
-            NativeType::Hl7v2 { structure, message, events, .. } => {
-                self.message(structure, message, events, cx, request)
-            }
-            NativeType::Json { when, .. } => {
-                let tree = json::create();
-                let mut edit = Edit::new(&tree);
-                for condition in when {
-                    let steps: Vec<Step> = condition
-                        .path
-                        .steps
-                        .iter()
-                        .filter_map(|s| match &s.name {
-                            super::syntax::StepName::Member(name) => Some(Step::Member(name.as_str().into())),
-                            _ => None,
-                        })
-                        .collect();
-                    if let Test::In(values) = &condition.test
-                        && let Some(value) = values.first()
-                    {
-                        edit.set(NodeId::ROOT, &steps, value.as_str()).map_err(|e| unwritable(&e))?;
-                    }
-                }
-                let bytes = edit.finish().bytes;
-                tree.syntax().parse(bytes, &generous()).map_err(|e| unreadable(&e))
-            }
-            NativeType::Fhir { resource, .. } => {
-                let tree = json::create();
-                let mut edit = Edit::new(&tree);
-                let steps = [Step::Member("resourceType".into())];
-                edit.set(NodeId::ROOT, &steps, resource.as_str()).map_err(|e| unwritable(&e))?;
-                if resource == "Bundle" {
-                    let steps = [Step::Member("type".into())];
-                    edit.set(NodeId::ROOT, &steps, "collection").map_err(|e| unwritable(&e))?;
-                }
-                tree.syntax().parse(edit.finish().bytes, &generous()).map_err(|e| unreadable(&e))
-            }
-            NativeType::Delimited { separator, columns, .. } => {
-                let dialect =
-                    delimited::Dialect { separator: *separator, charset: cx.charset, ..delimited::Dialect::default() };
-                let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-                delimited::create(&dialect, &columns).map_err(|e| unwritable(&e))
-            }
-            NativeType::Xml { .. } => {
-                let Some(schema) = self.xml_schema() else {
-                    return Err(Refusals::one(self.name(), "a map with a schema", Fault::Internal));
-                };
-                let tree = xml::create(&schema.root, &schema.prefixes).map_err(|e| unreadable(&e))?;
-                self.recognisable(tree, schema)
-            }
-        }
-    }
-
-    /// A new document with what tells its type from others.
-    fn recognisable(&self, tree: Tree, schema: &XmlSchema) -> Result<Tree, Refusals> {
-        let Some(top) = tree.document_element() else { return Ok(tree) };
-        let mut edit = Edit::new(&tree).by_schema(schema);
-        for condition in self.plan().scope(0).map(|scope| scope.when.as_slice()).unwrap_or_default() {
-            let steps = condition.path.steps.iter().filter_map(|step| match &step.name {
-                NativeName::Element(name) => Some(Step::Element(name.name.clone(), 1)),
-                NativeName::Attribute(name) => Some(Step::Attribute(name.name.clone())),
-                _ => None,
-            });
-            let steps: Vec<Step> = steps.collect();
-            if let Test::In(values) = &condition.test
-                && let Some(value) = values.first()
-            {
-                edit.set(top, &steps, value.as_str()).map_err(|e| unwritable(&e))?;
-            }
-        }
-        let bytes = edit.finish().bytes;
-        tree.syntax().parse(bytes, &generous()).map_err(|e| unreadable(&e))
-    }
-
-    fn message(
-        &self,
-        structure: &str,
-        message: &str,
-        events: &[String],
-        cx: &Context,
-        request: Option<&Tree>,
-    ) -> Result<Tree, Refusals> {
-        let envelope = &cx.envelope;
-        let separators = request.and_then(Tree::separators).unwrap_or_default();
-        let version = request.map(|r| msh(r, 12, 1)).filter(|v| !v.is_empty());
-        let version = version.unwrap_or_else(|| envelope.version.clone());
-        if request.is_none() && V2::declared(&version).version().is_none() {
-            return Err(Refusals::one("MSH-12", "a version of HL7 v2: 2.1 to 2.8.2", Fault::BadValue));
-        }
-        let declared = request.map(|r| !msh(r, 18, 1).is_empty());
-        let charset = request.map_or(cx.charset, Tree::charset);
-        let tree =
-            hl7v2::create(separators, &version, charset, declared.unwrap_or(true)).map_err(|e| unreadable(&e))?;
-        let event = match request {
-            // The answer to a referral has the referral's event, that to an order its own.
-            Some(request) if events.contains(&msh(request, 9, 2)) => msh(request, 9, 2),
-            Some(_) => events.first().cloned().unwrap_or_default(),
-            None if envelope.event.is_empty() => events.first().cloned().unwrap_or_default(),
-            None if events.contains(&envelope.event) => envelope.event.clone(),
-            None => {
-                let expected = format!("an event of this map: {}", events.join(", "));
-                return Err(Refusals::one("MSH-9.2", expected, Fault::BadValue));
-            }
-        };
-        let Some(header) = tree.segments().next() else { return Ok(tree) };
-        let mut edit = Edit::new(&tree);
-        let mut set = |field: u16, component: u16, text: &str| -> Result<(), Refusals> {
-            if text.is_empty() {
-                return Ok(());
-            }
-            let steps = [Step::Field(field), Step::Component(component)];
-            edit.set(header, &steps, text).map_err(|e| unwritable(&e))
-        };
-        let swapped = [(3_u16, 5_u16), (4, 6), (5, 3), (6, 4)];
-        let own = [
-            &envelope.sending_application,
-            &envelope.sending_facility,
-            &envelope.receiving_application,
-            &envelope.receiving_facility,
-        ];
-        for ((to, from), own) in swapped.into_iter().zip(own) {
-            for component in 1..=3 {
-                let text = match request {
-                    Some(request) => msh(request, from, component),
-                    None => own.split('^').nth(usize::from(component - 1)).unwrap_or_default().to_owned(),
-                };
-                set(to, component, &text)?;
-            }
-        }
-        let now = cx.now.to_zoned(cx.zone());
-        set(7, 1, &now.strftime("%Y%m%d%H%M%S%z").to_string())?;
-        set(9, 1, message)?;
-        set(9, 2, &event)?;
-        let known = V2::declared(&version).version().unwrap_or(V2::V2_5_1);
-        if known >= V2::V2_3_1 {
-            set(9, 3, Schema::structure_for(known, message, &event).map_or(structure, |of| of.name()))?;
-        }
-        set(10, 1, &envelope.control_id)?;
-        set(
-            11,
-            1,
-            &request.map(|r| msh(r, 11, 1)).filter(|p| !p.is_empty()).unwrap_or_else(|| envelope.processing.clone()),
-        )?;
-        if let Some(request) = request {
-            let msa = edit
-                .insert(
-                    crate::native::Anchor::After(crate::native::Place::Node(header)),
-                    crate::native::Insert::Segment(MSA),
-                )
-                .map_err(|e| unwritable(&e))?;
-            edit.set(msa, &[Step::Field(1)], "AA").map_err(|e| unwritable(&e))?;
-            let control = msh(request, 10, 1);
-            edit.set(msa, &[Step::Field(2)], control.as_str()).map_err(|e| unwritable(&e))?;
-        }
-        // What every message of the structure begins with: when the event was recorded.
-        if request.is_none() && begins_with_event(known, structure) {
-            let evn = edit
-                .insert(
-                    crate::native::Anchor::After(crate::native::Place::Node(header)),
-                    crate::native::Insert::Segment(EVN),
-                )
-                .map_err(|e| unwritable(&e))?;
-            let recorded = now.strftime("%Y%m%d%H%M%S%z").to_string();
-            edit.set(evn, &[Step::Field(2)], recorded.as_str()).map_err(|e| unwritable(&e))?;
-            let names_event = Schema::version(known).segment("EVN").and_then(|evn| evn.field(1));
-            if names_event.is_some_and(|field| field.min > 0) {
-                edit.set(evn, &[Step::Field(1)], event.as_str()).map_err(|e| unwritable(&e))?;
-            }
-        }
-        let bytes = edit.finish().bytes;
-        tree.syntax().parse(bytes, &generous()).map_err(|e| unreadable(&e))
-    }
 }
-
-const MSA: crate::native::SegmentName = match crate::native::SegmentName::new(*b"MSA") {
-    Some(name) => name,
-    None => panic!("MSA is a segment name"),
-};
-const EVN: crate::native::SegmentName = match crate::native::SegmentName::new(*b"EVN") {
-    Some(name) => name,
-    None => panic!("EVN is a segment name"),
-};
 
 /// What this program writes itself is not measured again.
 pub(super) fn generous() -> crate::native::Limits {
@@ -569,15 +428,6 @@ pub(super) fn unreadable(error: &SyntaxError) -> Refusals {
     Refusals::one(error.location(), error.to_string(), Fault::Internal)
 }
 
-fn unwritable(error: &EditError) -> Refusals {
+pub(super) fn unwritable(error: &EditError) -> Refusals {
     Refusals::one(error.location().unwrap_or_default(), error.to_string(), error.fault())
-}
-
-/// Whether EVN must stand in a message of a structure.
-fn begins_with_event(version: V2, structure: &str) -> bool {
-    let structure = Schema::version(version).structure(structure);
-    structure.is_some_and(|of| {
-        let mut parts = of.children(0).filter_map(|part| of.node(part));
-        parts.any(|part| part.name == "EVN" && part.required())
-    })
 }

@@ -177,6 +177,15 @@ impl<'t> Edit<'t> {
         self
     }
 
+    /// Whether the document is new, so that its own element has in it what the schema requires, too.
+    #[must_use]
+    pub fn whole(mut self, is_new: bool) -> Self {
+        if let State::Xml(sheet) = &mut self.state {
+            sheet.whole(is_new);
+        }
+        self
+    }
+
     /// Takes an object or array of JSON out that a change leaves without anything in it, where what is at these steps from the
     /// root need not be there.
     #[must_use]

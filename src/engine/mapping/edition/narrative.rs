@@ -21,6 +21,47 @@ pub(super) struct Section {
 
 /// Sections, those within sections too.
 pub(super) fn sections(tree: &Tree, top: NodeId, namespace: &str) -> Vec<Section> {
+    let all = all(tree, top, namespace).into_iter();
+    all.filter_map(|(_, text, entries)| Some(Section { text: text?, entries })).collect()
+}
+
+/// The sections that show nothing, with what they hold.
+pub(super) fn silent(tree: &Tree, top: NodeId, namespace: &str) -> Vec<(NodeId, Vec<NodeId>)> {
+    let all = all(tree, top, namespace).into_iter();
+    all.filter(|(_, text, entries)| text.is_none() && !entries.is_empty())
+        .map(|(at, _, entries)| (at, entries))
+        .collect()
+}
+
+/// Gives a section that shows nothing a narrative of what it holds.
+///
+/// # Errors
+/// [`EditError`] where the document has no room for it.
+pub(super) fn tell(
+    edit: &mut Edit<'_>,
+    tree: &Tree,
+    section: NodeId,
+    entries: &[NodeId],
+    namespace: &str,
+) -> Result<(), EditError> {
+    let none = FxHashMap::default();
+    let words = Words { tree, shown: &none };
+    let mut taken = FxHashSet::default();
+    let lines = entries.iter().filter_map(|entry| words.entry(*entry));
+    let items = lines.fold(String::new(), |items, line| items + "<item>" + &line.markup(true, &mut taken) + "</item>");
+    if items.is_empty() {
+        return Ok(());
+    }
+    let name = if namespace.is_empty() { Name::local("text") } else { Name::new(namespace, "text") };
+    let prefix = prefix_of(tree, section);
+    let text = edit.insert(Anchor::Last(Place::Node(section), &[]), Insert::Element(&name))?;
+    edit.set_markup(text, &[], &prefixed(&format!("<list>{items}</list>"), &prefix))
+}
+
+/// A section, what it shows and what it holds.
+type Found = (NodeId, Option<NodeId>, Vec<NodeId>);
+
+fn all(tree: &Tree, top: NodeId, namespace: &str) -> Vec<Found> {
     let is = |node: NodeId, local: &str| {
         tree.kind(node) == Kind::Element
             && tree.namespace(node).unwrap_or_default() == namespace
@@ -30,11 +71,9 @@ pub(super) fn sections(tree: &Tree, top: NodeId, namespace: &str) -> Vec<Section
     let mut open = vec![top];
     while let Some(at) = open.pop() {
         let within: Vec<NodeId> = tree.children(at).collect();
-        if is(at, "section")
-            && let Some(text) = within.iter().copied().find(|child| is(*child, "text"))
-        {
-            let entries = within.iter().copied().filter(|child| is(*child, "entry")).collect();
-            found.push(Section { text, entries });
+        if is(at, "section") {
+            let text = within.iter().copied().find(|child| is(*child, "text"));
+            found.push((at, text, within.iter().copied().filter(|child| is(*child, "entry")).collect()));
         }
         let further = |child: &NodeId| ["component", "structuredBody", "section"].iter().any(|name| is(*child, name));
         open.extend(within.into_iter().filter(further));
@@ -292,15 +331,19 @@ impl<'t> Shown<'t> {
 
     /// The prefix that the narrative's names have.
     fn prefix(&self) -> String {
-        let raw = self.tree.raw(self.text);
-        let name = raw.get(1..).unwrap_or_default();
-        let end = name.iter().position(|b| b.is_ascii_whitespace() || matches!(b, b'>' | b'/')).unwrap_or_default();
-        let name = std::str::from_utf8(name.get(..end).unwrap_or_default()).unwrap_or_default();
-        name.split_once(':').map(|(prefix, _)| format!("{prefix}:")).unwrap_or_default()
+        prefix_of(self.tree, self.text)
     }
 }
 
 /// Markup whose names have a prefix.
+/// The prefix of an element's name, with its colon.
+fn prefix_of(tree: &Tree, element: NodeId) -> String {
+    let name = tree.raw(element).get(1..).unwrap_or_default();
+    let end = name.iter().position(|b| b.is_ascii_whitespace() || matches!(b, b'>' | b'/')).unwrap_or_default();
+    let name = std::str::from_utf8(name.get(..end).unwrap_or_default()).unwrap_or_default();
+    name.split_once(':').map(|(prefix, _)| format!("{prefix}:")).unwrap_or_default()
+}
+
 fn prefixed(markup: &str, prefix: &str) -> String {
     if prefix.is_empty() {
         return markup.to_owned();

@@ -28,6 +28,8 @@ pub(crate) fn align(old_document: &Document, new_document: &Document, old: &[Nod
     pairing.by(old, new, url, |_, _| true);
     // What is written the same first: two references to resources of one type say the same, and are not.
     pairing.by(old, new, |node| Some(node.raw()), |_, _| true);
+    // So do those that are laid out otherwise.
+    pairing.by(old, new, |node| Some(hash(node, true)), |one, other| equal(new_document, old_document, one, other));
     pairing.by(old, new, |node| Some(gist(node)), |one, other| equal(new_document, old_document, one, other));
     pairing.most_alike(old, new);
     pairing.by_place();
@@ -149,14 +151,19 @@ const COMMON: usize = 64;
 /// What is alike in nodes that [`equal`] takes for the same: the texts in them in any order, but for those that can
 /// say the same in other words.
 pub(crate) fn gist(node: Node<'_>) -> u64 {
+    hash(node, false)
+}
+
+/// The same, or with what the references in it are to.
+fn hash(node: Node<'_>, with_references: bool) -> u64 {
     let mut sum = 0_u64;
     for child in node.children().filter(|child| counts(node, *child)) {
         let mut hash = FxHasher::default();
         child.name().hash(&mut hash);
-        gist(child).hash(&mut hash);
+        self::hash(child, with_references).hash(&mut hash);
         sum = sum.wrapping_add(hash.finish());
     }
-    let varies = node.name() == "reference" || matches!(node.type_name(), "dateTime" | "instant");
+    let varies = (node.name() == "reference" && !with_references) || matches!(node.type_name(), "dateTime" | "instant");
     if let Some(text) = node.text().filter(|_| !varies) {
         let mut hash = FxHasher::default();
         text.hash(&mut hash);

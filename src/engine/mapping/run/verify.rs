@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     Excused,
     /// A value, where it was wanted that there is none known.
     Known,
+    /// The same items of a list in another order.
+    Order,
 }
 
 /// A comparison of a wanted Bundle with one that was read.
@@ -114,7 +116,7 @@ pub(crate) fn differences(
         }
     }
     for id in theirs {
-        if !compare.paired.contains(&id) {
+        if !compare.paired.contains(&id) && !compare.is_told_again(id) {
             compare.note(got.node(id), Kind::Added);
         }
     }
@@ -174,6 +176,12 @@ impl<'d> Compare<'d, '_> {
         self.pairs.insert(a, b);
         self.paired.insert(b);
         self.open.push((a, b));
+    }
+
+    /// Whether a resource of someone who acts is one that a document tells wherever it speaks of that one.
+    fn is_told_again(&self, id: NodeId) -> bool {
+        let node = self.got.node(id);
+        is_agent(node) && self.paired.iter().any(|other| alike(self.got, self.got.node(*other), node, STEPS))
     }
 
     /// Compares the pairs, and those that their references lead to.
@@ -264,7 +272,7 @@ impl<'d> Compare<'d, '_> {
         let (Some(ours), Some(theirs)) = (a.text(), b.text()) else { return None };
         Some(match (resolve(self.wanted, ours), resolve(self.got, theirs)) {
             (Some(x), Some(y)) => match self.pairs.get(&x.id()) {
-                Some(other) => *other == y.id(),
+                Some(other) => *other == y.id() || alike(self.got, self.got.node(*other), y, STEPS),
                 None => !self.paired.contains(&y.id()) && equal(self.wanted, self.got, x, y),
             },
             (None, None) => ours == theirs,
@@ -278,6 +286,7 @@ impl<'d> Compare<'d, '_> {
         let mut first = 0;
         let mut saying: Option<FxHashMap<u64, VecDeque<usize>>> = None;
         let mut open = Vec::new();
+        let mut order = Vec::new();
         for (at, a) in ours.iter().enumerate() {
             let is = |o: usize, used: &[bool]| {
                 used.get(o) == Some(&false) && theirs.get(o).is_some_and(|b| self.same(*a, *b))
@@ -304,6 +313,9 @@ impl<'d> Compare<'d, '_> {
                     all.iter().copied().take(CLOSE).find(|o| is(*o, &used))
                 })
             };
+            if !self.exempt.contains(&a.id()) {
+                order.extend(found);
+            }
             match found.and_then(|o| Some((used.get_mut(o)?, *theirs.get(o)?))) {
                 Some((used, b)) => {
                     *used = true;
@@ -311,6 +323,14 @@ impl<'d> Compare<'d, '_> {
                 }
                 None => open.push(*a),
             }
+        }
+        // Extensions are known by their names.
+        if !order.is_sorted()
+            && let Some(first) = ours.first().filter(|a| !matches!(a.name(), "extension" | "modifierExtension"))
+            && let Some(holder) = first.parent()
+        {
+            let path = format!("{}.{}", holder.path(), first.name());
+            self.found.push(Difference { path, kind: Kind::Order, turns: false });
         }
         let mut left = theirs.iter().zip(used).filter(|(_, used)| !used).map(|(b, _)| *b);
         for a in open {
@@ -378,7 +398,50 @@ impl<'d> Compare<'d, '_> {
     }
 }
 
-/// The text of a reference.
+/// How far those who act refer to each other: a role to a person and an organisation, and that to another.
+const STEPS: usize = 4;
+
+/// Whether a resource is of someone who acts: a document tells of these wherever it speaks of them.
+pub(crate) fn is_agent(node: Node<'_>) -> bool {
+    matches!(node.type_name(), "PractitionerRole" | "Practitioner" | "Organization")
+}
+
+/// Whether two resources of one Bundle tell of the same one who acts, in the same words.
+fn alike(of: &Document, a: Node<'_>, b: Node<'_>, steps: usize) -> bool {
+    if a.id() == b.id() {
+        return true;
+    }
+    if steps == 0 || !is_agent(a) || a.type_name() != b.type_name() {
+        return false;
+    }
+    // What a place says of someone's part in something stands in extensions of the role.
+    let says = |node: Node<'_>| node.type_name() == "PractitionerRole";
+    let same = both(a, b)
+        .iter()
+        .filter(|both| !says(a) || both.ours.iter().chain(&both.theirs).all(|c| c.name() != "extension"))
+        .all(|Both { ours, theirs, .. }| {
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(one, other)| equal(of, of, *one, *other))
+        });
+    if !same {
+        return false;
+    }
+    let (ours, theirs) = (led_to(of, a), led_to(of, b));
+    ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(a, b)| alike(of, *a, *b, steps - 1))
+}
+
+/// The resources that one refers to, in order.
+fn led_to<'d>(of: &'d Document, resource: Node<'d>) -> Vec<Node<'d>> {
+    let mut found = Vec::new();
+    let mut open = vec![resource];
+    while let Some(node) = open.pop() {
+        if is_reference(node) {
+            found.extend(node.text().and_then(|text| resolve(of, text)));
+        }
+        open.extend(node.children().filter(|child| child.name() != "extension"));
+    }
+    found
+}
+
 /// Whether a node says nothing but why it has no value.
 fn is_absent(node: Node<'_>) -> bool {
     let mut children = node.children();
@@ -386,6 +449,7 @@ fn is_absent(node: Node<'_>) -> bool {
     node.text().is_none() && only.is_some_and(|one| one.text_at("url") == Some(ABSENT))
 }
 
+/// The text of a reference.
 fn is_reference(node: Node<'_>) -> bool {
     node.name() == "reference" && node.parent().is_some_and(|p| p.type_name() == "Reference")
 }

@@ -3,13 +3,70 @@
 use std::rc::Rc;
 
 use crate::definitions::Symbol;
-use crate::fhir::document::Node;
+use crate::fhir::document::{Node, NodeId as FhirId};
 
 use super::super::super::plan::{Constant, Entry, Plan, Scope, ScopeId, SlotAt, SlotRef, StmtKind};
 use super::super::fold::{choose, choose_first};
-use super::{Put, Side};
+use super::super::verify::is_agent;
+use super::{Known, Put, Side};
 
 impl<'r> Put<'r> {
+    /// Keeps what no other line has taken. A document tells of those who act wherever it speaks of them: what one place took
+    /// of them is free for the next.
+    pub(super) fn keep_free(&mut self, frame: usize, id: ScopeId, scope: &'r Scope, new: &mut Vec<Node<'r>>) {
+        let (mut kept, holder) = (Vec::with_capacity(new.len()), self.holder(frame, scope));
+        for node in new.drain(..) {
+            let taken = match self.told_as(frame, holder, node) {
+                Some(key) => self.told.contains(&key),
+                None => self.taken.contains(&node.id()),
+            };
+            if !taken && !self.is_anothers(id, node) {
+                kept.push(node);
+            }
+        }
+        *new = kept;
+    }
+
+    /// Takes a node for a scope in a frame.
+    pub(super) fn take(&mut self, frame: usize, scope: Option<&'r Scope>, node: Node<'r>) {
+        self.taken.insert(node.id());
+        if is_agent(node.resource()) {
+            let holder = scope.and_then(|scope| self.holder(frame, scope));
+            let key = self.told_as(frame, holder, node);
+            self.told.extend(key);
+        }
+    }
+
+    /// What holds the reference that leads to a scope's resource.
+    fn holder(&mut self, frame: usize, scope: &'r Scope) -> Option<Node<'r>> {
+        let Some(SlotAt::Entry(index)) = scope.slots.first().map(|slot| &slot.at) else { return None };
+        let reference = scope.entries.get(usize::from(*index))?.reference?;
+        let to = match &scope.slots.get(usize::from(reference))?.at {
+            SlotAt::Child { parent, .. } => *parent,
+            SlotAt::Alias(to) => *to,
+            SlotAt::Entry(_) | SlotAt::Nowhere => return None,
+        };
+        let above = self.above(frame, to.up.saturating_sub(1));
+        self.node(Side::New, above, to.slot)
+    }
+
+    /// By what a part of someone who acts is known to be told: none for other parts.
+    fn told_as(&self, frame: usize, holder: Option<Node<'r>>, node: Node<'r>) -> Option<(usize, FhirId, FhirId)> {
+        if !is_agent(node.resource()) {
+            return None;
+        }
+        let within = if node.is_resource() { holder? } else { node };
+        let resource = within.resource().id();
+        let mut chain = std::iter::successors(Some(frame), |at| {
+            self.frames.get(*at).map(|of| of.parent).filter(|parent| parent != at)
+        });
+        let knows = |at: &usize| {
+            let known = self.frames.get(*at).into_iter().flat_map(|of| &of.new);
+            known.into_iter().any(|one| matches!(one, Known::Is(Some(is)) if is.id() == resource))
+        };
+        Some((chain.find(knows).unwrap_or(frame), within.id(), node.id()))
+    }
+
     /// The resources in the wanted Bundle that a scope's entry could be.
     pub(super) fn entries(&mut self, frame: usize, scope: &'r Scope, entry: &'r Entry) -> Vec<Node<'r>> {
         let Some(reference) = entry.reference else {

@@ -143,6 +143,8 @@ pub(crate) struct Put<'r> {
     /// Forward frames by the frame and scope they stand in.
     inner: FxHashMap<(usize, ScopeId), Vec<usize>>,
     taken: FxHashSet<FhirId>,
+    /// What was taken of those who act, by where it is told: the frame of what tells of them, and the holder of the list.
+    told: FxHashSet<(usize, FhirId, FhirId)>,
     /// Lines that have left their place to another, by the frame they stand in.
     given_way: FxHashSet<(usize, ScopeId)>,
     changes: Vec<(Place, Vec<Step>, Change)>,
@@ -222,12 +224,13 @@ impl<'r> Put<'r> {
             creating: manner == Manner::New,
             events,
             edit: match schema {
-                Some(schema) => Edit::new(source.tree).by_schema(schema),
+                Some(schema) => Edit::new(source.tree).by_schema(schema).whole(manner == Manner::New),
                 None => Edit::new(source.tree).but_demanded(demanded),
             },
             frames: Vec::new(),
             inner,
             taken: FxHashSet::default(),
+            told: FxHashSet::default(),
             given_way: FxHashSet::default(),
             changes: Vec::new(),
             change_at: FxHashMap::default(),

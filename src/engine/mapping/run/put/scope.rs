@@ -6,13 +6,13 @@ use crate::fhir::document::{Node, NodeId as FhirId};
 use crate::native::{Anchor, EditError, Insert, Kind, NodeId, Place, Step};
 
 use super::super::super::plan::{
-    Condition, NativeName, NativePath, NativeSelect, NativeStep, Scope, ScopeId, SlotAt, StmtKind,
+    Condition, Entry, NativeName, NativePath, NativeSelect, NativeStep, Scope, ScopeId, SlotAt, StmtKind,
 };
 use super::super::super::syntax::Test;
 use super::super::align::{Pair, align};
 use super::super::fold::choose;
 use super::super::source::Base;
-use super::super::verify::{equal, is_same_text};
+use super::super::verify::{equal, is_agent, is_same_text};
 use super::fhir::resolve;
 use super::{Change, Put, Side, Spot, spot_of};
 
@@ -44,7 +44,7 @@ impl<'r> Put<'r> {
             .filter(|old| self.run.frames.get(*old).is_some_and(|f| self.run.made(f, 0).is_some()))
             .collect();
         if scope.each {
-            new.retain(|node| !self.taken.contains(&node.id()) && !self.is_anothers(id, *node));
+            self.keep_free(frame, id, scope, &mut new);
             let (mine, theirs) = self.olds(frame, id, scope, &made, &mut new);
             return self.repeated(frame, id, &made, &mine, &theirs, &new);
         }
@@ -66,7 +66,7 @@ impl<'r> Put<'r> {
             let Some(entry) = scope.entries.get(usize::from(*index)) else { return (Vec::new(), Vec::new()) };
             let mine: Vec<Node<'r>> =
                 made.iter().filter_map(|was| resolve(self.old, self.url_of(*was, entry.slot)?)).collect();
-            return (mine, self.others(id, entry.slot, made, new));
+            return (mine, self.others(id, entry, made, new));
         }
         let all = self.places(Side::Old, frame, scope, made);
         let of_all: FxHashSet<FhirId> = all.iter().map(|node| node.id()).collect();
@@ -86,10 +86,13 @@ impl<'r> Put<'r> {
 
     /// The resources that other occurrences of a scope had and that the wanted Bundle does not know by their names: what is
     /// new here may be one of them. What is known by the name of one of the others is theirs.
-    fn others(&self, id: ScopeId, slot: u16, made: &[usize], new: &mut Vec<Node<'r>>) -> Vec<Node<'r>> {
+    fn others(&self, id: ScopeId, entry: &Entry, made: &[usize], new: &mut Vec<Node<'r>>) -> Vec<Node<'r>> {
+        let slot = entry.slot;
         let own: FxHashSet<&str> = made.iter().filter_map(|was| self.url_of(*was, slot)).collect();
         let url = |node: &Node<'r>| node.parent().and_then(|e| e.text_at("fullUrl")).unwrap_or_default();
-        new.retain(|node| own.contains(url(node)) || !self.is_of(id, slot, url(node)));
+        // Those who act are told wherever something leads to them.
+        let by_reference = |node: &Node<'r>| entry.reference.is_some() && is_agent(*node);
+        new.retain(|node| own.contains(url(node)) || by_reference(node) || !self.is_of(id, slot, url(node)));
         if new.iter().all(|node| own.contains(url(node))) {
             return Vec::new();
         }
@@ -150,7 +153,7 @@ impl<'r> Put<'r> {
             return;
         }
         if let Some(new) = new.filter(|n| repeats || n.is_resource()) {
-            self.taken.insert(new.id());
+            self.take(frame, scope, new);
         }
         // What is written the same says the same.
         if !self.forced

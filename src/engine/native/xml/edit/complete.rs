@@ -14,6 +14,11 @@ pub(super) const NULL_FLAVOR: &str = "nullFlavor";
 const NO_INFORMATION: &str = "NI";
 
 impl Sheet<'_> {
+    /// Says whether the document itself is new.
+    pub(crate) fn whole(&mut self, is_new: bool) {
+        self.is_new = is_new;
+    }
+
     /// Settles the document, in this order.
     pub(crate) fn settle(&mut self) {
         let emptied = std::mem::take(&mut self.emptied);
@@ -30,6 +35,9 @@ impl Sheet<'_> {
         if self.schema.is_none() {
             return;
         }
+        if self.is_new {
+            let _ = self.fill(0, |_| true);
+        }
         // What is filled in comes behind, and is filled in itself.
         let mut at = 1;
         while at < self.slots.len() {
@@ -42,8 +50,14 @@ impl Sheet<'_> {
             at += 1;
         }
         for slot in emptied {
-            if self.still_there(slot).is_ok() {
-                let _ = self.refill(slot);
+            // What went because nothing was left in it is missed where it stood.
+            let mut around = Some(slot);
+            while let Some(at) = around {
+                if self.still_there(at).is_ok() {
+                    let _ = self.refill(at);
+                    break;
+                }
+                around = self.slots.get(at as usize).and_then(|s| s.parent);
             }
         }
     }

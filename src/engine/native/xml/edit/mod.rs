@@ -56,6 +56,8 @@ pub(crate) struct Sheet<'t> {
     made: Vec<u32>,
     top: Option<NodeId>,
     schema: Option<&'t XmlSchema>,
+    /// Whether the document itself is new.
+    is_new: bool,
     /// Elements that something was taken out of.
     emptied: Vec<u32>,
     /// Elements that something was put into.
@@ -75,6 +77,7 @@ impl<'t> Sheet<'t> {
             made: Vec::new(),
             top,
             schema: None,
+            is_new: false,
             emptied: Vec::new(),
             filled: Vec::new(),
         }
