@@ -191,7 +191,7 @@ impl Map {
         follows::excuse(&mut found, wanted, before, after, self.plan(), &self.model);
         follows::orphans(&mut found, wanted, &old);
         let (mut orders, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.kind == Kind::Order);
-        let is_other = found.iter().any(|one| one.kind != Kind::Excused);
+        let is_other = found.iter().any(|one| !one.kind.is_harmless());
         self.judge(found, cx, manner, &mut report)?;
         if manner == Manner::Onto
             && (written.inserted || !written.orders.is_empty())
@@ -299,7 +299,7 @@ impl Map {
         let after = Reading { run: &last, got: &got, tree: &tree };
         follows::excuse(&mut left, wanted, before, after, self.plan(), &self.model);
         let (orders, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|one| one.kind == Kind::Order);
-        Ok(others.iter().all(|one| one.kind == Kind::Excused).then_some((tree, orders)))
+        Ok(others.iter().all(|one| one.kind.is_harmless()).then_some((tree, orders)))
     }
 
     /// A Bundle with what documents of this kind demand of what is new in it, where it lacks that.
@@ -374,9 +374,13 @@ impl Map {
                 }
                 Kind::Missing => "content that the native format carries",
                 // A new document says what the map says by itself.
-                Kind::Added | Kind::Known if manner == Manner::New => continue,
+                Kind::Added | Kind::Known | Kind::Again if manner == Manner::New => continue,
                 Kind::Other | Kind::Known => "a value that the native format carries",
-                Kind::Excused => {
+                Kind::Excused | Kind::Again => {
+                    let reason = match one.kind {
+                        Kind::Again => "told once more: the document tells of it wherever it speaks of it",
+                        _ => "written as a stand-in, or follows from another element",
+                    };
                     let begins = one.path.match_indices(['.', '[']).filter_map(|(at, _)| one.path.get(..at));
                     if !begins.chain([one.path.as_str()]).any(|path| told.contains(path)) {
                         told.insert(one.path.clone());
@@ -384,7 +388,7 @@ impl Map {
                             path: one.path,
                             disposition: Disposition::Approximated,
                             rule: None,
-                            reason: "written as a stand-in, or follows from another element".to_owned(),
+                            reason: reason.to_owned(),
                         });
                     }
                     continue;

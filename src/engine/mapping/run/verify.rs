@@ -41,6 +41,15 @@ pub(crate) enum Kind {
     Known,
     /// The same items of a list in another order.
     Order,
+    /// Someone who acts, told once more where the document speaks of that one again.
+    Again,
+}
+
+impl Kind {
+    /// Whether it is a difference that a write may have.
+    pub(crate) fn is_harmless(self) -> bool {
+        matches!(self, Self::Excused | Self::Again)
+    }
 }
 
 /// A comparison of a wanted Bundle with one that was read.
@@ -116,8 +125,8 @@ pub(crate) fn differences(
         }
     }
     for id in theirs {
-        if !compare.paired.contains(&id) && !compare.is_told_again(id) {
-            compare.note(got.node(id), Kind::Added);
+        if !compare.paired.contains(&id) {
+            compare.note(got.node(id), if compare.is_told_again(id) { Kind::Again } else { Kind::Added });
         }
     }
     if of_bundles {

@@ -448,7 +448,10 @@ impl<'r> Put<'r> {
                 Spot { at, steps: Vec::new(), node: None, group: holder.group }
             }
             NativeName::Group(name) => self.open_group(holder, name, false),
-            NativeName::Field(n) => self.grow_field(&holder, *n)?,
+            NativeName::Field(n) => {
+                self.those_before(&holder, last)?;
+                self.grow_field(&holder, *n)?
+            }
             NativeName::Member(name) if last.select.many() => {
                 let mut steps = holder.steps.clone();
                 if !name.is_empty() {
@@ -487,7 +490,14 @@ impl<'r> Put<'r> {
 
     /// Where a line takes repetitions from a place on, those before it stand there, be it empty.
     fn those_before(&mut self, holder: &Spot, last: &NativeStep) -> Result<(), EditError> {
-        let (NativeSelect::From(n), NativeName::Element(name)) = (&last.select, &last.name) else { return Ok(()) };
+        let NativeSelect::From(n) = &last.select else { return Ok(()) };
+        let (name, steps) = match &last.name {
+            NativeName::Element(name) => (name.to_string(), holder.steps.clone()),
+            NativeName::Field(n) => {
+                (format!("-{n}"), holder.steps.iter().cloned().chain([Step::Field(*n)]).collect())
+            }
+            _ => return Ok(()),
+        };
         let every = NativeStep { name: last.name.clone(), select: NativeSelect::All };
         let every = NativePath { from_document: false, steps: vec![every] };
         let there = self.base(holder).map_or(0, |base| self.source.select(base, &every).len());
@@ -497,7 +507,11 @@ impl<'r> Put<'r> {
             return Ok(());
         }
         for _ in there + usize::from(made)..usize::from(n.saturating_sub(1)) {
-            let at = self.edit.insert(Anchor::Last(holder.at, &holder.steps), Insert::Element(&name.name))?;
+            let what = match &last.name {
+                NativeName::Element(name) => Insert::Element(&name.name),
+                _ => Insert::Repetition,
+            };
+            let at = self.edit.insert(Anchor::Last(holder.at, &steps), what)?;
             self.elements.insert(key(&last.select), at);
         }
         Ok(())
