@@ -158,3 +158,57 @@ fn every_observation_of_a_laboratory_order_is_told() {
         assert_eq!(named(&made, "OBX").len(), 3, "{version}: {made:?}");
     }
 }
+
+#[test]
+fn the_unit_of_a_measurement_gets_its_code_and_the_measurement_stays_a_number() {
+    let segments = [PATIENT, "OBR|1||F1|24323-8^CMP^LN", "OBX|1|NM|2951-2^Sodium^LN||140|mmol/L|136-145|N|||F"];
+    let tree = message("ORU^R01^ORU_R01", "2.5.1", &segments);
+    let ucum = |one: &mut Value| {
+        one["valueQuantity"]["system"] = json!("http://unitsofmeasure.org");
+        one["valueQuantity"]["code"] = json!("mmol/L");
+    };
+    let written = edited(&tree, "Observation", ucum).unwrap();
+    assert_eq!(named(&written, "OBX"), ["OBX|1|NM|2951-2^Sodium^LN||140|mmol/L^^UCUM|136-145|N|||F"]);
+}
+
+#[test]
+fn a_status_that_is_given_takes_the_place_of_the_senders_own_code() {
+    let segments = [
+        PATIENT,
+        "GOL|AD|20250101|G1^Walk^L|G1||||||||||||||A^Active^L",
+        "PRB|AD|20250101|44054006^Diabetes^SCT|P1||||||||||A^Active^L",
+    ];
+    let tree = message("PGL^PC6^PGL_PC6", "2.5.1", &segments);
+    let goal = edited(&tree, "Goal", |one| one["lifecycleStatus"] = json!("completed")).unwrap();
+    assert_eq!(named(&goal, "GOL"), ["GOL|AD|20250101|G1^Walk^L|G1||||||||||||||COMPLETED^^"]);
+    let system = "http://terminology.hl7.org/CodeSystem/condition-clinical";
+    let inactive = json!({ "coding": [{ "system": system, "code": "inactive" }] });
+    let problem = edited(&tree, "Condition", |one| one["clinicalStatus"] = inactive.clone()).unwrap();
+    assert_eq!(named(&problem, "PRB"), ["PRB|AD|20250101|44054006^Diabetes^SCT|P1||||||||||INACTIVE^^"]);
+    // What the sender's own code is changed to as well is not lost.
+    let both = edited(&tree, "Condition", |one| {
+        one["clinicalStatus"] = inactive;
+        one["extension"][0]["valueCoding"]["code"] = json!("B");
+    });
+    assert!(both.is_err(), "{both:?}");
+}
+
+#[test]
+fn all_who_caused_a_variance_or_have_a_role_are_told_and_written_anew() {
+    let segments = [
+        PATIENT,
+        "PRB|AD|20250101|44054006^Diabetes^SCT|P1",
+        "VAR|V1|202309141750+0200||D1^Deere^Jane~D2^Doe^John~D3^Dae^Joe|A1",
+        "ROL|R1|AD|AT|1^Smith^Jack~2^Smyth^Jill",
+    ];
+    let made = anew(&message("PPR^PC1^PPR_PC1", "2.5.1", &segments), "2.5.1");
+    assert_eq!(named(&made, "VAR"), ["VAR|V1|20230914175000+0200||D1^Deere^Jane~D2^Doe^John~D3^Dae^Joe|A1"]);
+    assert_eq!(named(&made, "ROL"), ["ROL|R1|AD|AT|1^Smith^Jack~2^Smyth^Jill"]);
+}
+
+#[test]
+fn a_procedure_of_cpt_is_written_by_the_name_that_senders_use() {
+    let segments = ["SCH|P1|F1", PATIENT, "RGS|1", "AIS|1|A|99213^Visit^C4|202601150930+0300"];
+    let made = anew(&message("SIU^S12^SIU_S12", "2.5.1", &segments), "2.5.1");
+    assert!(named(&made, "AIS")[0].contains("99213^Visit^C4"), "{made:?}");
+}

@@ -10,6 +10,7 @@ use crate::fhir::document::{Document, Node, NodeId};
 use crate::native::Tree;
 
 use super::plan::Plan;
+use super::run::ABSENT;
 use super::run::get::Run;
 use super::run::put::resolve;
 use super::run::verify::{Difference, Kind, equal};
@@ -34,6 +35,9 @@ pub(crate) fn excuse(
     plan: &Plan,
     model: &Model,
 ) {
+    if found.len() <= MOST {
+        superseded(found, wanted, before, after, plan, model);
+    }
     let is_added = |one: &Difference| one.kind == Kind::Added;
     if !found.iter().any(is_added) {
         return;
@@ -48,6 +52,51 @@ pub(crate) fn excuse(
     if missing && found.len() <= MOST && found.iter().any(is_added) {
         moved(found, wanted, before, after, plan, model);
     }
+}
+
+/// What stands beside an element for a code that no table has, where the element says another thing now: it is as it was,
+/// and told of leaves that say what is wanted of the element. So is that an element is unknown which has a value now.
+fn superseded(
+    found: &mut [Difference],
+    wanted: &Document,
+    before: Reading<'_>,
+    after: Reading<'_>,
+    plan: &Plan,
+    model: &Model,
+) {
+    let is_beside = |path: &str| path.rsplit('.').next().is_some_and(|last| last.starts_with("extension["));
+    let mut leaves: Option<Vec<(Vec<String>, bool)>> = None;
+    for one in found.iter_mut().filter(|one| one.kind == Kind::Missing && is_beside(&one.path)) {
+        let Some(node) = at(wanted, &one.path) else { continue };
+        if node.text_at("url") == Some(ABSENT) {
+            let holder = one.path.rsplit_once('.').and_then(|(holder, _)| at(wanted, holder));
+            if holder.is_some_and(|holder| holder.text().is_some()) {
+                one.kind = Kind::Excused;
+            }
+            continue;
+        }
+        if at(before.got, &one.path).is_none_or(|was| !equal(before.got, wanted, was, node)) {
+            continue;
+        }
+        let leaves = leaves.get_or_insert_with(|| changed(before, after, plan, model));
+        let path = plain(&one.path);
+        let mut told = leaves.iter().filter(|(to, _)| to.iter().any(|one| is_within(one, &path))).peekable();
+        if told.peek().is_some() && told.all(|(_, changed)| *changed) {
+            one.kind = Kind::Excused;
+        }
+    }
+}
+
+/// Where the leaves of a document went, and whether each says another thing now.
+fn changed(before: Reading<'_>, after: Reading<'_>, plan: &Plan, model: &Model) -> Vec<(Vec<String>, bool)> {
+    let now: FxHashMap<String, u32> =
+        (0..after.tree.leaf_count()).map(|leaf| (after.tree.leaf_path(leaf).to_string(), leaf)).collect();
+    let text = |tree: &Tree, leaf: u32| tree.text(tree.leaf_node(leaf)).map(std::borrow::Cow::into_owned);
+    let report = before.run.trace.report("", before.tree, plan, model);
+    let items = (0..before.tree.leaf_count()).zip(report.items);
+    let is_other =
+        |leaf: u32, path: &str| now.get(path).is_none_or(|other| text(after.tree, *other) != text(before.tree, leaf));
+    items.filter(|(_, item)| !item.to.is_empty()).map(|(leaf, item)| (item.to, is_other(leaf, &item.path))).collect()
 }
 
 /// A leaf that nobody touched, and that another line carries since something beside it changed.
@@ -74,7 +123,7 @@ fn moved(
             one.kind == Kind::Missing
                 && at(wanted, &one.path)
                     .zip(at(before.got, &one.path))
-                    .is_some_and(|(wanted, was)| wanted.raw() == was.raw())
+                    .is_some_and(|(new, was)| equal(before.got, wanted, was, new))
         })
         .collect();
     let mut excused: FxHashSet<usize> = FxHashSet::default();

@@ -9,9 +9,9 @@ use crate::native::{EditError, Format, Kind, NodeId, Place, Step, Value};
 use super::super::super::context::Loss;
 use super::super::super::lens::{Fidelity, Lens, Out, Put as WrittenLens, Uncarried, same_moment};
 use super::super::super::plan::{
-    Constant, Mark, NativeName, NativePath, NativeSelect, Rule, Scope, SlotAt, StmtKind, says,
+    Condition, Constant, Mark, NativeName, NativePath, NativeSelect, Rule, Scope, SlotAt, StmtKind, says,
 };
-use super::super::super::syntax::Direction;
+use super::super::super::syntax::{Direction, Test};
 use super::super::super::trace::{Disposition, Lost};
 use super::super::Refusal;
 use super::super::fold::node_says;
@@ -47,6 +47,9 @@ impl<'r> Put<'r> {
             return Ok(());
         }
         if !(applies && self.base(&spot).is_some()) && self.spoken_for(&spot, &rule.when)? {
+            return Ok(());
+        }
+        if !applies && self.fits_another(frame, rule, &spot)? {
             return Ok(());
         }
         let used = self.alternative(&spot, rule, &new_texts);
@@ -154,6 +157,48 @@ impl<'r> Put<'r> {
             self.free_copies(frame, rule);
         }
         Ok(())
+    }
+
+    /// Whether a line would make another of what stands there, and another line for its element takes that as it is.
+    fn fits_another(&mut self, frame: usize, rule: &'r Rule, spot: &Spot) -> Result<bool, EditError> {
+        if !self.overturns(spot, &rule.when)? {
+            return Ok(false);
+        }
+        let lines = self.scope_of(frame).map(|scope| scope.body.as_slice()).unwrap_or_default();
+        for stmt in lines {
+            if let StmtKind::Rule(other) = &stmt.kind
+                && let Some(other) = self.plan.rule(*other)
+                && other.slot == rule.slot
+                && other.direction != Direction::Get
+                && !self.overturns(spot, &other.when)?
+                && self.may(Side::New, frame, other)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether something that stands there, or is written by now, is other than conditions want.
+    fn overturns(&mut self, spot: &Spot, conditions: &[Condition]) -> Result<bool, EditError> {
+        for condition in conditions {
+            let (values, wanted) = match &condition.test {
+                Test::In(values) => (values, true),
+                Test::NotIn(values) => (values, false),
+                _ => continue,
+            };
+            let Some(node) = self.first(spot, &condition.path) else { continue };
+            let at = self.locate(spot, &condition.path)?;
+            let says = match self.change_of(at.at, &at.steps) {
+                Some(Change::Set(text)) => Some(values.contains(text)),
+                Some(_) => None,
+                None => self.source.tree.text(node).map(|text| values.iter().any(|value| *value == text)),
+            };
+            if says.is_some_and(|says| says != wanted) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether a line that is only written stands in a part that comes: it tells there what the Bundle says elsewhere.

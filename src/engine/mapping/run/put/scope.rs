@@ -493,9 +493,7 @@ impl<'r> Put<'r> {
         let NativeSelect::From(n) = &last.select else { return Ok(()) };
         let (name, steps) = match &last.name {
             NativeName::Element(name) => (name.to_string(), holder.steps.clone()),
-            NativeName::Field(n) => {
-                (format!("-{n}"), holder.steps.iter().cloned().chain([Step::Field(*n)]).collect())
-            }
+            NativeName::Field(n) => (format!("-{n}"), holder.steps.iter().cloned().chain([Step::Field(*n)]).collect()),
             _ => return Ok(()),
         };
         let every = NativeStep { name: last.name.clone(), select: NativeSelect::All };
