@@ -64,7 +64,7 @@ pub(super) struct Arguments {
     /// Tell on standard error where every leaf went.
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     report: Option<Form>,
-    /// A file for the report.
+    /// A file for what `--report` tells, instead of standard error.
     #[arg(long, value_name = "FILE", requires = "report")]
     report_file: Option<PathBuf>,
     /// XML in place of JSON: FHIR, or a new native document of a format that has both.

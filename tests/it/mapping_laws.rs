@@ -333,7 +333,7 @@ impl Case<'_> {
 fn laws_of(map: &Arc<Map>) -> Result<String, String> {
     let asked: Option<u32> = std::env::var("SILTA_LAW_CASES").ok().and_then(|n| n.parse().ok());
     let of = Of::new(map);
-    let usual = if of.vocabulary.len() > elements::LARGE { 5 } else { 16 };
+    let usual = if of.vocabulary.len() > elements::LARGE { 4 } else { 10 };
     let config =
         Config { cases: asked.unwrap_or(usual), failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     // The same cases each time, unless asked for more of them than usual.

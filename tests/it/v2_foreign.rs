@@ -212,3 +212,49 @@ fn a_procedure_of_cpt_is_written_by_the_name_that_senders_use() {
     let made = anew(&message("SIU^S12^SIU_S12", "2.5.1", &segments), "2.5.1");
     assert!(named(&made, "AIS")[0].contains("99213^Visit^C4"), "{made:?}");
 }
+
+/// What of a message stays in the original, but for its header.
+fn kept(tree: &Tree) -> Vec<String> {
+    let report = sound(tree, &context()).report(tree);
+    let kept = report.items.into_iter().filter(|item| item.disposition == Disposition::Residue);
+    kept.map(|item| item.path).filter(|path| !path.starts_with("MSH") && !path.starts_with("AUT")).collect()
+}
+
+#[test]
+fn all_who_take_part_in_one_way_and_all_that_a_repeat_pattern_says_are_told() {
+    let order = message(
+        "OML^O21^OML_O21",
+        "2.8",
+        &[
+            PATIENT,
+            "ORC|NW|P1",
+            "PRT|1|AD||AT^Attending^HL70912|1^Smith^Jack~2^Smyth^Jill|||Ward^D&Display&HL70204^^^^HOSP&1.2.3&ISO^XX^^^10~Clinic^L",
+            "TQ1|1||Q2D&every other day&L&A&alternate&L^^1^2^4^xx&odd&L^^^3^EV&event&L||||20260101",
+            "OBR|1|P1||GLU^Glucose^L",
+        ],
+    );
+    assert_eq!(kept(&order), Vec::<String>::new());
+    let made = anew(&order, "2.8");
+    assert!(named(&made, "PRT")[0].contains("|1^Smith^Jack~2^Smyth^Jill|"), "{made:?}");
+    let with_role = ["ORC|NW|P1", "OBR|1|P1||GLU^Glucose^L", "ROL||AD|AT^Attending^L|1^Smith^Jack"];
+    assert_eq!(kept(&message("OML^O21^OML_O21", "2.6", &[&[PATIENT], &with_role[..]].concat())), Vec::<String>::new());
+    let referral = [
+        "RF1|P|R|PT^^L||Q|R1^HOSP",
+        "PRD|RT|Care^Home",
+        PATIENT,
+        "PR1|1||P1^Operation^L||20260101",
+        "AUT||A1",
+        "CTD|C^Contact^L|Karhu^Kaisa|||^PRN^PH^^^^5550100",
+    ];
+    for version in ["2.3", "2.5.1", "2.8"] {
+        assert_eq!(kept(&message("REF^I12", version, &referral)), Vec::<String>::new(), "{version}");
+    }
+}
+
+#[test]
+fn how_an_order_of_old_follows_on_another_is_told() {
+    let quantity = "1&tab^Q6H&0600,1200^D10^20260101^20260102^^as needed^with food^S^S&P1&LAB&F1&LAB&S&2&1.2.3&ISO&1.2.4&ISO^3&days&L^4";
+    let order = message("ORM^O01", "2.4", &[PATIENT, &format!("ORC|NW|P1|||||{quantity}"), "OBR|1|P1||GLU^Glucose^L"]);
+    assert_eq!(kept(&order), Vec::<String>::new());
+    assert_eq!(named(&anew(&order, "2.4"), "ORC")[0].split('|').nth(7), Some(quantity));
+}

@@ -51,10 +51,10 @@ max_age = "1s"
 [exchange]
 realm = "fi"
 {profiles}
-# The case manager's system reads, and updates Tasks.
+# The case manager's system reads and updates Tasks, and may try the validator and the maps.
 [access.caller.case-manager]
 secret_hash = ["{case_manager}"]
-interactions = ["*.read", "*.vread", "*.search", "ServiceRequest.create", "Task.update"]
+interactions = ["*.read", "*.vread", "*.search", "ServiceRequest.create", "Task.update", "*.$validate", "*.$silta-convert"]
 
 # The county's system posts what changes there.
 [access.caller.county]

@@ -177,6 +177,15 @@ impl World {
             lines.extend([String::new(), "# the client plan, as XML".to_owned()]);
             lines.push(format!("{curl} -H 'Accept: application/fhir+xml' {base}/{plan}"));
         }
+        lines.extend([
+            String::new(),
+            "# an HL7 v2 referral as FHIR, with where each part of it went; nothing is kept".to_owned(),
+            format!(
+                "printf 'MSH|^~\\\\&|EHR|HOSP|||20260101||REF^I12^REF_I12|1|P|2.5.1\\rRF1|P|R|PT^^L||Q|R1^HOSP\\r\
+                 PRD|RT|Care^Home\\rPID|1||1^^^HOSP||Koivu^Aino\\r' |\n  \
+                 {curl} -H 'Content-Type: x-application/hl7-v2+er7' --data-binary @- '{base}/$silta-convert'"
+            ),
+        ]);
         if let Some(admin) = self.gateway.admin {
             lines.extend([String::new(), "# what it counted".to_owned(), format!("curl http://{admin}/metrics")]);
         }
