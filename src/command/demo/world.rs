@@ -181,9 +181,9 @@ impl World {
             String::new(),
             "# an HL7 v2 referral as FHIR, with where each part of it went; nothing is kept".to_owned(),
             format!(
-                "printf 'MSH|^~\\\\&|EHR|HOSP|||20260101||REF^I12^REF_I12|1|P|2.5.1\\rRF1|P|R|PT^^L||Q|R1^HOSP\\r\
-                 PRD|RT|Care^Home\\rPID|1||1^^^HOSP||Koivu^Aino\\r' |\n  \
-                 {curl} -H 'Content-Type: x-application/hl7-v2+er7' --data-binary @- '{base}/$silta-convert'"
+                "{curl} -H 'Content-Type: x-application/hl7-v2+er7' \\\n  \
+                 --data-binary $'MSH|^~\\\\&|EHR|HOSP|||20260101||REF^I12^REF_I12|1|P|2.5.1\\rRF1|P|R|PT^^L||Q|R1^HOSP\\r\
+                 PRD|RT|Care^Home\\rPID|1||1^^^HOSP||Koivu^Aino\\r' \\\n  '{base}/$silta-convert'"
             ),
         ]);
         if let Some(admin) = self.gateway.admin {
