@@ -26,126 +26,117 @@ pub(crate) struct Reading<'r> {
     pub(crate) tree: &'r Tree,
 }
 
-/// Excuses differences that follow from what is wanted.
-pub(crate) fn excuse(
-    found: &mut [Difference],
-    wanted: &Document,
-    before: Reading<'_>,
-    after: Reading<'_>,
-    plan: &Plan,
-    model: &Model,
-) {
-    if found.len() <= MOST {
-        superseded(found, wanted, before, after, plan, model);
-    }
-    let is_added = |one: &Difference| one.kind == Kind::Added;
-    if !found.iter().any(is_added) {
-        return;
-    }
-    let implied: FxHashSet<String> = after.run.trace.paths(model, &after.run.defaulted).into_iter().collect();
-    for one in found.iter_mut().filter(|one| one.kind == Kind::Added) {
-        if implied.contains(&plain(&one.path)) {
-            one.kind = Kind::Excused;
-        }
-    }
-    let missing = found.iter().any(|one| one.kind == Kind::Missing);
-    if missing && found.len() <= MOST && found.iter().any(is_added) {
-        moved(found, wanted, before, after, plan, model);
-    }
+/// What a write is judged by: what was wanted, and the document before and after.
+pub(crate) struct Judged<'r> {
+    pub(crate) wanted: &'r Document,
+    pub(crate) before: Reading<'r>,
+    pub(crate) after: Reading<'r>,
+    pub(crate) plan: &'r Plan,
+    pub(crate) model: &'r Model,
 }
 
-/// What stands beside an element for a code that no table has, where the element says another thing now: it is as it was,
-/// and told of leaves that say what is wanted of the element. So is that an element is unknown which has a value now.
-fn superseded(
-    found: &mut [Difference],
-    wanted: &Document,
-    before: Reading<'_>,
-    after: Reading<'_>,
-    plan: &Plan,
-    model: &Model,
-) {
-    let is_beside = |path: &str| path.rsplit('.').next().is_some_and(|last| last.starts_with("extension["));
-    let mut leaves: Option<Vec<(Vec<String>, bool)>> = None;
-    for one in found.iter_mut().filter(|one| one.kind == Kind::Missing && is_beside(&one.path)) {
-        let Some(node) = at(wanted, &one.path) else { continue };
-        if node.text_at("url") == Some(ABSENT) {
-            let holder = one.path.rsplit_once('.').and_then(|(holder, _)| at(wanted, holder));
-            if holder.is_some_and(|holder| holder.text().is_some()) {
+/// Where each leaf of a document went, by its path, and what it says.
+type Leaves = FxHashMap<String, (Vec<String>, Option<String>)>;
+
+impl Judged<'_> {
+    /// Excuses differences that follow from what is wanted.
+    pub(crate) fn excuse(&self, found: &mut [Difference]) {
+        let mut leaves: Option<(Leaves, Leaves)> = None;
+        if found.len() <= MOST {
+            self.superseded(found, &mut leaves);
+        }
+        let is_added = |one: &Difference| one.kind == Kind::Added;
+        if !found.iter().any(is_added) {
+            return;
+        }
+        let run = self.after.run;
+        let implied: FxHashSet<String> = run.trace.paths(self.model, &run.defaulted).into_iter().collect();
+        for one in found.iter_mut().filter(|one| one.kind == Kind::Added) {
+            if implied.contains(&plain(&one.path)) {
                 one.kind = Kind::Excused;
             }
-            continue;
         }
-        if at(before.got, &one.path).is_none_or(|was| !equal(before.got, wanted, was, node)) {
-            continue;
-        }
-        let leaves = leaves.get_or_insert_with(|| changed(before, after, plan, model));
-        let path = plain(&one.path);
-        let mut told = leaves.iter().filter(|(to, _)| to.iter().any(|one| is_within(one, &path))).peekable();
-        if told.peek().is_some() && told.all(|(_, changed)| *changed) {
-            one.kind = Kind::Excused;
+        let missing = found.iter().any(|one| one.kind == Kind::Missing);
+        if missing && found.len() <= MOST && found.iter().any(is_added) {
+            self.moved(found, &mut leaves);
         }
     }
-}
 
-/// Where the leaves of a document went, and whether each says another thing now.
-fn changed(before: Reading<'_>, after: Reading<'_>, plan: &Plan, model: &Model) -> Vec<(Vec<String>, bool)> {
-    let now: FxHashMap<String, u32> =
-        (0..after.tree.leaf_count()).map(|leaf| (after.tree.leaf_path(leaf).to_string(), leaf)).collect();
-    let text = |tree: &Tree, leaf: u32| tree.text(tree.leaf_node(leaf)).map(std::borrow::Cow::into_owned);
-    let report = before.run.trace.report("", before.tree, plan, model);
-    let items = (0..before.tree.leaf_count()).zip(report.items);
-    let is_other =
-        |leaf: u32, path: &str| now.get(path).is_none_or(|other| text(after.tree, *other) != text(before.tree, leaf));
-    items.filter(|(_, item)| !item.to.is_empty()).map(|(leaf, item)| (item.to, is_other(leaf, &item.path))).collect()
-}
+    /// The leaves before and after, looked up when they are first asked for.
+    fn leaves<'l>(&self, leaves: &'l mut Option<(Leaves, Leaves)>) -> &'l (Leaves, Leaves) {
+        let texts = |of: Reading<'_>| -> Leaves {
+            let report = of.run.trace.report("", of.tree, self.plan, self.model);
+            let leaves = (0..of.tree.leaf_count()).map(|leaf| of.tree.text(of.tree.leaf_node(leaf)));
+            let of_leaf = report.items.into_iter().zip(leaves);
+            of_leaf.map(|(item, text)| (item.path, (item.to, text.map(std::borrow::Cow::into_owned)))).collect()
+        };
+        leaves.get_or_insert_with(|| (texts(self.before), texts(self.after)))
+    }
 
-/// A leaf that nobody touched, and that another line carries since something beside it changed.
-fn moved(
-    found: &mut [Difference],
-    wanted: &Document,
-    before: Reading<'_>,
-    after: Reading<'_>,
-    plan: &Plan,
-    model: &Model,
-) {
-    let texts = |of: Reading<'_>| -> FxHashMap<String, (Vec<String>, Option<String>)> {
-        let report = of.run.trace.report("", of.tree, plan, model);
-        let leaves = (0..of.tree.leaf_count()).map(|leaf| of.tree.text(of.tree.leaf_node(leaf)));
-        let of_leaf = report.items.into_iter().zip(leaves);
-        of_leaf.map(|(item, text)| (item.path, (item.to, text.map(std::borrow::Cow::into_owned)))).collect()
-    };
-    let (were, are) = (texts(before), texts(after));
-    let paths: Vec<String> = found.iter().map(|one| plain(&one.path)).collect();
-    // What is missing as it was is what the leaf said.
-    let same: Vec<bool> = found
-        .iter()
-        .map(|one| {
-            one.kind == Kind::Missing
-                && at(wanted, &one.path)
-                    .zip(at(before.got, &one.path))
-                    .is_some_and(|(new, was)| equal(before.got, wanted, was, new))
-        })
-        .collect();
-    let mut excused: FxHashSet<usize> = FxHashSet::default();
-    for (leaf, (to, text)) in &were {
-        let Some((now, _)) = are.get(leaf).filter(|(_, now)| now == text && text.is_some()) else { continue };
-        let within = |all: &[String], path: &str| all.iter().any(|one| is_within(one, path));
-        let gone: Vec<usize> = (0..found.len())
-            .filter(|n| same.get(*n).copied().unwrap_or(false) && paths.get(*n).is_some_and(|path| within(to, path)))
-            .collect();
-        let come: Vec<usize> = (0..found.len())
-            .filter(|n| {
-                found.get(*n).is_some_and(|one| one.kind == Kind::Added)
-                    && paths.get(*n).is_some_and(|path| within(now, path))
-            })
-            .collect();
-        if !gone.is_empty() && !come.is_empty() {
-            excused.extend(gone.into_iter().chain(come));
+    /// Whether what is wanted at a path is what was there.
+    fn is_as_it_was(&self, path: &str) -> bool {
+        let both = at(self.wanted, path).zip(at(self.before.got, path));
+        both.is_some_and(|(new, was)| equal(self.before.got, self.wanted, was, new))
+    }
+
+    /// What stands beside an element for a code that no table has, where the element says another thing now: it is as it
+    /// was, and told of leaves that say what is wanted of the element. So is that an element is unknown which has a value now.
+    fn superseded(&self, found: &mut [Difference], leaves: &mut Option<(Leaves, Leaves)>) {
+        let is_beside = |path: &str| path.rsplit('.').next().is_some_and(|last| last.starts_with("extension["));
+        for one in found.iter_mut().filter(|one| one.kind == Kind::Missing && is_beside(&one.path)) {
+            let Some(node) = at(self.wanted, &one.path) else { continue };
+            if node.text_at("url") == Some(ABSENT) {
+                let holder = one.path.rsplit_once('.').and_then(|(holder, _)| at(self.wanted, holder));
+                if holder.is_some_and(|holder| holder.text().is_some()) {
+                    one.kind = Kind::Excused;
+                }
+                continue;
+            }
+            if !self.is_as_it_was(&one.path) {
+                continue;
+            }
+            let (were, are) = self.leaves(leaves);
+            let path = plain(&one.path);
+            let mut told = were.iter().filter(|(_, (to, _))| to.iter().any(|one| is_within(one, &path))).peekable();
+            let is_other = |(leaf, (_, text)): (&String, &(Vec<String>, Option<String>))| {
+                are.get(leaf).is_none_or(|(_, now)| now != text)
+            };
+            if told.peek().is_some() && told.all(is_other) {
+                one.kind = Kind::Excused;
+            }
         }
     }
-    for (n, one) in found.iter_mut().enumerate() {
-        if excused.contains(&n) {
-            one.kind = Kind::Excused;
+
+    /// A leaf that nobody touched, and that another line carries since something beside it changed.
+    fn moved(&self, found: &mut [Difference], leaves: &mut Option<(Leaves, Leaves)>) {
+        let paths: Vec<String> = found.iter().map(|one| plain(&one.path)).collect();
+        // What is missing as it was is what the leaf said.
+        let same: Vec<bool> =
+            found.iter().map(|one| one.kind == Kind::Missing && self.is_as_it_was(&one.path)).collect();
+        let (were, are) = self.leaves(leaves);
+        let mut excused: FxHashSet<usize> = FxHashSet::default();
+        for (leaf, (to, text)) in were {
+            let Some((now, _)) = are.get(leaf).filter(|(_, now)| now == text && text.is_some()) else { continue };
+            let within = |all: &[String], path: &str| all.iter().any(|one| is_within(one, path));
+            let gone: Vec<usize> = (0..found.len())
+                .filter(|n| {
+                    same.get(*n).copied().unwrap_or(false) && paths.get(*n).is_some_and(|path| within(to, path))
+                })
+                .collect();
+            let come: Vec<usize> = (0..found.len())
+                .filter(|n| {
+                    found.get(*n).is_some_and(|one| one.kind == Kind::Added)
+                        && paths.get(*n).is_some_and(|path| within(now, path))
+                })
+                .collect();
+            if !gone.is_empty() && !come.is_empty() {
+                excused.extend(gone.into_iter().chain(come));
+            }
+        }
+        for (n, one) in found.iter_mut().enumerate() {
+            if excused.contains(&n) {
+                one.kind = Kind::Excused;
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use super::context::{Context, Loss};
 use super::counterpart;
 use super::edition::begun::Stated;
 use super::edition::{self, Edition};
-use super::follows::{self, Reading};
+use super::follows::{self, Judged, Reading};
 use super::map::Map;
 use super::plan::LineId;
 use super::required;
@@ -188,7 +188,7 @@ impl Map {
         let mut found = differences(wanted, &got, &keyed, &written.exempt, self.plan().envelope.is_some());
         let before = Reading { run: &run, got: &old, tree: original };
         let after = Reading { run: again, got: &got, tree: &tree };
-        follows::excuse(&mut found, wanted, before, after, self.plan(), &self.model);
+        Judged { wanted, before, after, plan: self.plan(), model: &self.model }.excuse(&mut found);
         follows::orphans(&mut found, wanted, &old);
         let (mut orders, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.kind == Kind::Order);
         let is_other = found.iter().any(|one| !one.kind.is_harmless());
@@ -297,7 +297,7 @@ impl Map {
         let mut left = differences(wanted, &got, &keyed, exempt, self.plan().envelope.is_some());
         let before = Reading { run: &run, got: &old, tree: written };
         let after = Reading { run: &last, got: &got, tree: &tree };
-        follows::excuse(&mut left, wanted, before, after, self.plan(), &self.model);
+        Judged { wanted, before, after, plan: self.plan(), model: &self.model }.excuse(&mut left);
         let (orders, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|one| one.kind == Kind::Order);
         Ok(others.iter().all(|one| one.kind.is_harmless()).then_some((tree, orders)))
     }

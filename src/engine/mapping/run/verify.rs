@@ -458,7 +458,7 @@ fn is_absent(node: Node<'_>) -> bool {
     node.text().is_none() && only.is_some_and(|one| one.text_at("url") == Some(ABSENT))
 }
 
-/// The text of a reference.
+/// Whether a node is the text of a reference.
 fn is_reference(node: Node<'_>) -> bool {
     node.name() == "reference" && node.parent().is_some_and(|p| p.type_name() == "Reference")
 }
